@@ -1,0 +1,38 @@
+"""Clocks and crash points.
+
+Durations are measured on the event loop's monotonic clock, so that a virtual loop (``metta_sweep.testing``) makes a whole run
+virtual. Wall-clock time is for people and never decides anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+
+__all__ = ["crash_point", "crash_points", "wall_time"]
+
+_hook: Callable[[str], None] | None = None
+
+
+def wall_time() -> float:
+    """Seconds since 1970, for people."""
+    return time.time()
+
+
+def crash_point(name: str) -> None:
+    """A named place at which tests may end the process, or raise. Does nothing otherwise."""
+    if _hook is not None:
+        _hook(name)
+
+
+@contextmanager
+def crash_points(hook: Callable[[str], None]) -> Iterator[None]:
+    """Call ``hook`` with the name of each crash point that is passed inside the block."""
+    global _hook
+    before, _hook = _hook, hook
+    try:
+        yield
+    finally:
+        _hook = before

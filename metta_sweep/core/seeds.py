@@ -1,0 +1,31 @@
+"""Seeds that depend on names and numbers only: the same in every process, on every attempt, in any order."""
+
+from __future__ import annotations
+
+import hashlib
+
+__all__ = ["derive_seed", "unit_floats"]
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed of 63 bits that is a function of ``parts`` alone.
+
+    Ints and strings differ (1 is not "1"), and so do ("ab", "c") and ("a", "bc").
+    """
+    text = "\x1f".join([f"i{part}" if isinstance(part, int) else f"s{part}" for part in parts])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def unit_floats(seed: int, index: int, count: int) -> list[float]:
+    """``count`` independent uniform floats in [0, 1): draw number ``index`` of the stream ``seed``.
+
+    Counter-based (BLAKE2b of seed, index and block), so that draw *i* needs none of the draws before it.
+    """
+    floats: list[float] = []
+    block = 0
+    while len(floats) < count:
+        digest = hashlib.blake2b(b"%d:%d:%d" % (seed, index, block), digest_size=64).digest()
+        for start in range(0, min(64, 8 * (count - len(floats))), 8):
+            floats.append((int.from_bytes(digest[start : start + 8], "big") >> 11) * 2.0**-53)
+        block += 1
+    return floats

@@ -1,0 +1,352 @@
+"""Every exception of the package, in one place.
+
+```
+MettaSweepError
+├── InvalidInput (ValueError)         bad input, refused before anything ran or was written
+│   ├── InvalidName                   a name of an experiment, stage, field, branch or trial
+│   ├── SearchSpaceError              distributions and search spaces
+│   ├── SuggestionError               suggestions, from a queue, an optimizer or an expander
+│   ├── BudgetError                   budgets, failure policies, resources, slots
+│   ├── GoalError                     goals and metrics' names
+│   ├── ObjectiveError                trial functions and their signatures
+│   ├── HookError                     hooks and policies
+│   ├── OptimizerError                optimizers and their settings
+│   ├── SchedulerError                schedulers and their settings
+│   ├── ExecutorError                 executors and their settings
+│   ├── StoreError                    stores and where they lie
+│   └── UnknownOption (TypeError)     a keyword that nothing takes, with "did you mean"
+├── BuildError                        every structural fault of a pipeline at once
+├── ContractError                     an output that does not fit its contract
+├── GateError                         an output that a ``validate`` hook refused
+├── StageTimeout (TimeoutError)       a stage attempt that passed its deadline
+├── TrialTimeout (TimeoutError)       a trial that passed its time limit
+├── LoopLimit                         a loop that passed ``max_iterations``
+├── MetricError                       what a trial returned or reported is no metric
+├── IllegalTransition                 an event that the state does not allow; nothing was changed
+├── NotAwaited                        a pending result was touched before ``await``
+├── RunInUse                          the run is being run already
+├── DefinitionChanged                 another definition under the name of a kept run
+├── MissingExtra (ImportError)        an optional library is not installed
+└── RunStopped                        what ``results.raise_for_stop()`` raises
+    ├── Interrupted
+    ├── FailureRateExceeded
+    └── ExecutorExhausted
+```
+
+Exceptions of users' functions are never wrapped: they propagate as they are, with a note that names the address.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+__all__ = [
+    "BudgetError",
+    "BuildError",
+    "ContractError",
+    "DefinitionChanged",
+    "ExecutorError",
+    "ExecutorExhausted",
+    "FailureRateExceeded",
+    "Fault",
+    "GateError",
+    "GoalError",
+    "HookError",
+    "IllegalTransition",
+    "Interrupted",
+    "InvalidInput",
+    "InvalidName",
+    "LoopLimit",
+    "MettaSweepError",
+    "MetricError",
+    "MissingExtra",
+    "NotAwaited",
+    "ObjectiveError",
+    "OptimizerError",
+    "RunInUse",
+    "RunStopped",
+    "SchedulerError",
+    "SearchSpaceError",
+    "StageTimeout",
+    "StoreError",
+    "SuggestionError",
+    "TrialTimeout",
+    "UnknownOption",
+    "did_you_mean",
+    "refuse_unknown",
+]
+
+_NOTHING: Final = object()
+
+
+class MettaSweepError(Exception):
+    """The root of all errors that this package raises itself."""
+
+
+class InvalidInput(MettaSweepError, ValueError):
+    """Bad input: what is wrong, where, what was found, what is expected, and how to mend it.
+
+    Args:
+        where: the thing that was given the input, as its user wrote it: ``"Uniform(low)"``, ``"SweepExperiment(slots=)"``.
+        what: one clause saying what is wrong, without a full stop.
+        found: the value, shown with ``repr`` (shortened); left out when there is none.
+        expected: what is allowed.
+        remedy: one imperative sentence, without a full stop.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        what: str,
+        *,
+        found: object = _NOTHING,
+        expected: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.where = where
+        self.what = what
+        self.found = None if found is _NOTHING else found
+        self.expected = expected
+        self.remedy = remedy
+        text = f"{where}: {what}"
+        if found is not _NOTHING:
+            text += f"; found {_short(found)}"
+        if expected is not None:
+            text += f"; expected {expected}"
+        text += "."
+        if remedy is not None:
+            text += f" {remedy}" if remedy.endswith("?") else f" {remedy}."
+        super().__init__(text)
+
+
+class InvalidName(InvalidInput):
+    """A name that cannot be part of an address, or that is taken."""
+
+
+class SearchSpaceError(InvalidInput):
+    """A distribution or search space that describes nothing that can be sampled."""
+
+
+class SuggestionError(InvalidInput):
+    """A suggestion that is none, or that lies outside the search space."""
+
+
+class BudgetError(InvalidInput):
+    """A budget, failure policy, resource or number of slots that cannot be kept."""
+
+
+class GoalError(InvalidInput):
+    """A goal that names no direction, or no metric."""
+
+
+class ObjectiveError(InvalidInput):
+    """A trial function that cannot be called with what a trial has to give."""
+
+
+class HookError(InvalidInput):
+    """A hook or policy of the wrong kind."""
+
+
+class OptimizerError(InvalidInput):
+    """An optimizer that cannot be used as it is set up."""
+
+
+class SchedulerError(InvalidInput):
+    """A scheduler that cannot be used as it is set up."""
+
+
+class ExecutorError(InvalidInput):
+    """An executor that cannot be used as it is set up."""
+
+
+class StoreError(InvalidInput):
+    """A store that cannot be opened, or that does not hold what is asked of it."""
+
+
+class UnknownOption(InvalidInput, TypeError):
+    """A keyword that the callee does not take."""
+
+
+class Fault(NamedTuple):
+    """One structural fault of a pipeline."""
+
+    stage: str
+    """The address of the stage, loop or hook that is at fault."""
+    message: str
+    """What is wrong, and how to mend it."""
+    field: str | None = None
+    """The field that the fault is about, where there is one."""
+    provider: str | None = None
+    """The stage that provides the field, where there is one."""
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.message}"
+
+
+class BuildError(MettaSweepError):
+    """Every structural fault of a pipeline, found before anything ran."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        head = "the pipeline has 1 fault:" if count == 1 else f"the pipeline has {count} faults:"
+        super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
+
+
+class ContractError(MettaSweepError):
+    """A stage's output does not fit its contract. Never retried."""
+
+
+class GateError(MettaSweepError):
+    """A ``validate`` hook refused a stage's output by returning False."""
+
+
+class StageTimeout(MettaSweepError, TimeoutError):
+    """An attempt of a stage passed its deadline."""
+
+
+class TrialTimeout(MettaSweepError, TimeoutError):
+    """A trial passed the time limit of its resources."""
+
+
+class LoopLimit(MettaSweepError):
+    """A loop went on after ``max_iterations``."""
+
+
+class MetricError(MettaSweepError):
+    """What a trial returned or reported cannot be used as a metric."""
+
+
+class IllegalTransition(MettaSweepError):
+    """An event that the state of a run or trial does not allow. Nothing was changed."""
+
+
+class NotAwaited(MettaSweepError):
+    """The result of ``run()`` inside an event loop was used before it was awaited."""
+
+
+class RunInUse(MettaSweepError):
+    """The same run is being run already."""
+
+
+class DefinitionChanged(MettaSweepError):
+    """Another definition is kept under this name."""
+
+
+class MissingExtra(MettaSweepError, ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+    def __init__(self, what: str, *, extra: str, library: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs {library}, which is not installed. Install it with: pip install 'metta_sweep[{extra}]'")
+
+
+class RunStopped(MettaSweepError):
+    """A run ended for a reason that its results should not be used without a look."""
+
+
+class Interrupted(RunStopped):
+    """The run was interrupted before its budget was spent."""
+
+
+class FailureRateExceeded(RunStopped):
+    """More trials failed than the failure policy tolerates."""
+
+
+class ExecutorExhausted(RunStopped):
+    """The executor can start nothing more."""
+
+
+FOREIGN_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    "max_experiments": ("budget", "trials"),
+    "max_trials": ("budget", "trials"),
+    "n_trials": ("budget", "trials"),
+    "num_trials": ("budget", "trials"),
+    "num_samples": ("budget", "trials"),
+    "total_trials": ("budget", "trials"),
+    "max_evals": ("budget", "trials"),
+    "max_seconds": ("seconds", "budget"),
+    "max_time": ("seconds", "budget"),
+    "timeout": ("seconds", "budget", "time_limit"),
+    "timeout_hours": ("seconds", "budget"),
+    "time_budget_s": ("seconds", "budget"),
+    "wallclock_limit": ("seconds", "budget"),
+    "n_jobs": ("slots",),
+    "num_workers": ("slots",),
+    "n_workers": ("slots",),
+    "workers": ("slots",),
+    "concurrency": ("slots",),
+    "max_concurrent": ("slots",),
+    "max_concurrent_trials": ("slots",),
+    "max_parallelism": ("slots",),
+    "parallelism": ("slots",),
+    "direction": ("goal",),
+    "mode": ("goal",),
+    "minimize": ("goal",),
+    "maximize": ("goal",),
+    "func": ("objective",),
+    "fn": ("objective",),
+    "function": ("objective",),
+    "trainable": ("objective",),
+    "train_fn": ("objective",),
+    "evaluation_function": ("objective",),
+    "runner": ("objective",),
+    "space": ("search_space",),
+    "param_space": ("search_space",),
+    "config_space": ("search_space",),
+    "configspace": ("search_space",),
+    "parameters": ("search_space", "params"),
+    "param_distributions": ("search_space",),
+    "sampler": ("optimizer",),
+    "search_alg": ("optimizer",),
+    "algorithm": ("optimizer",),
+    "pruner": ("scheduler",),
+    "study_name": ("name",),
+    "experiment_name": ("name",),
+    "storage": ("store",),
+    "random_state": ("seed",),
+    "random_seed": ("seed",),
+    "exploration_weight": ("c",),
+    "kappa": ("c",),
+    "low": ("lower", "low"),
+    "high": ("upper", "high"),
+    "retries": ("retry", "retries"),
+    "max_retries": ("retries", "retry"),
+    "on_success": ("after",),
+    "callback": ("after",),
+    "callbacks": ("hooks",),
+    "max_cost": ("cost",),
+}
+"""What people bring from elsewhere, and what it is called here (the first that the callee takes)."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant by ``name``, or None."""
+    candidates = list(known)
+    for ours in FOREIGN_NAMES.get(name, ()):
+        if ours in candidates:
+            return ours
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ``UnknownOption`` for the first of the unknown keywords, if there is one."""
+    names = list(unknown)
+    if not names:
+        return
+    options = list(known)
+    guess = did_you_mean(names[0], options)
+    raise UnknownOption(
+        where,
+        f"unknown option {names[0]!r}",
+        expected="one of " + ", ".join(options),
+        remedy=f"Did you mean {guess!r}?" if guess else None,
+    )
+
+
+def _short(value: Any, limit: int = 200) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

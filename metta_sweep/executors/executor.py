@@ -1,0 +1,106 @@
+"""What an executor is: it says where trials run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from metta_sweep.core.resources import Resources
+from metta_sweep.core.trial import Metric, Trial, TrialError
+
+__all__ = ["Capabilities", "Ended", "Executor", "ReportMade", "StopCause", "TrialEvent", "TrialTask"]
+
+StopCause = Literal["verdict", "pause", "deadline", "interrupt"]
+
+
+class Capabilities(NamedTuple):
+    """What an executor can do; checked when a sweep is built."""
+
+    streams: bool
+    """Reports arrive while the trial runs."""
+    stops: bool
+    """A running trial can be stopped."""
+    isolates: bool
+    """A crash of a trial's interpreter does not end the driver's."""
+    survives_driver: bool
+    """Trials run on when the driver dies, and can be found again."""
+
+
+class TrialTask(NamedTuple):
+    """One attempt to run."""
+
+    trial: Trial
+    seed: int
+    """The same on every attempt of the trial."""
+    resources: Resources
+    address: str
+    """``trial[5]#2``, under the address of the experiment."""
+
+
+class ReportMade(NamedTuple):
+    """A running trial reported."""
+
+    trial_id: str
+    attempt: int
+    step: int
+    metrics: dict[str, Metric]
+
+
+class Ended(NamedTuple):
+    """The one terminal event of an attempt: exactly one of ``metrics``, ``error`` and ``stopped`` is set, or ``stopped`` with metrics."""
+
+    trial_id: str
+    attempt: int
+    seconds: float
+    metrics: dict[str, Metric] | None = None
+    error: TrialError | None = None
+    stopped: StopCause | None = None
+    metadata: dict[str, Any] | None = None
+
+
+TrialEvent = ReportMade | Ended
+
+
+class Executor(Protocol):
+    """Runs trial functions. An async context: what it started has ended, or been reported as leaked, when the context ends."""
+
+    @property
+    def slots(self) -> int | None:
+        """How many attempts it can run at once; None: any number."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def prepare(self, objective: Any, search_space: Any) -> None:
+        """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called.
+
+        Called once before ``__aenter__``.
+        """
+
+    async def __aenter__(self) -> Executor: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    def start(self, task: TrialTask) -> None:
+        """Start an attempt. Starting one that was started already does nothing, until its terminal event is acknowledged."""
+
+    def stop(self, trial_id: str, cause: StopCause, grace: float) -> None:
+        """Ask a running trial to stop, and stop it after ``grace`` seconds. Its terminal event comes all the same."""
+
+    def answer(self, trial_id: str, step: int) -> None:
+        """The verdict on the report of that step is to go on: wakes a generator that waits for it."""
+
+    def peek(self) -> Sequence[TrialEvent]:
+        """What has happened and is not acknowledged, in the order of dispatch; does not wait."""
+
+    async def wait(self, until: float | None = None) -> None:
+        """Return as soon as something is unacknowledged, or at ``until`` (seconds on the event loop's clock)."""
+
+    def wake(self) -> None:
+        """Make a running ``wait`` return. Safe from any thread."""
+
+    def acknowledge(self, count: int) -> None:
+        """Forget the first ``count`` events of the last ``peek``: they are in the journal."""
+
+    def exhausted(self) -> str | None:
+        """A reason in words when it can start nothing more, ever; None otherwise."""

@@ -1,0 +1,72 @@
+"""What an optimizer is: it says what to try."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.seeds import derive_seed
+from metta_sweep.core.setup import Setup
+from metta_sweep.core.trial import Report, Suggestion, Trial
+from metta_sweep.errors import OptimizerError
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """Says what to try. Subclass it, write ``suggest`` and, where it learns, ``observe``.
+
+    Obligations of an implementer:
+
+    - ``suggest(n)`` returns up to ``n`` suggestions (or plain mappings of parameters); fewer, or none, when it has no more now.
+    - No I/O, no clock, no global randomness: after a restart a fresh copy is fed the same calls in the same order (``suggest``,
+      ``observe``, ...), and must then be where it was.
+    - ``suggest`` may declare more keywords, and then gets them: ``index`` (how many it has suggested so far; an optimizer that
+      takes it must be a function of its seed, the index and what it observed, and is not asked again at a restart), ``pending``
+      (a sequence of trials in flight), ``fixed`` (parameters that its suggestions must have, such as ``{"model": "svm"}``).
+
+    Optional members, called or read where they exist: ``remaining`` (how many suggestions are left, for a finite one),
+    ``failed(trial)``, ``stopped(trial)``, ``reported(trial, report)``, ``warm_start(trials)``.
+    """
+
+    search_space: SearchSpace | None = None
+    """What it searches; None: the sweep's."""
+    seed: int | None = None
+    """None: derived from the sweep's seed."""
+
+    def suggest(self, n: int) -> Sequence[Suggestion | Mapping[str, Any]]:
+        """Up to ``n`` suggestions."""
+        raise OptimizerError(type(self).__name__, "it has no suggest() method", remedy="Define suggest(self, n)")
+
+    def observe(self, trial: Trial, result: Any) -> None:
+        """Learn from a completed trial. ``result`` is its score in the user's units, never with its sign flipped."""
+
+    def failed(self, trial: Trial) -> None:
+        """Learn that a trial failed for good. Its ``error`` says how."""
+
+    def stopped(self, trial: Trial) -> None:
+        """Learn that a trial was stopped by a verdict; ``trial.last_report`` tells how far it came."""
+
+    def reported(self, trial: Trial, report: Report) -> None:
+        """Learn from a report of a running trial."""
+
+    def warm_start(self, trials: Sequence[Trial]) -> None:
+        """Learn from trials of earlier experiments, before the first suggestion."""
+        for trial in trials:
+            if trial.score is not None:
+                self.observe(trial, trial.score)
+
+    def for_run(self, setup: Setup) -> Optimizer:
+        """A new optimizer with these settings and no history, for one run. The original is never touched."""
+        fresh = copy.deepcopy(self)
+        if fresh.search_space is None:
+            fresh.search_space = setup.search_space
+        if fresh.seed is None:
+            fresh.seed = derive_seed(setup.seed, "optimizer")
+        return fresh
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that make this optimizer what it is, as JSON values: part of a kept run's definition."""
+        return {"class": type(self).__qualname__}

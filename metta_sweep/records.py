@@ -1,0 +1,175 @@
+"""What is kept: the envelope and rows of the journal, and what a store and a recorder offer.
+
+A *store* keeps runs. A *recorder* is what a running pipeline sees of it: what is recorded at this address, record this, where does
+this loop go on. Payloads are JSON; nothing that reads them unpickles, evaluates or imports by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["Checkpoint", "LoopState", "NullRecorder", "Record", "Recorder", "RunRow", "Store", "TrialRow", "digest"]
+
+
+class Record(NamedTuple):
+    """The envelope: one output of one stage of a sweep, or one fact about the run itself."""
+
+    seq: int
+    """The number of its first event in the run; events are numbered without gaps from 0."""
+    count: int
+    """How many events it holds."""
+    address: str
+    """The execution that made it: ``sweep[17]/score``."""
+    kind: str
+    """``events``: a list of sweep events. ``start``: a process began (or went on with) the run."""
+    time: float
+    """Wall clock, seconds since 1970: for people."""
+    payload: bytes
+    """JSON."""
+    digest: str
+    """Of the payload."""
+
+
+class RunRow(NamedTuple):
+    """One run in a store."""
+
+    run_id: str
+    name: str | None
+    """The name of the experiment, for kept ones. Unique in a store."""
+    created: float
+    """Wall clock, seconds since 1970."""
+    tags: tuple[str, ...] = ()
+
+
+class TrialRow(NamedTuple):
+    """The projection of one ended trial: what queries and ``results.trials`` read. Derived from the journal, written with it."""
+
+    number: int
+    id: str
+    branch: str | None
+    state: str
+    score: float | None
+    attempt: int
+    seconds: float | None
+    payload: bytes
+    """JSON: what else a ``Trial`` holds."""
+
+
+class Checkpoint(NamedTuple):
+    """The recorded output of one stage of a kept pipeline."""
+
+    address: str
+    inputs: str
+    """Digest of what the stage read."""
+    schema: str
+    """Digest of its contract's schema."""
+    code: str
+    """Digest of its function's code."""
+    payload: bytes
+    """JSON: the contract's fields."""
+    digest: str
+    """Of the payload."""
+
+
+class LoopState(NamedTuple):
+    """Where a journalled loop goes on."""
+
+    index: int
+    """The next iteration."""
+    carry: Mapping[str, Any]
+    """Values of the carried fields at its start."""
+
+
+class Store(Protocol):
+    """Keeps runs. Appended means committed: what ``append`` was given is durable, to the store's promise, when it returns."""
+
+    def create_run(self, row: RunRow) -> None:
+        """Add a run. Raises ``StoreError`` when its id or name is taken."""
+
+    def find_run(self, name: str) -> RunRow | None:
+        """The run of that name (or, where no run has that name, of that id)."""
+
+    def runs(self) -> Sequence[RunRow]:
+        """All runs, oldest first."""
+
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Give a run another name. Raises ``StoreError`` when it is taken."""
+
+    def acquire(self, run_id: str) -> None:
+        """Become the one driver of a run. Raises ``RunInUse``, naming the process, when it has one that lives."""
+
+    def release(self, run_id: str) -> None:
+        """Stop being its driver."""
+
+    def append(self, run_id: str, records: Sequence[Record], rows: Sequence[TrialRow] = ()) -> None:
+        """Append records and set projection rows, all or nothing."""
+
+    def records(self, run_id: str, start: int = 0) -> Iterator[Record]:
+        """The records, in order, from the one that holds or follows event number ``start``."""
+
+    def end_of(self, run_id: str) -> int:
+        """The number that the next event of the run gets."""
+
+    def trial_rows(self, run_id: str, start: int = 0, stop: int | None = None) -> Iterator[TrialRow]:
+        """Rows of ended trials with ``start <= number < stop``, by number."""
+
+    def trial_row(self, run_id: str, trial_id: str) -> TrialRow | None:
+        """The row of the ended trial of that id."""
+
+    def put_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Keep the output of a stage; replaces what was kept at its address."""
+
+    def get_checkpoint(self, run_id: str, address: str) -> Checkpoint | None:
+        """What is kept at an address."""
+
+    def close(self) -> None:
+        """Let go of what the store holds open. It is not used afterwards."""
+
+
+class Recorder(Protocol):
+    """What a running pipeline sees of where it is kept."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept: False lets the runner leave out addresses, digests and calls."""
+
+    @property
+    def needs_inputs(self) -> bool:
+        """Whether ``recorded`` and ``record`` need the digest of what a stage read (a sweep's do not)."""
+
+    def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
+        """What is recorded at this address and still holds, or None."""
+
+    def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
+        """Record a stage's validated output, before the next stage starts.
+
+        ``checkpoint`` is its JSON form, where ``needs_inputs`` asked for it.
+        """
+
+    def loop_state(self, address: str) -> LoopState | None:
+        """Where the loop at this address goes on, when it is journalled; None: it starts at 0 (and stages are reused one by one)."""
+
+
+class NullRecorder:
+    """Keeps nothing."""
+
+    keeps = False
+    needs_inputs = False
+
+    def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
+        """Nothing is recorded."""
+        return None
+
+    def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
+        """Forget it."""
+
+    def loop_state(self, address: str) -> LoopState | None:
+        """Loops start at 0."""
+        return None
+
+
+def digest(payload: bytes) -> str:
+    """The digest that travels with a payload: BLAKE2b, 128 bits, hexadecimal."""
+    return hashlib.blake2b(payload, digest_size=16).hexdigest()

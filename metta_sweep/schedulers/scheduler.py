@@ -1,0 +1,149 @@
+"""What a scheduler is: it says which suggestions start when, and how long trials run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from metta_sweep.core.events import Event, Score
+from metta_sweep.core.resources import Resources
+from metta_sweep.core.setup import Setup
+from metta_sweep.core.trial import Report, Suggestion, Trial, Verdict
+
+__all__ = ["Follow", "Offer", "Scheduler", "Waiting"]
+
+
+class Waiting(Protocol):
+    """A suggestion in the pool."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def branch(self) -> str | None: ...
+    @property
+    def params(self) -> dict[str, Any]: ...
+
+
+class Offer(Protocol):
+    """What a scheduler may see and do when slots are free. Picks take effect after ``Scheduler.pick`` has returned."""
+
+    @property
+    def free(self) -> int:
+        """Slots still free; each ``pick`` takes one."""
+
+    @property
+    def busy(self) -> int:
+        """Slots in use, by running trials and by picks of this offer."""
+
+    @property
+    def why(self) -> str:
+        """Why ``next`` returned None the last time."""
+
+    def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
+        """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters.
+
+        None when there is none now; ``why`` then says why, in words.
+        """
+
+    def waiting(self, index: int) -> Waiting:
+        """The waiting suggestion of that number."""
+
+    def pick(
+        self,
+        waiting: Waiting,
+        *,
+        branch: str | None = None,
+        score: float | None = None,
+        mean: float | None = None,
+        bonus: float | None = None,
+        runs: int | None = None,
+        pending: int | None = None,
+        others: tuple[tuple[str, float], ...] = (),
+        compared: int = 0,
+        why: str = "",
+    ) -> None:
+        """Start this suggestion. The numbers and ``why`` are the reason, kept in the trace. ``branch``: by default its own."""
+
+    def wait(self, why: str) -> None:
+        """Leave the free slots idle for now, for this reason."""
+
+
+class Scheduler:
+    """Says which suggestions start when, and how long trials run. Subclass it and override only what differs.
+
+    Its state changes only in ``apply``: decisions are functions of its settings, the seed, what was applied and its arguments.
+    So that it can be rebuilt from the journal, it does no I/O, reads no clock and uses no global randomness.
+    """
+
+    default_slots: int | None = 3
+    """How many slots it wants when the sweep does not say; None: as many as the executor has."""
+    needs_reports = False
+    """Whether it judges reports, so that the executor must be able to stop trials."""
+    branch_by: str | None = None
+    """The ``Choice`` parameter whose alternatives are the branches, where there is one."""
+
+    def for_run(self, setup: Setup) -> Scheduler:
+        """A new scheduler with these settings and no history, for one run. The original is never touched."""
+        return copy.deepcopy(self)
+
+    def pick(self, offer: Offer) -> None:
+        """Pick what starts now. By default slots are filled as they free, in the order of suggestions."""
+        while offer.free:
+            waiting = offer.next()
+            if waiting is None:
+                offer.wait(offer.why)
+                return
+            offer.pick(waiting)
+
+    def reward(self, trial: Trial) -> float | None:
+        """The reward of a completed trial, higher is better; None: the score in the goal's direction."""
+        return None
+
+    def failure_reward(self) -> float | None:
+        """The reward of a failed trial; None: the worst reward seen so far."""
+        return None
+
+    def should_stop(self, trial: Trial) -> bool:
+        """Whether a running trial should stop; ``trial.last_report`` is its newest report."""
+        return False
+
+    def judge(self, trial: Trial, report: Report) -> Verdict:
+        """The verdict on a running trial at a report. By default STOP where ``should_stop(trial)`` says so."""
+        return Verdict.STOP if self.should_stop(trial) else Verdict.CONTINUE
+
+    def fan_out(self, trial: Trial, score: Score, decided: Sequence[Event]) -> Sequence[Event | Follow]:
+        """What follows from one ended trial: prunings, triggers, follow-ups.
+
+        Args:
+            trial: the trial as it ended.
+            score: its score event, with the statistics of its branch after it.
+            decided: what has been decided in this turn of the loop already, and is not applied yet.
+        """
+        return ()
+
+    def allocate_resources(self, trial: Trial) -> Resources | None:
+        """What an attempt of the trial may use; None: the executor's default."""
+        return None
+
+    def apply(self, event: Event) -> None:
+        """Take note of one event. Called once for each event of the journal, in order; the only place where state changes."""
+
+    def finished(self) -> str | None:
+        """A reason in words when it will pick nothing more, ever; None otherwise."""
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that make this scheduler what it is, as JSON values: part of a kept run's definition."""
+        return {"class": type(self).__qualname__}
+
+
+class Follow:
+    """Follow-ups of one result, before they have numbers; the sweep turns them into ``expand`` and ``draw`` events."""
+
+    __slots__ = ("reward", "suggestions", "threshold")
+
+    def __init__(self, suggestions: Sequence[Suggestion | Mapping[str, Any]], *, reward: float, threshold: float) -> None:
+        self.suggestions = tuple(suggestions)
+        self.reward = reward
+        self.threshold = threshold
