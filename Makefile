@@ -1,0 +1,80 @@
+# Everything a newcomer needs: `make demo` and `make test`. Needs a Python >= 3.11 and make; builds its own .venv.
+# Another interpreter: make demo PYTHON=/path/to/python3.12      Another environment: make demo VENV=/tmp/venv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test slow bench lint format types contracts smoke clean
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+RUFF := $(PY) -m ruff
+# The first interpreter that runs and is new enough; a name on the PATH alone proves neither.
+FIND_PYTHON = for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$name; exit 0; fi; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+
+# Stamps are named by the content of pyproject.toml: a checkout that only changes file times installs nothing again.
+CONTENT := $(shell cksum pyproject.toml | cut -d' ' -f1)
+EXAMPLES := $(VENV)/.installed-examples-$(CONTENT)
+DEV := $(VENV)/.installed-dev-$(CONTENT)
+BENCH := $(VENV)/.installed-bench-$(CONTENT)
+INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install --quiet --no-input --editable
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*##/\1:/p' Makefile | awk -F': *' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: $(EXAMPLES)  ## Run examples/digits.py: three kinds of models compete for 60 trials
+	@$(PY) examples/digits.py
+
+test: $(DEV)  ## Run the tests, but for the slow ones
+	$(PY) -m pytest -q
+
+slow: $(DEV)  ## Run the slow tests (passes when there are none)
+	@$(PY) -m pytest -q -m slow; code=$$?; if [ $$code -eq 5 ]; then echo "no slow tests yet"; else exit $$code; fi
+
+bench: $(BENCH)  ## Measure the cost of the framework, beside Optuna and a hand-written loop
+	$(PY) benchmarks/overhead.py
+	$(PY) benchmarks/stages.py
+	$(PY) benchmarks/ucb.py
+	$(PY) benchmarks/footprint.py
+
+lint: $(DEV)  ## Check style and formatting
+	$(RUFF) check .
+	$(RUFF) format --check .
+
+format: $(DEV)  ## Format all files
+	$(RUFF) check --fix-only --quiet .
+	$(RUFF) format .
+
+types: $(BENCH)  ## Check types with mypy and pyright
+	$(PY) -m mypy
+	$(PY) -m pyright
+
+contracts: $(DEV)  ## Check that imports go down only
+	$(VENV)/bin/lint-imports --no-cache
+
+smoke: $(EXAMPLES)  ## Run every example once
+	@set -e; for example in examples/*.py; do echo "== $$example"; $(PY) $$example; done
+
+clean:  ## Remove the environment and all caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@if [ -z "$(PYTHON)" ]; then echo "No Python >= 3.11 was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11 or does not run. Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Order-only on the interpreter: its file time says nothing about what is installed.
+$(EXAMPLES): | $(PY)
+	$(INSTALL) '.[examples]'
+	@touch $@
+
+$(DEV): | $(PY)
+	$(INSTALL) '.[dev]'
+	@touch $@
+
+$(BENCH): | $(PY)
+	$(INSTALL) '.[dev,bench]'
+	@touch $@
