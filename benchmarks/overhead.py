@@ -1,0 +1,154 @@
+"""What the framework adds to a trial, beside Optuna and a hand-written asyncio loop, all in one run.
+
+Takes about two minutes; ``--quick`` runs fewer trials and repeats, for a first look.
+
+Nobody's garbage collector is tuned: all three run on the interpreter's defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from contenders import FIFO, UCB, hand_written, no_op, no_op_sync, optuna_ask_tell, optuna_optimize, ours, sleep_5_ms
+from tables import interleaved, machine, print_table, verdict
+
+FASTER_THAN_OPTUNA = 1.3
+GROWTH = 1.4
+GROWTH_MEGABYTES = 250
+
+
+def trials(count: int, repeats: int) -> None:
+    """No-op coroutines: everything that is measured is overhead."""
+    rows = []
+    for slots, limit in ((64, 80), (1, 120)):
+        contenders: dict[str, Callable[[], float]] = {
+            "floor": partial(hand_written, no_op, count, slots),
+            "ours": partial(ours, no_op, count, slots),
+            "ucb": partial(ours, no_op, count, slots, UCB),
+            "ask": partial(optuna_ask_tell, no_op, count, slots),
+            "optimize": partial(optuna_optimize, count),
+        }
+        cost = {name: seconds / count * 1e6 for name, seconds in interleaved(contenders, repeats).items()}
+        peer = min(cost["ask"], cost["optimize"])
+        label = f"{slots} slots" if slots > 1 else "1 slot"
+        for name, how in (("ours", "slots filled as they free"), ("ucb", "UCB over three branches")):
+            ratio = peer / cost[name]
+            rows.append(
+                [
+                    f"{label}, {how}",
+                    cost["floor"],
+                    cost[name],
+                    cost["ask"],
+                    cost["optimize"],
+                    verdict(cost[name], limit),
+                    ratio,
+                    verdict(ratio, FASTER_THAN_OPTUNA, at_least=True) if slots > 1 else "",
+                ]
+            )
+    print_table(
+        f"No-op coroutines, microseconds per trial (medians of {repeats} runs of {count:,} trials)",
+        ["", "hand-written", "metta_sweep", "Optuna ask/tell", "Optuna optimize", "target, us", "Optuna / ours", "target, ratio"],
+        rows,
+    )
+    print("  'Optuna / ours' takes the faster of Optuna's two spellings. Optimize runs an ordinary function, one at a time.")
+
+
+def growth(small: int, large: int) -> None:
+    """The same trial late in a long run, each contender in a process of its own."""
+    rows = []
+    for name, label in (("ours", "metta_sweep"), ("ucb", "metta_sweep, UCB over three branches"), ("optuna", "Optuna optimize")):
+        figures = json.loads(_child(name, small, large))
+        ratio = figures["large"] / figures["small"]
+        targets = ("", "") if name == "optuna" else (verdict(ratio, GROWTH), verdict(figures["megabytes"], GROWTH_MEGABYTES))
+        rows.append([label, figures["small"], figures["large"], ratio, targets[0], figures["megabytes"], targets[1]])
+    print_table(
+        f"Growth: microseconds per no-op trial in runs of {small:,} and {large:,} (64 slots), and peak memory of the process",
+        ["", f"{small:,}", f"{large:,}", "ratio", "target, ratio", "peak MB", "target, MB"],
+        rows,
+    )
+
+
+def _child(name: str, small: int, large: int) -> str:
+    command = [sys.executable, __file__, "--growth", name, str(small), str(large)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def measure_growth(name: str, small: int, large: int) -> None:
+    """In the child: runs of the small size, then one of the large size, then the peak of resident memory."""
+    run = {
+        "ours": lambda count: ours(no_op, count, 64, FIFO),
+        "ucb": lambda count: ours(no_op, count, 64, UCB),
+        "optuna": optuna_optimize,
+    }[name]
+    run(small)
+    first = interleaved({name: lambda: run(small)}, 7)[name]
+    last = run(large)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"small": first / small * 1e6, "large": last / large * 1e6, "megabytes": peak / 1e6}))
+
+
+def sleeps(scale: float, repeats: int) -> None:
+    """Trials that wait 5 ms: how well slots are kept busy."""
+    rows = []
+    for slots, full, limit in ((3, 600, 500), (64, 8_000, 7_000), (1_000, 20_000, 12_000)):
+        count = round(full * scale)
+        contenders: dict[str, Callable[[], float]] = {
+            "floor": partial(hand_written, sleep_5_ms, count, slots),
+            "ours": partial(ours, sleep_5_ms, count, slots),
+            "ask": partial(optuna_ask_tell, sleep_5_ms, count, slots),
+        }
+        rate = {name: count / seconds for name, seconds in interleaved(contenders, repeats).items()}
+        target = verdict(rate["ours"], limit, at_least=True)
+        rows.append(
+            [f"{slots:,} slots", slots / 0.005, rate["floor"], rate["ours"], rate["ask"], rate["ours"] / rate["ask"], target]
+        )
+    print_table(
+        f"5 ms sleeps, trials per second (medians of {repeats} runs)",
+        ["", "perfect", "hand-written", "metta_sweep", "Optuna ask/tell", "ours / Optuna", "target"],
+        rows,
+    )
+
+
+def threads(count: int, repeats: int) -> None:
+    """Ordinary functions: this system runs them in threads, so that a slow one holds up nobody."""
+    rows = []
+    for slots in (1, 3):
+        contenders: dict[str, Callable[[], float]] = {
+            "ours": partial(ours, no_op_sync, count, slots),
+            "optimize": partial(optuna_optimize, count, slots),
+        }
+        cost: dict[str, Any] = {name: seconds / count * 1e6 for name, seconds in interleaved(contenders, repeats).items()}
+        rows.append([f"{slots} slots" if slots > 1 else "1 slot", cost["ours"], cost["optimize"], cost["optimize"] / cost["ours"]])
+    print_table(
+        f"Ordinary functions that do nothing, microseconds per trial (medians of {repeats} runs of {count:,} trials)",
+        ["", "metta_sweep", "Optuna optimize", "Optuna / ours"],
+        rows,
+    )
+    print("  Ours: each in a worker thread. Optuna: one slot in the caller's thread, more in threads of their own.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="fewer trials and repeats")
+    parser.add_argument("--growth", nargs=3, metavar=("NAME", "SMALL", "LARGE"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.growth:
+        measure_growth(arguments.growth[0], int(arguments.growth[1]), int(arguments.growth[2]))
+        return
+    quick = arguments.quick
+    print(machine())
+    trials(1_000 if quick else 3_000, 3 if quick else 7)
+    growth(1_000, 10_000 if quick else 100_000)
+    sleeps(0.25 if quick else 1.0, 1 if quick else 3)
+    threads(500 if quick else 2_000, 3 if quick else 5)
+
+
+if __name__ == "__main__":
+    main()
