@@ -1,0 +1,443 @@
+"""Distributions: what one parameter may be, and how likely.
+
+Each turns one uniform float into a value by its inverse cumulative distribution function, so that random, quasi-random and
+replayed draws are the same code.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final, Self
+
+from metta_sweep.core.numbers import check_int, check_number
+from metta_sweep.core.values import NotJson, plain_json, plain_scalar
+from metta_sweep.errors import SearchSpaceError, refuse_unknown
+
+__all__ = ["Choice", "Constant", "Distribution", "Integer", "LogInteger", "LogUniform", "Sampler", "Uniform", "check_parameters"]
+
+Sampler = Callable[[float], Any]
+"""A function of one uniform float in [0, 1)."""
+
+MAX_INTEGER: Final = 2**63 - 1
+
+
+class Distribution:
+    """What a parameter may be. Immutable; made of plain JSON values."""
+
+    __slots__ = ()
+    keywords: ClassVar[tuple[str, ...]] = ("lower", "upper")
+
+    def __new__(cls, *_args: object, **named: object) -> Self:
+        """Refuse keywords that people bring from elsewhere, with "did you mean"."""
+        refuse_unknown(cls.__name__, [name for name in named if name not in cls.keywords], cls.keywords)
+        return object.__new__(cls)
+
+    def sampler(self) -> Sampler:
+        """The inverse cumulative distribution function, with everything that can be computed before computed."""
+        raise NotImplementedError
+
+    def from_unit(self, u: float) -> Any:
+        """The value at quantile ``u`` in [0, 1)."""
+        return self.sampler()(u)
+
+    def contains(self, value: object) -> bool:
+        """Whether ``value`` can be drawn. Bools are not numbers; numpy scalars are what they hold."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """The distribution as JSON."""
+        return {"distribution": type(self).__name__, **{item.name: getattr(self, item.name) for item in fields(self)}}  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([repr(getattr(self, name)) for name in self.keywords])})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Uniform(Distribution):
+    """Any float between ``lower`` and ``upper``, both finite, ``lower < upper``.
+
+    Raises:
+        SearchSpaceError: for other bounds.
+    """
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        _set_float_bounds(self, self.lower, self.upper)
+
+    def sampler(self) -> Sampler:
+        """``lower + u * (upper - lower)``."""
+        lower, upper, span = self.lower, self.upper, self.upper - self.lower
+
+        def sample(u: float) -> float:
+            value = lower + u * span
+            return value if lower <= value <= upper else max(lower, min(upper, value))
+
+        return sample
+
+    def contains(self, value: object) -> bool:
+        """Whether it is a number within the bounds."""
+        return _is_within(value, self.lower, self.upper)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LogUniform(Distribution):
+    """Any float between ``lower`` and ``upper``, uniform in its logarithm; ``0 < lower < upper``, both finite.
+
+    Raises:
+        SearchSpaceError: for other bounds.
+    """
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        _set_float_bounds(self, self.lower, self.upper, above=0)
+
+    def sampler(self) -> Sampler:
+        """``exp(log(lower) + u * (log(upper) - log(lower)))``, kept within the bounds."""
+        lower, upper, start, exp = self.lower, self.upper, math.log(self.lower), math.exp
+        span = math.log(upper) - start
+
+        def sample(u: float) -> float:
+            value = exp(start + u * span)
+            return value if lower <= value <= upper else max(lower, min(upper, value))
+
+        return sample
+
+    def contains(self, value: object) -> bool:
+        """Whether it is a number within the bounds."""
+        return _is_within(value, self.lower, self.upper)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Integer(Distribution):
+    """Any whole number from ``lower`` to ``upper``, both included, all equally likely.
+
+    Raises:
+        SearchSpaceError: for bounds that are not whole numbers, or in the wrong order.
+    """
+
+    lower: int
+    upper: int
+
+    def __post_init__(self) -> None:
+        _set_int_bounds(self, self.lower, self.upper, at_least=-MAX_INTEGER)
+
+    def sampler(self) -> Sampler:
+        """``lower + floor(u * (upper - lower + 1))``, exactly."""
+        lower, upper, count = self.lower, self.upper, self.upper - self.lower + 1
+
+        def sample(u: float) -> int:
+            # in whole numbers: u * count as a float would miss values of ranges beyond 2**53
+            value = lower + ((int(u * 0x20000000000000) * count) >> 53)
+            return value if value <= upper else upper
+
+        return sample
+
+    def contains(self, value: object) -> bool:
+        """Whether it is a whole number within the bounds, and not a float."""
+        return _is_whole_within(value, self.lower, self.upper)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LogInteger(Distribution):
+    """Any whole number from ``lower`` to ``upper``, both included, about uniform in its logarithm; ``lower >= 1``.
+
+    Drawn as a log-uniform float between ``lower - 0.5`` and ``upper + 0.5``, rounded.
+
+    Raises:
+        SearchSpaceError: for bounds that are not whole numbers, below 1, or in the wrong order.
+    """
+
+    lower: int
+    upper: int
+
+    def __post_init__(self) -> None:
+        _set_int_bounds(self, self.lower, self.upper, at_least=1)
+
+    def sampler(self) -> Sampler:
+        """``round(exp(log(lower - 0.5) + u * (log(upper + 0.5) - log(lower - 0.5))))``, kept within the bounds."""
+        lower, upper, start, exp = self.lower, self.upper, math.log(self.lower - 0.5), math.exp
+        span = math.log(upper + 0.5) - start
+
+        def sample(u: float) -> int:
+            value = round(exp(start + u * span))
+            return value if lower <= value <= upper else max(lower, min(upper, value))
+
+        return sample
+
+    def contains(self, value: object) -> bool:
+        """Whether it is a whole number within the bounds, and not a float."""
+        return _is_whole_within(value, self.lower, self.upper)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Constant(Distribution):
+    """Always the same value: any JSON value.
+
+    Raises:
+        SearchSpaceError: for a value that JSON cannot hold.
+    """
+
+    keywords = ("value",)
+    value: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _plain(self.value, "Constant(value)"))
+
+    def sampler(self) -> Sampler:
+        """The value, whatever ``u``."""
+        return _giver(self.value)
+
+    def contains(self, value: object) -> bool:
+        """Whether it is that value."""
+        return _key(value) == _key(self.value)
+
+
+@dataclass(frozen=True, slots=True, repr=False, init=False)
+class Choice(Distribution):
+    """One of some options, all equally likely.
+
+    Args:
+        options: a sequence of different JSON values; or a mapping of names to sub-spaces, the parameters that are there only where that
+            name was chosen: ``Choice({"svm": {"gamma": LogUniform(1e-6, 1e-1)}, "none": {}})``.
+
+    Raises:
+        SearchSpaceError: when there are no options, when two are equal, or when one is no JSON value.
+    """
+
+    keywords = ("options",)
+    options: tuple[Any, ...]
+    """The values, in the given order; with sub-spaces their names."""
+    spaces: tuple[tuple[tuple[str, Distribution], ...], ...] | None
+    """The parameters under each option, where there are sub-spaces."""
+    _positions: dict[Any, int] = field(compare=False)
+
+    def __init__(self, options: Sequence[Any] | Mapping[str, Mapping[str, Distribution]]) -> None:
+        values, spaces = _options(options)
+        positions: dict[Any, int] = {}
+        for position, value in enumerate(values):
+            first = positions.setdefault(_key(value), position)
+            if first != position:
+                raise SearchSpaceError(
+                    "Choice(options)",
+                    f"options {first} and {position} are equal",
+                    found=value,
+                    expected="different options",
+                    remedy="Leave one out",
+                )
+        put = object.__setattr__
+        put(self, "options", values)
+        put(self, "spaces", spaces)
+        put(self, "_positions", positions)
+
+    def sampler(self) -> Sampler:
+        """Option number ``floor(u * len(options))``."""
+        options, count, last = self.options, len(self.options), len(self.options) - 1
+        if any(isinstance(option, list | dict) for option in options):
+
+            def sample_copy(u: float) -> Any:
+                return copy.deepcopy(options[min(int(u * count), last)])
+
+            return sample_copy
+
+        def sample(u: float) -> Any:
+            position = int(u * count)
+            return options[position if position <= last else last]
+
+        return sample
+
+    def contains(self, value: object) -> bool:
+        """Whether it is one of the options; True is not 1."""
+        return self.position(value) is not None
+
+    def position(self, value: object) -> int | None:
+        """Which option it is, from 0; None when it is none of them."""
+        return self._positions.get(_key(value))
+
+    def describe(self) -> dict[str, Any]:
+        """The options, and the sub-spaces beside them."""
+        described: dict[str, Any] = {"distribution": "Choice", "options": list(self.options)}
+        if self.spaces is not None:
+            described["spaces"] = [{name: inner.describe() for name, inner in space} for space in self.spaces]
+        return described
+
+    def __repr__(self) -> str:
+        if self.spaces is None:
+            return f"Choice({list(self.options)!r})"
+        return f"Choice({dict(zip(self.options, map(dict, self.spaces), strict=True))!r})"
+
+
+def check_parameters(where: str, space: Mapping[Any, Any]) -> tuple[tuple[str, Distribution], ...]:
+    """The parameters of one level of a search space; raises ``SearchSpaceError`` for what is no name or no distribution."""
+    for name, distribution in space.items():
+        if not isinstance(name, str) or not name:
+            raise SearchSpaceError(
+                where,
+                "the name of a parameter must be a non-empty string",
+                found=name,
+                expected="a name",
+                remedy="Name it, such as 'lr'",
+            )
+        if not isinstance(distribution, Distribution):
+            raise SearchSpaceError(
+                f"{where}[{name!r}]",
+                f"parameter {name!r} is no distribution",
+                found=distribution,
+                expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
+                remedy=_write_instead(distribution),
+            )
+    return tuple(space.items())
+
+
+def _write_instead(found: Any) -> str:
+    if isinstance(found, type) and issubclass(found, Distribution):
+        return f"Give it its arguments, such as {found.__name__}({', '.join(found.keywords)})"
+    if isinstance(found, Mapping):
+        return "Parameters are flat; put a sub-space under a Choice, such as Choice({'svm': {...}})"
+    if isinstance(found, tuple) and len(found) == 2:
+        return f"Write Uniform{found!r} for a range, Choice({list(found)!r}) for two options"
+    if isinstance(found, Iterable) and not isinstance(found, str | bytes):
+        return f"Write Choice({list(found)!r})" if isinstance(found, Sequence) else "Write Choice([...])"
+    if isinstance(found, str | int | float) or found is None:
+        return f"Write Constant({found!r})"
+    return "Write Uniform(lower, upper), say"
+
+
+def _options(options: Any) -> tuple[tuple[Any, ...], tuple[tuple[tuple[str, Distribution], ...], ...] | None]:
+    where = "Choice(options)"
+    if isinstance(options, Mapping):
+        _refuse_empty(options, where)
+        return tuple(options), tuple(_sub_space(name, space) for name, space in options.items())
+    if callable(getattr(options, "tolist", None)):
+        options = options.tolist()
+    if isinstance(options, str | bytes) or not isinstance(options, Sequence):
+        raise SearchSpaceError(
+            where,
+            f"a {type(options).__qualname__} is no sequence of options",
+            found=options,
+            expected="a list of values, or a mapping of names to sub-spaces",
+            remedy=f"Write Choice([{options!r}])" if isinstance(options, str) else "Write Choice([...])",
+        )
+    _refuse_empty(options, where)
+    return tuple(_plain(option, f"Choice(options[{position}])") for position, option in enumerate(options)), None
+
+
+def _refuse_empty(options: Sequence[Any] | Mapping[str, Any], where: str) -> None:
+    if not options:
+        raise SearchSpaceError(where, "there are no options", found=options, expected="at least one option", remedy="Add an option")
+
+
+def _sub_space(name: object, space: object) -> tuple[tuple[str, Distribution], ...]:
+    if not isinstance(name, str) or not name:
+        raise SearchSpaceError(
+            "Choice(options)",
+            "the name of a sub-space must be a non-empty string",
+            found=name,
+            expected="a name",
+            remedy=f"Write {str(name)!r}",
+        )
+    if not isinstance(space, Mapping):
+        raise SearchSpaceError(
+            f"Choice(options[{name!r}])",
+            f"what stands under {name!r} is no sub-space",
+            found=space,
+            expected="a mapping of parameter names to distributions, {} for none",
+            remedy="Write Choice([...]) for plain options",
+        )
+    return check_parameters(f"Choice(options[{name!r}])", space)
+
+
+def _set_float_bounds(distribution: Uniform | LogUniform, lower: object, upper: object, above: float | None = None) -> None:
+    kind = type(distribution).__name__
+    low = float(check_number(lower, f"{kind}(lower)", SearchSpaceError, above=above, remedy=_bound_remedy(kind, above)))
+    high = float(check_number(upper, f"{kind}(upper)", SearchSpaceError, above=above, remedy=_bound_remedy(kind, above)))
+    if low >= high:
+        equal = low == high
+        raise SearchSpaceError(
+            f"{kind}(lower, upper)",
+            "lower and upper are equal" if equal else "lower lies above upper",
+            found=(low, high),
+            expected="lower < upper",
+            remedy=f"Write Constant({low!r})" if equal else f"Write {kind}({high!r}, {low!r})",
+        )
+    if not math.isfinite(high - low):
+        raise SearchSpaceError(
+            f"{kind}(lower, upper)",
+            "the range is too wide for floats",
+            found=(low, high),
+            expected="upper - lower < 1.8e308",
+            remedy="Narrow it",
+        )
+    object.__setattr__(distribution, "lower", low)
+    object.__setattr__(distribution, "upper", high)
+
+
+def _bound_remedy(kind: str, above: float | None) -> str:
+    return "Write Uniform(lower, upper) for a range that touches zero" if above is not None else f"Write {kind}(0.0, 1.0), say"
+
+
+def _set_int_bounds(distribution: Integer | LogInteger, lower: object, upper: object, at_least: int) -> None:
+    kind = type(distribution).__name__
+    remedy = f"Write {kind}(1, 10), say; Uniform(lower, upper) gives floats"
+    low = check_int(lower, f"{kind}(lower)", SearchSpaceError, at_least=at_least, at_most=MAX_INTEGER, remedy=remedy)
+    high = check_int(upper, f"{kind}(upper)", SearchSpaceError, at_least=at_least, at_most=MAX_INTEGER, remedy=remedy)
+    if low > high:
+        raise SearchSpaceError(
+            f"{kind}(lower, upper)",
+            "lower lies above upper",
+            found=(low, high),
+            expected="lower <= upper",
+            remedy=f"Write {kind}({high!r}, {low!r})",
+        )
+    object.__setattr__(distribution, "lower", low)
+    object.__setattr__(distribution, "upper", high)
+
+
+def _is_within(value: object, lower: float, upper: float) -> bool:
+    number = plain_scalar(value)
+    return isinstance(number, int | float) and not isinstance(number, bool) and lower <= number <= upper
+
+
+def _is_whole_within(value: object, lower: int, upper: int) -> bool:
+    number = plain_scalar(value)
+    return isinstance(number, int) and not isinstance(number, bool) and lower <= number <= upper
+
+
+def _plain(value: Any, where: str) -> Any:
+    try:
+        return plain_json(value)
+    except NotJson as fault:
+        raise SearchSpaceError(
+            f"{where}{fault.path}",
+            f"it {fault.what}",
+            found=fault.found,
+            expected="a JSON value: text, a finite number, a bool, None, or lists and dicts of these",
+            remedy="Give a name instead, and look the object up in the trial function",
+        ) from None
+
+
+def _key(value: Any) -> Any:
+    """What makes two values the same option: equal numbers are, True and 1 are not."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float or value is None:
+        return value
+    if kind is bool:
+        return (kind, value)
+    try:
+        plain = plain_json(value)
+    except NotJson:
+        return (object, id(value))
+    return json.dumps((plain,), sort_keys=True).encode() if isinstance(plain, list | dict) else _key(plain)
+
+
+def _giver(value: Any) -> Sampler:
+    if isinstance(value, list | dict):
+        return lambda _u: copy.deepcopy(value)
+    return lambda _u: value

@@ -1,0 +1,150 @@
+"""The goal of a sweep: which metric decides, and in which direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+
+from metta_sweep.core.trial import Metric
+from metta_sweep.errors import GoalError, MetricError, did_you_mean
+
+__all__ = ["Direction", "Goal"]
+
+Direction = Literal["maximize", "minimize"]
+
+_EXPECTED: Final = "'maximize', 'minimize', or {'accuracy': 'maximize'}"
+_SYNONYMS: Final = {"max": "maximize", "min": "minimize", "higher": "maximize", "lower": "minimize"}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Which metric decides, and whether more of it is better.
+
+    Args:
+        direction: ``"maximize"`` or ``"minimize"``.
+        metric: the name of the deciding metric; None: the only one that the trials return.
+    """
+
+    direction: Direction = "maximize"
+    metric: str | None = None
+    sign: int = field(init=False, repr=False, compare=False)
+    """+1 where more is better, -1 where less is: ``sign * score`` is to be maximized."""
+
+    def __post_init__(self) -> None:
+        _check_direction(self.direction, f"goal for {self.metric!r}" if self.metric is not None else "goal")
+        if self.metric is not None:
+            _check_metric(self.metric)
+        object.__setattr__(self, "sign", 1 if self.direction == "maximize" else -1)
+
+    @classmethod
+    def of(cls, goal: str | Mapping[str, str] | Goal = "maximize", metric: str | None = None) -> Goal:
+        """The goal that a user wrote.
+
+        Args:
+            goal: ``"maximize"``, ``"minimize"``, ``{"accuracy": "maximize"}``, or a ``Goal``.
+            metric: the deciding metric, where the goal does not name it.
+
+        Raises:
+            GoalError: for anything else, for several metrics, and where goal and ``metric`` name different ones.
+        """
+        if isinstance(goal, str):
+            return cls(cast("Direction", goal), metric)
+        if isinstance(goal, Goal):
+            named, direction = goal.metric, goal.direction
+        elif isinstance(goal, Mapping):
+            name, wanted = _only_entry(goal)
+            named, direction = name, cast("Direction", wanted)
+        else:
+            raise GoalError(
+                "goal", f"a {type(goal).__qualname__} is no goal", found=goal, expected=_EXPECTED, remedy="Write 'maximize'"
+            )
+        if metric is not None and named is not None and named != metric:
+            raise GoalError(
+                "metric",
+                f"the goal names the metric {named!r} already",
+                found=metric,
+                expected=repr(named),
+                remedy="Leave metric= out",
+            )
+        return cls(direction, named if named is not None else metric)
+
+    def better(self, score: float, than: float) -> bool:
+        """Whether ``score`` is strictly better than the other."""
+        return score > than if self.sign > 0 else score < than
+
+    def score(self, metrics: Mapping[str, Metric]) -> float:
+        """The score of a trial with these metrics: the mean of the deciding one, in the user's units.
+
+        Raises:
+            MetricError: when it is missing, or when there are several and the goal names none.
+        """
+        if self.metric is None:
+            if len(metrics) != 1:
+                raise self._ambiguous(metrics)
+            (value,) = metrics.values()
+        else:
+            found = metrics.get(self.metric)
+            if found is None:
+                raise self._missing(metrics)
+            value = found
+        return value[0] if isinstance(value, tuple) else value
+
+    def describe(self) -> dict[str, Any]:
+        """The goal as JSON."""
+        return {"direction": self.direction, "metric": self.metric}
+
+    def _ambiguous(self, metrics: Mapping[str, Metric]) -> MetricError:
+        if not metrics:
+            return MetricError("the trial has no metrics, so it has no score. Return a number, or a mapping of metrics.")
+        name = next(iter(metrics))
+        return MetricError(
+            f"the trial has {len(metrics)} metrics ({', '.join(map(repr, metrics))}) and the goal {self.direction!r} names none of them."
+            f" Write goal={{{name!r}: {self.direction!r}}}, or metric={name!r}."
+        )
+
+    def _missing(self, metrics: Mapping[str, Metric]) -> MetricError:
+        there = ", ".join(map(repr, metrics)) or "none"
+        guess = did_you_mean(str(self.metric), metrics)
+        remedy = f"Did you mean {guess!r}?" if guess else f"Return {{{self.metric!r}: ...}}, or name one of those in the goal."
+        return MetricError(f"the trial has no metric {self.metric!r}, which the goal names; found {there}. {remedy}")
+
+
+def _check_direction(direction: object, where: str) -> None:
+    if direction in ("maximize", "minimize"):
+        return
+    guess = None
+    if isinstance(direction, str):
+        lowered = direction.lower()
+        guess = _SYNONYMS.get(lowered) or did_you_mean(lowered, ("maximize", "minimize"))
+    raise GoalError(
+        where,
+        "it names no direction",
+        found=direction,
+        expected=_EXPECTED,
+        remedy=f"Did you mean {guess!r}?" if guess else "Write 'maximize' or 'minimize'",
+    )
+
+
+def _check_metric(metric: object) -> None:
+    if not isinstance(metric, str) or not metric:
+        raise GoalError(
+            "metric",
+            "the name of a metric must be a non-empty string",
+            found=metric,
+            expected="a name",
+            remedy="Write 'accuracy', say",
+        )
+
+
+def _only_entry(goal: Mapping[str, str]) -> tuple[str, str]:
+    if len(goal) != 1:
+        raise GoalError(
+            "goal",
+            "a goal has exactly one metric; searching for several at once (multi-objective) is not available yet",
+            found=dict(goal),
+            expected="one metric, such as {'accuracy': 'maximize'}",
+            remedy="Name the one metric that decides; trials may still return others",
+        )
+    ((name, direction),) = goal.items()
+    return name, direction
