@@ -60,11 +60,12 @@ def test_the_architecture_names_every_room() -> None:
 
 def test_links_between_documents_lead_somewhere() -> None:
     """Every relative link in a document leads to a file or folder."""
-    broken = []
-    for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
-            if "://" not in target and not (document.parent / target).exists():
-                broken.append(f"{document.relative_to(ROOT)}: {target}")
+    links = [
+        (document, link)
+        for document in DOCUMENTS
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    ]
+    broken = [f"{document.name}: {link}" for document, link in links if "://" not in link and not (document.parent / link).exists()]
     assert broken == []
 
 
