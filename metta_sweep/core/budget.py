@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Never, NamedTuple
+from typing import Any, Final, NamedTuple, Never
 
 from metta_sweep.core.numbers import check_int, check_number
 from metta_sweep.core.values import plain_scalar

@@ -135,8 +135,7 @@ class Integer(Distribution):
 
         def sample(u: float) -> int:
             # in whole numbers: u * count as a float would miss values of ranges beyond 2**53
-            value = lower + ((int(u * 0x20000000000000) * count) >> 53)
-            return value if value <= upper else upper
+            return lower + ((int(u * 0x20000000000000) * count) >> 53) if u < 1.0 else upper
 
         return sample
 
@@ -197,7 +196,7 @@ class Constant(Distribution):
 
     def contains(self, value: object) -> bool:
         """Whether it is that value."""
-        return _key(value) == _key(self.value)
+        return bool(_key(value) == _key(self.value))
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -205,8 +204,8 @@ class Choice(Distribution):
     """One of some options, all equally likely.
 
     Args:
-        options: a sequence of different JSON values; or a mapping of names to sub-spaces, the parameters that are there only where that
-            name was chosen: ``Choice({"svm": {"gamma": LogUniform(1e-6, 1e-1)}, "none": {}})``.
+        options: a sequence of different JSON values; or a mapping of names to sub-spaces, whose parameters are there only where
+            that name was chosen: ``Choice({"svm": {"gamma": LogUniform(1e-6, 1e-1)}, "none": {}})``.
 
     Raises:
         SearchSpaceError: when there are no options, when two are equal, or when one is no JSON value.
@@ -248,8 +247,7 @@ class Choice(Distribution):
             return sample_copy
 
         def sample(u: float) -> Any:
-            position = int(u * count)
-            return options[position if position <= last else last]
+            return options[int(u * count) if u < 1.0 else last]
 
         return sample
 

@@ -99,7 +99,7 @@ class Goal:
             return MetricError("the trial has no metrics, so it has no score. Return a number, or a mapping of metrics.")
         name = next(iter(metrics))
         return MetricError(
-            f"the trial has {len(metrics)} metrics ({', '.join(map(repr, metrics))}) and the goal {self.direction!r} names none of them."
+            f"the trial has {len(metrics)} metrics ({', '.join(map(repr, metrics))}); the goal {self.direction!r} names none of them."
             f" Write goal={{{name!r}: {self.direction!r}}}, or metric={name!r}."
         )
 

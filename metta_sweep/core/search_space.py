@@ -79,7 +79,7 @@ class SearchSpace:
             return cls(space)
         if _is_model(space):
             # a module of its own: only who gives a model has pydantic imported
-            from metta_sweep.core.model_space import check_model, model_parameters  # noqa: PLC0415
+            from metta_sweep.core.model_space import check_model, model_parameters
 
             made = cls(model_parameters(space), model=space)
             check_model(space, made)

@@ -11,7 +11,7 @@ __all__ = ["NotJson", "plain_json", "plain_scalar"]
 _ATOMS: Final = (str, int, bool, type(None))
 
 
-class NotJson(Exception):  # noqa: N818 - always caught by who knows the name of the value
+class NotJson(Exception):
     """A value that JSON cannot hold. Internal: callers turn it into an error that names the parameter."""
 
     def __init__(self, path: str, what: str, found: object) -> None:
