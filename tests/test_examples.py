@@ -1,0 +1,86 @@
+"""What users read first must work: the examples, and the code of the README."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import pytest
+
+from metta_sweep import SweepExperiment
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def load(path: Path) -> ModuleType:
+    """Import an example, not as the main module."""
+    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def readme_blocks() -> list[CodeType]:
+    """The README's code, compiled as a notebook's cells."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return [
+        compile(block, f"README.md, block {number}", "exec", flags, dont_inherit=True) for number, block in enumerate(blocks, 1)
+    ]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_can_be_imported_and_says_what_it_is(path: Path) -> None:
+    """Importing an example runs nothing, and its first line tells what it shows."""
+    assert load(path).__doc__
+
+
+def test_the_digits_example_finds_good_models() -> None:
+    """A few trials of examples/digits.py: every kind of model is tried, and the best one reads most digits."""
+    experiment = load(ROOT / "examples/digits.py").experiment
+    assert isinstance(experiment, SweepExperiment)
+    results = experiment.run(budget=6)
+    assert len(results.trials) == 6
+    assert set(results.branches) == {"logistic", "svm", "forest"}
+    assert [trial.error for trial in results.trials] == [None] * 6
+    assert results.best_score is not None
+    assert results.best_score > 0.85
+    assert str(results.stop_reason) == "budget_trials"
+    assert "svm" in results.summary()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_as_a_script(path: Path) -> None:
+    """Each example runs to its end in a fresh interpreter, without a warning or anything else on standard error."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(path)], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+
+
+def test_the_code_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's blocks run from first to last: those with await in an event loop, the others outside of one."""
+    namespace: dict[str, Any] = {}
+    for block in readme_blocks():
+        pending = eval(block, namespace)  # noqa: S307 (the README is ours)
+        if inspect.iscoroutine(pending):
+            asyncio.run(pending)
+    assert namespace["results"].best_params["model"] == "deep"
+    assert namespace["report"].triggers == ["a"]
+    assert namespace["output"].average == pytest.approx(7 / 3)
+    assert "max_experiments" in capsys.readouterr().out
