@@ -77,7 +77,7 @@ def test_the_code_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None
     """The README's blocks run from first to last: those with await in an event loop, the others outside of one."""
     namespace: dict[str, Any] = {}
     for block in readme_blocks():
-        pending = eval(block, namespace)  # noqa: S307 (the README is ours)
+        pending = eval(block, namespace)
         if inspect.iscoroutine(pending):
             asyncio.run(pending)
     assert namespace["results"].best_params["model"] == "deep"
