@@ -51,7 +51,7 @@ types: $(BENCH)  ## Check types with mypy and pyright
 	$(PY) -m pyright
 
 contracts: $(DEV)  ## Check that imports go down only
-	$(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 
 smoke: $(EXAMPLES)  ## Run every example once
 	@set -e; for example in examples/*.py; do echo "== $$example"; $(PY) $$example; done
