@@ -42,7 +42,20 @@ class Leaked(NamedTuple):
 class ThreadCall:
     """One call in a worker thread, or on its way into one."""
 
-    __slots__ = ("_context", "_done", "_fn", "_inner", "_pool", "_since", "_thread", "abandoned", "ended", "loop", "name")
+    __slots__ = (
+        "_context",
+        "_done",
+        "_fn",
+        "_inner",
+        "_pool",
+        "_released",
+        "_since",
+        "abandoned",
+        "ended",
+        "loop",
+        "name",
+        "thread",
+    )
 
     def __init__(self, pool: WorkerThreads, loop: asyncio.AbstractEventLoop, fn: Callable[[], Any], done: Done, name: str) -> None:
         self._pool = pool
@@ -50,8 +63,9 @@ class ThreadCall:
         self._done = done
         self._context = contextvars.copy_context()
         self._inner: Future[Any] | None = None
+        self._released: Callable[[], None] | None = None
         self._since = 0.0
-        self._thread = ""
+        self.thread = ""
         self.loop = loop
         self.name = name
         self.abandoned = False
@@ -59,9 +73,12 @@ class ThreadCall:
         self.ended = False
         """The function has returned or raised, or will never be called."""
 
-    def abandon(self) -> None:
-        """Wait for the result no more: ``done`` is not called. A call that has not begun never begins."""
-        self._pool._abandon(self)
+    def abandon(self, released: Callable[[], None] | None = None) -> None:
+        """Wait for the result no more: ``done`` is not called. A call that has not begun never begins.
+
+        ``released`` is called on the event loop when the thread is free again: soon, where the function has ended already.
+        """
+        self._pool._abandon(self, released)
 
     def _run(self) -> None:
         result: Any = None
@@ -70,9 +87,10 @@ class ThreadCall:
             result = self._context.run(self._fn)
         except BaseException as raised:  # noqa: BLE001  # becomes the error of the call, and the worker lives on
             error = _as_error(raised, self.name)
-        self._pool._ended(self)
-        if not self.abandoned:
+        if not self._pool._ended(self):
             _call_on(self.loop, self._deliver, result, error)
+        elif self._released is not None:
+            _call_on(self.loop, self._released)
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
         _tracked(self.loop).discard(self)
@@ -98,7 +116,7 @@ class _Worker(threading.Thread):
                 continue
             while call is not None:
                 _here.call = call
-                call._thread = self.name
+                call.thread = self.name
                 call._run()
                 _here.call = None
                 call = self.pool._next(self)
@@ -137,7 +155,7 @@ class WorkerThreads:
         """Abandoned calls whose threads still run, longest first."""
         with self._lock:
             calls = sorted(self._leaked, key=lambda call: call._since)
-        return tuple(Leaked(call.name, call._thread, call._since) for call in calls)
+        return tuple(Leaked(call.name, call.thread, call._since) for call in calls)
 
     async def run(self, fn: Callable[[], T], *, name: str | None = None) -> T:
         """Call ``fn`` in a thread, with the caller's context variables, and return or raise what it does.
@@ -214,12 +232,14 @@ class WorkerThreads:
                 return True
             return False
 
-    def _ended(self, call: ThreadCall) -> None:
+    def _ended(self, call: ThreadCall) -> bool:
+        """Take note of its end, and return whether the call was abandoned before."""
         with self._lock:
             call.ended = True
             self._leaked.discard(call)
+            return call.abandoned
 
-    def _abandon(self, call: ThreadCall) -> None:
+    def _abandon(self, call: ThreadCall, released: Callable[[], None] | None) -> None:
         with self._lock:
             if call.abandoned:
                 return
@@ -227,9 +247,12 @@ class WorkerThreads:
             if call in self._queue:
                 self._queue.remove(call)
                 call.ended = True
-            elif not call.ended:
+            if not call.ended:
                 call._since = time.monotonic()
+                call._released = released
                 self._leaked.add(call)
+            elif released is not None:
+                _call_on(call.loop, released)
             inner = call._inner
         _tracked(call.loop).discard(call)
         if inner is not None:

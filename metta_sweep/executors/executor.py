@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Metric, Trial, TrialError
@@ -47,7 +47,7 @@ class ReportMade(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The one terminal event of an attempt: exactly one of ``metrics``, ``error`` and ``stopped`` is set, or ``stopped`` with metrics."""
+    """The one terminal event of an attempt: one of ``metrics``, ``error`` and ``stopped`` is set, or ``stopped`` and metrics."""
 
     trial_id: str
     attempt: int
@@ -69,7 +69,8 @@ class Executor(Protocol):
         """How many attempts it can run at once; None: any number."""
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
 
     def prepare(self, objective: Any, search_space: Any) -> None:
         """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called.
@@ -77,7 +78,7 @@ class Executor(Protocol):
         Called once before ``__aenter__``.
         """
 
-    async def __aenter__(self) -> Executor: ...
+    async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc: object) -> None: ...
 

@@ -1,0 +1,139 @@
+"""One attempt of a trial that the local executor runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from threading import get_ident
+from typing import Any, Protocol
+
+from metta_sweep.core.trial import Metric
+from metta_sweep.executors.bus import ResultBus
+from metta_sweep.executors.context import TrialContext
+from metta_sweep.executors.executor import ReportMade, StopCause, TrialTask
+from metta_sweep.threads import ThreadCall
+
+__all__ = ["Attempt", "Host"]
+
+
+class Host(Protocol):
+    """What an attempt needs of its executor."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: int
+    bus: ResultBus
+
+    def directory(self, trial_id: str, number: int) -> Path:
+        """The directory of a trial."""
+
+
+class Attempt:
+    """What is known of one attempt. Touched from the event loop's thread only, but for ``send`` and ``directory``."""
+
+    __slots__ = (
+        "begun",
+        "call",
+        "cause",
+        "context",
+        "cut",
+        "ended",
+        "handle",
+        "host",
+        "limit",
+        "order",
+        "resume",
+        "since",
+        "started",
+        "step",
+        "task",
+        "timed_out",
+        "timer",
+    )
+
+    def __init__(self, host: Host, task: TrialTask, order: int) -> None:
+        self.host = host
+        self.task = task
+        self.order = order
+        """Its number among all that were dispatched."""
+        self.started = host.loop.time()
+        self.context = TrialContext(task, self.send, self.directory)
+        self.handle: asyncio.Task[None] | None = None
+        self.call: ThreadCall | None = None
+        self.begun = False
+        """Whether its task has made its first step: one that is cancelled before runs no line."""
+        self.cause: StopCause | None = None
+        """Why it was asked to stop."""
+        self.timed_out = False
+        self.cut = False
+        """Whether its task was cancelled."""
+        self.ended = False
+        """Whether its terminal event is on the bus: nothing follows it."""
+        self.since = 0.0
+        """When it was given up while it still ran."""
+        self.limit: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.step: int | None = None
+        self.resume: Callable[[bool], None] | None = None
+        """Of a generator that waits for the verdict on ``step``: goes on (True) or ends it there (False)."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self.cause is not None or self.timed_out
+
+    def send(self, step: int, metrics: dict[str, Metric]) -> None:
+        """Put a report on the bus, from any thread."""
+        if get_ident() == self.host.thread:
+            self.reported(step, metrics)
+        elif not self.ended:
+            self.call_soon(self.reported, step, metrics)
+
+    def reported(self, step: int, metrics: dict[str, Metric]) -> None:
+        """Put a report on the bus."""
+        if not self.ended:
+            trial = self.task.trial
+            self.host.bus.append(self.order, ReportMade(trial.id, trial.attempt, step, metrics))
+
+    def yielded(self, step: int, metrics: dict[str, Metric], resume: Callable[[bool], None]) -> None:
+        """Put a report on the bus that its generator waits for the verdict on."""
+        self.reported(step, metrics)
+        if self.ended or self.stopping:
+            resume(False)
+        else:
+            self.step, self.resume = step, resume
+
+    def decide(self, go_on: bool) -> None:
+        """Wake the generator, if it waits."""
+        resume = self.resume
+        if resume is not None:
+            self.step = self.resume = None
+            resume(go_on)
+
+    def ask(self) -> None:
+        """Ask the trial to end."""
+        self.context.should_stop = True
+        self.decide(go_on=False)
+
+    def disarm(self) -> None:
+        """Cancel its timers."""
+        if self.limit is not None:
+            self.limit.cancel()
+            self.limit = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def call_soon(self, callback: Callable[..., None], *args: Any) -> bool:
+        """Call on the event loop, from another thread; False when the loop has closed."""
+        try:
+            self.host.loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            if not self.host.loop.is_closed():
+                raise
+            return False
+        return True
+
+    def directory(self) -> Path:
+        """The directory of its trial."""
+        return self.host.directory(self.task.trial.id, self.task.trial.number)

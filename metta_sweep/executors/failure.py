@@ -1,0 +1,42 @@
+"""Exceptions of trials, as data."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from metta_sweep.core.trial import TrialError
+
+__all__ = ["trial_error"]
+
+_OURS: Final = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "threads.py"))
+_LONGEST: Final = 20_000
+
+
+def trial_error(error: BaseException) -> TrialError:
+    """The type, message and traceback of an exception; frames of the executor before the trial function are left out."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001  # an exception of a user may fail to say what it is
+        message = f"(its message cannot be made: {type(broken).__name__})"
+    frames = _without_ours(error.__traceback__)
+    text = "".join(traceback.format_exception(kind, error, frames))
+    return TrialError(name, _shortened(message), _shortened(text))
+
+
+def _without_ours(frames: TracebackType | None) -> TracebackType | None:
+    first = frames
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
+        frames = frames.tb_next
+    return frames if frames is not None else first
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    half = _LONGEST // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"

@@ -1,0 +1,97 @@
+"""Generators as trial functions: each ``yield`` is a report that waits for its verdict; the last one is the result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from metta_sweep.core.metrics import as_metrics
+from metta_sweep.core.trial import Metric
+from metta_sweep.errors import MetricError
+from metta_sweep.executors.attempt import Attempt
+from metta_sweep.executors.context import checked_step, merged_mapping
+
+__all__ = ["STOPPED", "drive", "drive_async"]
+
+STOPPED: Final = object()
+"""Instead of a result: the generator was ended at a yield."""
+
+_LOOK_AGAIN: Final = 1.0
+"""Seconds after which a thread that waits for a verdict looks whether there is a loop that could bring it."""
+
+
+class _Yields:
+    """Turns what a generator yields into reports, numbering those that bring no step."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.where = f"yield of {attempt.task.address}"
+        self.step = 0
+        self.last: dict[str, Metric] | None = None
+
+    def report(self, value: Any) -> tuple[int, dict[str, Metric]]:
+        step, metrics = merged_mapping(value)
+        self.step = self.step + 1 if step is None else checked_step(step, self.where)
+        self.last = as_metrics(metrics, self.where)
+        return self.step, self.last
+
+    def result(self, returned: Any) -> Any:
+        if returned is not None:
+            return returned
+        if self.last is None:
+            raise MetricError(f"{self.where}: the generator ended without a metric. Yield or return at least one.")
+        return self.last
+
+
+def drive(attempt: Attempt, generator: Generator[Any, Any, Any]) -> Any:
+    """Run a generator to its end, in a worker thread; its result, or ``STOPPED``."""
+    yields = _Yields(attempt)
+    verdict: SimpleQueue[bool] = SimpleQueue()
+    try:
+        while True:
+            try:
+                value = next(generator)
+            except StopIteration as stop:
+                return yields.result(stop.value)
+            step, metrics = yields.report(value)
+            if not attempt.call_soon(attempt.yielded, step, metrics, verdict.put) or not _verdict(attempt, verdict):
+                return STOPPED
+    finally:
+        generator.close()
+
+
+def _verdict(attempt: Attempt, verdict: SimpleQueue[bool]) -> bool:
+    while True:
+        try:
+            return verdict.get(timeout=_LOOK_AGAIN)
+        except Empty:
+            if attempt.host.loop.is_closed():
+                return False
+
+
+async def drive_async(attempt: Attempt, generator: AsyncGenerator[Any, None]) -> Any:
+    """Run an async generator to its end; its result, or ``STOPPED``."""
+    yields = _Yields(attempt)
+    try:
+        async for value in generator:
+            verdict: asyncio.Future[bool] = attempt.host.loop.create_future()
+            attempt.yielded(*yields.report(value), _Resume(verdict))
+            if not await verdict:
+                return STOPPED
+        return yields.result(None)
+    finally:
+        await generator.aclose()
+
+
+class _Resume:
+    """Sets the verdict, unless nobody waits for it any more."""
+
+    __slots__ = ("_verdict",)
+
+    def __init__(self, verdict: asyncio.Future[bool]) -> None:
+        self._verdict = verdict
+
+    def __call__(self, go_on: bool) -> None:
+        if not self._verdict.done():
+            self._verdict.set_result(go_on)

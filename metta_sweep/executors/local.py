@@ -1,0 +1,345 @@
+"""The executor of this process: coroutines as tasks of the event loop, everything else in worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import tempfile
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import CoroutineType
+from typing import Any, Final, Never, Self, cast
+
+from metta_sweep.core.metrics import as_metrics
+from metta_sweep.core.numbers import check_int
+from metta_sweep.core.trial import Metric, TrialError
+from metta_sweep.errors import ExecutorError, IllegalTransition, MetricError, TrialTimeout, refuse_unknown
+from metta_sweep.executors.attempt import Attempt
+from metta_sweep.executors.bus import ResultBus
+from metta_sweep.executors.context import TrialContext, kept_metadata
+from metta_sweep.executors.executor import Capabilities, Ended, StopCause, TrialEvent, TrialTask
+from metta_sweep.executors.failure import trial_error
+from metta_sweep.executors.generators import STOPPED, drive, drive_async
+from metta_sweep.executors.objective import BoundObjective, Kind, ParameterNames, bind_objective
+from metta_sweep.threads import Leaked, WorkerThreads
+
+__all__ = ["LocalExecutor"]
+
+_LAST_GRACE: Final = 1.0
+"""Seconds that a cancelled coroutine has for its cleaning up, before it is given up."""
+
+
+class LocalExecutor:
+    """Runs trials in this process.
+
+    Coroutine functions and async generators run as tasks on the event loop, all other functions in worker threads. What cannot be
+    ended (a function in a thread that does not look at ``trial.should_stop``, a coroutine that will not be cancelled) is reported
+    as ended all the same; it is listed in ``leaked`` and holds its slot until it really ends.
+
+    Args:
+        slots: how many attempts it can run at once; None: any number.
+        checkpoint_dir: where trials get their directories; by default a new one among the system's temporary files, which is kept.
+
+    Raises:
+        ExecutorError: for settings that cannot be kept.
+    """
+
+    capabilities = Capabilities(streams=True, stops=True, isolates=False, survives_driver=False)
+
+    def __init__(self, slots: int | None = None, *, checkpoint_dir: str | os.PathLike[str] | None = None, **unknown: Never) -> None:
+        refuse_unknown("LocalExecutor", unknown, ("slots", "checkpoint_dir"))
+        if slots is not None:
+            remedy = "Leave it out for any number"
+            slots = check_int(slots, "LocalExecutor(slots=)", ExecutorError, at_least=1, remedy=remedy)
+        if checkpoint_dir is not None and not isinstance(checkpoint_dir, str | os.PathLike):
+            raise ExecutorError("LocalExecutor(checkpoint_dir=)", "it is no path", found=checkpoint_dir, remedy="Give a directory")
+        self._slots = slots
+        self._root = None if checkpoint_dir is None else Path(checkpoint_dir)
+        self._root_lock = threading.Lock()
+        self._objective: BoundObjective | None = None
+        self._attempts: dict[str, Attempt] = {}
+        self._leaks: set[Attempt] = set()
+        self._running = 0
+        self._order = 0
+        self._workers: WorkerThreads | None = None
+        self._open = False
+        self.loop: asyncio.AbstractEventLoop
+        self.thread = 0
+        self.bus = ResultBus()
+
+    @property
+    def slots(self) -> int | None:
+        """How many attempts it can run at once; None: any number."""
+        return self._slots
+
+    @property
+    def busy(self) -> int:
+        """How many attempts run, those given up included."""
+        return self._running + len(self._leaks)
+
+    @property
+    def leaked_slots(self) -> int:
+        """How many attempts were reported as ended, and still run."""
+        return len(self._leaks)
+
+    @property
+    def leaked(self) -> tuple[Leaked, ...]:
+        """The attempts that were reported as ended, and still run; longest first. Their names are addresses."""
+        leaks = sorted(self._leaks, key=lambda attempt: attempt.since)
+        return tuple(Leaked(it.task.address, "" if it.call is None else it.call.thread, it.since) for it in leaks)
+
+    def free_slots(self) -> int | None:
+        """How many more attempts can start now; None: any number."""
+        return None if self._slots is None else max(0, self._slots - self.busy)
+
+    def exhausted(self) -> str | None:
+        """Never of itself: a slot that is held by an attempt that was given up frees when that one ends."""
+        return None
+
+    def prepare(self, objective: Any, search_space: ParameterNames | None = None) -> None:
+        """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called."""
+        self._objective = bind_objective(objective, search_space)
+
+    async def __aenter__(self) -> Self:
+        if self._open:
+            raise ExecutorError("LocalExecutor", "it is in use by another run", remedy="Make one for each run")
+        if self._objective is None:
+            raise ExecutorError("LocalExecutor", "it has no trial function", remedy="Call prepare(objective, search_space) first")
+        self._open = True
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+        self.bus = ResultBus()
+        self.bus.open(self.loop)
+        self._attempts.clear()
+        self._running = 0
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop what still runs: coroutines are cancelled, functions in threads are given up."""
+        running = [attempt for attempt in self._attempts.values() if not attempt.ended]
+        for attempt in running:
+            self._ask(attempt, "interrupt")
+            self._cut(attempt)
+        tasks = [attempt.handle for attempt in running if attempt.handle is not None and not attempt.handle.done()]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=_LAST_GRACE)
+        finally:
+            for attempt in running:
+                if not attempt.ended:
+                    self._give_up(attempt)
+            self.bus.close()
+            if self._workers is not None:
+                self._workers.close()
+                self._workers = None
+            self._open = False
+
+    def start(self, task: TrialTask) -> None:
+        """Start an attempt. Starting one that was started already does nothing, until its terminal event is acknowledged."""
+        trial = task.trial
+        known = self._attempts.get(trial.id)
+        if known is not None and self._is_same(known, task):
+            return
+        objective = self._objective
+        if objective is None or not self._open:
+            raise ExecutorError("LocalExecutor.start", "it is not open", remedy="Use it as: async with executor: ...")
+        attempt = Attempt(self, task, self._order)
+        self._order += 1
+        self._attempts[trial.id] = attempt
+        self._running += 1
+        if objective.kind is Kind.THREAD:
+            attempt.call = self._pool().submit(
+                partial(_in_thread, objective, attempt), partial(self._returned, attempt), name=task.address
+            )
+        else:
+            attempt.handle = self.loop.create_task(self._run(attempt, objective.call), name=task.address)
+        if task.resources.time_limit is not None:
+            attempt.limit = self.loop.call_later(task.resources.time_limit, self._time_up, attempt)
+
+    def stop(self, trial_id: str, cause: StopCause, grace: float) -> None:
+        """Ask a running trial to stop, and stop it after ``grace`` seconds. The first cause counts, and the shortest grace."""
+        attempt = self._attempts.get(trial_id)
+        if attempt is None or attempt.ended:
+            return
+        self._ask(attempt, cause)
+        if grace <= 0:
+            self._cut(attempt)
+        elif not attempt.cut and (attempt.timer is None or attempt.timer.when() > self.loop.time() + grace):
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+            attempt.timer = self.loop.call_later(grace, self._cut, attempt)
+
+    def answer(self, trial_id: str, step: int) -> None:
+        """The verdict on the report of that step is to go on: wakes a generator that waits for it."""
+        attempt = self._attempts.get(trial_id)
+        if attempt is not None and attempt.step == step:
+            attempt.decide(go_on=True)
+
+    def peek(self) -> Sequence[TrialEvent]:
+        """What has happened and is not acknowledged, in the order of dispatch; does not wait."""
+        return self.bus.peek()
+
+    async def wait(self, until: float | None = None) -> None:
+        """Return as soon as something is unacknowledged, or at ``until`` (seconds on the event loop's clock)."""
+        await self.bus.wait(until)
+
+    def wake(self) -> None:
+        """Make a running ``wait`` return. Safe from any thread."""
+        self.bus.wake()
+
+    def acknowledge(self, count: int) -> None:
+        """Forget the first ``count`` events of the last ``peek``: they are in the journal."""
+        attempts = self._attempts
+        for event in self.bus.acknowledge(count):
+            if type(event) is Ended:
+                known = attempts.get(event.trial_id)
+                if known is not None and known.task.trial.attempt == event.attempt:
+                    del attempts[event.trial_id]
+
+    def directory(self, trial_id: str, number: int) -> Path:
+        """The directory of a trial; made here."""
+        with self._root_lock:
+            if self._root is None:
+                self._root = Path(tempfile.mkdtemp(prefix="metta_sweep-"))
+        safe = trial_id if trial_id.strip(".") and "\\" not in trial_id and ":" not in trial_id else f"trial-{number}"
+        path = self._root / safe
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _is_same(self, known: Attempt, task: TrialTask) -> bool:
+        if known.task.trial.attempt == task.trial.attempt:
+            return True
+        if not known.ended:
+            raise IllegalTransition(f"{task.address} cannot start: {known.task.address} of the same trial still runs.")
+        return False
+
+    def _pool(self) -> WorkerThreads:
+        if self._workers is None:
+            self._workers = WorkerThreads(name="metta_sweep-trial")
+        return self._workers
+
+    async def _run(self, attempt: Attempt, call: Callable[[TrialContext], Any]) -> None:
+        """Run a trial on the event loop, up to its terminal event."""
+        attempt.begun = True
+        try:
+            given = call(attempt.context)
+            value = await (given if type(given) is CoroutineType else _awaitable(attempt, given))
+            metrics = _metrics(attempt, value)
+        except asyncio.CancelledError as cancelled:
+            # our own cancellation ends the trial as it was asked to; any other goes on its way, and leaves an error
+            if attempt.cut:
+                self._end(attempt)
+            else:
+                self._end(attempt, error=trial_error(cancelled))
+                raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # errors of trials are data
+            self._end(attempt, error=trial_error(error))
+        else:
+            self._end(attempt, metrics)
+
+    def _returned(self, attempt: Attempt, value: Any, error: Exception | None) -> None:
+        """A function in a thread has returned or raised."""
+        attempt.call = None
+        if error is not None:
+            self._end(attempt, error=trial_error(error))
+        elif isinstance(value, AsyncGenerator) or inspect.isawaitable(value):
+            attempt.handle = self.loop.create_task(self._run(attempt, lambda _: value), name=attempt.task.address)
+        else:
+            try:
+                metrics = _metrics(attempt, value)
+            except MetricError as wrong:
+                self._end(attempt, error=trial_error(wrong))
+            else:
+                self._end(attempt, metrics)
+
+    def _end(self, attempt: Attempt, metrics: dict[str, Metric] | None = None, error: TrialError | None = None) -> None:
+        """Put the terminal event on the bus; the end of an attempt that was given up only frees its slot."""
+        if attempt.ended:
+            self._released(attempt)
+            return
+        attempt.ended = True
+        attempt.disarm()
+        self._running -= 1
+        metadata = None
+        try:
+            metadata = kept_metadata(attempt.context)
+        except MetricError as wrong:
+            error = error or trial_error(wrong)
+        if attempt.timed_out:
+            error = _timeout(attempt)
+        if error is not None:
+            metrics = None
+        trial = attempt.task.trial
+        stopped = attempt.cause if error is None else None
+        seconds = self.loop.time() - attempt.started
+        self.bus.append(attempt.order, Ended(trial.id, trial.attempt, seconds, metrics, error, stopped, metadata))
+
+    def _ask(self, attempt: Attempt, cause: StopCause) -> None:
+        if not attempt.stopping:
+            attempt.cause = cause
+        attempt.ask()
+
+    def _time_up(self, attempt: Attempt) -> None:
+        attempt.limit = None
+        if not attempt.ended:
+            attempt.timed_out = attempt.cause is None
+            attempt.ask()
+            self._cut(attempt)
+
+    def _cut(self, attempt: Attempt) -> None:
+        """End an attempt that did not end when it was asked."""
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+            attempt.timer = None
+        if attempt.ended:
+            return
+        if attempt.handle is None or attempt.cut:
+            self._give_up(attempt)
+            return
+        attempt.cut = True
+        attempt.handle.cancel()
+        if attempt.begun:
+            attempt.timer = self.loop.call_later(_LAST_GRACE, self._cut, attempt)
+        else:
+            self._end(attempt)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """Report an attempt as ended although it runs on."""
+        attempt.since = time.monotonic()
+        self._leaks.add(attempt)
+        self._end(attempt)
+        if attempt.call is not None:
+            attempt.call.abandon(partial(self._released, attempt))
+
+    def _released(self, attempt: Attempt) -> None:
+        if attempt in self._leaks:
+            self._leaks.discard(attempt)
+            self.bus.wake()
+
+
+def _in_thread(objective: BoundObjective, attempt: Attempt) -> Any:
+    value = objective.call(attempt.context)
+    return drive(attempt, value) if inspect.isgenerator(value) else value
+
+
+def _awaitable(attempt: Attempt, value: Any) -> Awaitable[Any]:
+    return cast("Awaitable[Any]", drive_async(attempt, value) if isinstance(value, AsyncGenerator) else value)
+
+
+def _metrics(attempt: Attempt, value: Any) -> dict[str, Metric] | None:
+    """What the trial function returned; one that was asked to end may return nothing."""
+    if value is STOPPED or (value is None and attempt.stopping):
+        return None
+    return as_metrics(value, attempt.task.address)
+
+
+def _timeout(attempt: Attempt) -> TrialError:
+    limit = attempt.task.resources.time_limit
+    runs = "; its thread runs on, and holds its slot until it ends" if attempt.call is not None else ""
+    message = f"{attempt.task.address} passed its time limit of {limit:g} s{runs}."
+    kind = f"{TrialTimeout.__module__}.{TrialTimeout.__qualname__}"
+    return TrialError(kind, message, f"{kind}: {message}\n")
