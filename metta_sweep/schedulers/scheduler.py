@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from metta_sweep.core.events import Event, Score
+from metta_sweep.core.events import Event, PaperTrigger, Score
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, Suggestion, Trial, Verdict
@@ -39,6 +39,10 @@ class Offer(Protocol):
     @property
     def why(self) -> str:
         """Why ``next`` returned None the last time."""
+
+    @property
+    def fresh(self) -> Sequence[Waiting]:
+        """All suggestions drawn in this offer so far, in their order, picked ones too. ``Scheduler.apply`` has not seen them."""
 
     def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
         """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters.
@@ -129,6 +133,15 @@ class Scheduler:
     def apply(self, event: Event) -> None:
         """Take note of one event. Called once for each event of the journal, in order; the only place where state changes."""
 
+    def on_trigger(self, event: PaperTrigger) -> object:
+        """A ``paper.trigger`` event was kept. Called by the sweep after the commit."""
+        return None
+
+    @property
+    def all_pruned(self) -> bool:
+        """Whether it will pick nothing more because it has given up every branch."""
+        return False
+
     def finished(self) -> str | None:
         """A reason in words when it will pick nothing more, ever; None otherwise."""
         return None
@@ -141,9 +154,13 @@ class Scheduler:
 class Follow:
     """Follow-ups of one result, before they have numbers; the sweep turns them into ``expand`` and ``draw`` events."""
 
-    __slots__ = ("reward", "suggestions", "threshold")
+    __slots__ = ("refused", "reward", "suggestions", "threshold")
 
-    def __init__(self, suggestions: Sequence[Suggestion | Mapping[str, Any]], *, reward: float, threshold: float) -> None:
+    def __init__(
+        self, suggestions: Sequence[Suggestion | Mapping[str, Any]], *, reward: float, threshold: float, refused: int = 0
+    ) -> None:
         self.suggestions = tuple(suggestions)
         self.reward = reward
         self.threshold = threshold
+        self.refused = refused
+        """How many more there were that were left out, because their branch is pruned."""
