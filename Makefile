@@ -63,7 +63,7 @@ clean:  ## Remove the environment and all caches
 $(PY):
 	@if [ -z "$(PYTHON)" ]; then echo "No Python >= 3.11 was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$(PYTHON) is older than Python 3.11 or does not run. Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+		{ echo "$(PYTHON) does not run, or is older than Python 3.11. Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # Order-only on the interpreter: its file time says nothing about what is installed.

@@ -20,8 +20,7 @@ def interleaved(contenders: Mapping[str, Callable[[], float]], repeats: int) -> 
     """The median of each contender's figures. They take turns, so that a slow minute of the machine hits all of them."""
     figures: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(repeats):
-        order = list(contenders) if turn % 2 == 0 else list(reversed(contenders))
-        for name in order:
+        for name in list(contenders)[:: -1 if turn % 2 else 1]:
             gc.collect()  # what the one before left behind is not the next one's cost
             figures[name].append(contenders[name]())
     return {name: median(values) for name, values in figures.items()}

@@ -29,7 +29,11 @@ search_space = {
     )
 }
 
-images = cache(load_digits)  # 1,797 images of 8 x 8 pixels, read once
+
+@cache
+def digits() -> Any:
+    """1,797 images of 8 x 8 pixels and what they show, read once."""
+    return load_digits()
 
 
 def build(params: dict[str, Any]) -> Any:
@@ -43,8 +47,8 @@ def build(params: dict[str, Any]) -> Any:
 
 def train(trial: TrialContext) -> float:
     """Mean accuracy over three folds."""
-    data = images()
-    return float(cross_val_score(build(trial.params), data.data, data.target, cv=3).mean())
+    images = digits()
+    return float(cross_val_score(build(trial.params), images.data, images.target, cv=3).mean())
 
 
 experiment = SweepExperiment(
