@@ -1,0 +1,58 @@
+"""How it flows: stages with contracts, hooks and loops, checked as a whole before anything runs. Knows nothing of trials."""
+
+from __future__ import annotations
+
+from metta_sweep.pipeline.binding import accepted_keywords
+from metta_sweep.pipeline.builder import Pipeline
+from metta_sweep.pipeline.context import Context
+from metta_sweep.pipeline.contract import Contract
+from metta_sweep.pipeline.events import (
+    HookFailed,
+    LoopIterationStarted,
+    PipelineEvent,
+    PipelineListener,
+    StageFailed,
+    StageFinished,
+    StageRetried,
+    StageReused,
+    StageStarted,
+)
+from metta_sweep.pipeline.hooks import HookSet, Retry, hooks
+from metta_sweep.pipeline.plan import PipelineResult, Plan
+from metta_sweep.pipeline.profile import StageFigures
+from metta_sweep.pipeline.recording import StoreRecorder
+from metta_sweep.pipeline.ref import Ref, ref
+from metta_sweep.pipeline.signature import Parameter, ReadSignature, read_signature
+from metta_sweep.pipeline.stage_context import StageContext
+from metta_sweep.pipeline.through import FieldSet, fields
+
+__all__ = [
+    "Context",
+    "Contract",
+    "FieldSet",
+    "HookFailed",
+    "HookSet",
+    "LoopIterationStarted",
+    "Parameter",
+    "Pipeline",
+    "PipelineEvent",
+    "PipelineListener",
+    "PipelineResult",
+    "Plan",
+    "ReadSignature",
+    "Ref",
+    "Retry",
+    "StageContext",
+    "StageFailed",
+    "StageFigures",
+    "StageFinished",
+    "StageRetried",
+    "StageReused",
+    "StageStarted",
+    "StoreRecorder",
+    "accepted_keywords",
+    "fields",
+    "hooks",
+    "read_signature",
+    "ref",
+]

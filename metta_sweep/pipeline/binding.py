@@ -1,0 +1,279 @@
+"""Where each parameter of a stage function gets its value, decided once, when the pipeline is built."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from metta_sweep.errors import did_you_mean
+from metta_sweep.pipeline.checks import field_types, is_model, is_pydantic_model
+from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.ref import Ref
+from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
+from metta_sweep.pipeline.stage_context import StageContext
+from metta_sweep.pipeline.typeforms import type_name
+
+if TYPE_CHECKING:
+    from metta_sweep.pipeline.flow import Flow
+    from metta_sweep.pipeline.run import Scope
+
+__all__ = ["Binding", "accepted_keywords", "bind"]
+
+Source = Callable[["Scope"], Any]
+"""Takes the value of one parameter from a running pipeline."""
+Call = Callable[["Scope"], Any]
+"""Calls the stage function."""
+
+CONTEXT_NAMES: Final = frozenset({"_", "c", "context", "ctx", "d", "data", "inputs", "state"})
+"""Names under which a whole context is meant, however near they are to a field's name."""
+
+
+class Binding(NamedTuple):
+    """How a stage function is called."""
+
+    call: Call
+    reads: tuple[str, ...] | None
+    """The fields that it reads; None: it gets the whole context."""
+    needs_stage_context: bool
+
+
+class _Bound(NamedTuple):
+    source: Source
+    fields: tuple[str, ...] | None
+    """The fields read; None: all."""
+    field: str | None = None
+    """The one field whose value it is, as it is."""
+
+
+def bind(name: str, fn: Callable[..., Any], signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> Binding | None:
+    """Decide where the parameters of a stage function come from; faults go to ``flow``. None when there was one."""
+    before = len(flow.faults)
+    _refuse_bad_constants(name, signature, constants, flow)
+    free = [parameter for parameter in signature.parameters if _is_free(parameter, constants)]
+    named: dict[str, _Bound] = {}
+    positional: list[_Bound] = []
+    gap = False
+    for parameter in signature.parameters:
+        bound = _source_of(name, parameter, constants, free, flow)
+        if bound is None:
+            gap = True
+        elif parameter.positional_only:
+            if gap:
+                continue
+            positional.append(bound)
+        else:
+            named[parameter.name] = bound
+    if signature.takes_kwargs:
+        known = {parameter.name for parameter in signature.parameters}
+        for key, value in constants.items():
+            if key not in known:
+                constant = _constant(name, key, value, MISSING, flow)
+                if constant is not None:
+                    named[key] = constant
+    if len(flow.faults) > before:
+        return None
+    every = [*positional, *named.values()]
+    reads: tuple[str, ...] | None = ()
+    for bound in every:
+        reads = None if reads is None or bound.fields is None else (*reads, *bound.fields)
+    asks = any(parameter.annotation is StageContext for parameter in signature.parameters)
+    return Binding(_make_call(fn, signature, positional, named), None if reads is None else tuple(dict.fromkeys(reads)), asks)
+
+
+def _is_free(parameter: Parameter, constants: Mapping[str, Any]) -> bool:
+    return parameter.name not in constants and parameter.annotation in (MISSING, UNRESOLVED)
+
+
+def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:
+    known = [parameter.name for parameter in signature.parameters if not parameter.positional_only]
+    for key, value in constants.items():
+        if key in known or signature.takes_kwargs:
+            continue
+        guess = did_you_mean(key, known)
+        hint = (
+            f" Did you mean {guess!r}?" if guess else f" Add a parameter {key!r} to the stage function, or leave the constant out."
+        )
+        flow.fault(
+            name,
+            f"the constant {key!r} is no parameter of the stage function; found {value!r}; expected one of {', '.join(known) or 'none'}.{hint}",
+        )
+
+
+def _source_of(name: str, parameter: Parameter, constants: Mapping[str, Any], free: list[Parameter], flow: Flow) -> _Bound | None:
+    """The source of one parameter, in the order of the design; None: leave it to its default, or a fault was reported."""
+    what = f"parameter {parameter.name!r}"
+    if parameter.annotation is StageContext:
+        return _Bound(_stage_context, ())
+    if parameter.name in constants:
+        return _constant(name, parameter.name, constants[parameter.name], parameter.annotation, flow)
+    if parameter.name in flow.fields:
+        return _field(name, what, parameter, flow)
+    if parameter.annotation is Context:
+        return _Bound(_whole_context, None)
+    view = _view(name, what, parameter, flow)
+    if view is not None:
+        return view
+    if parameter in free and parameter.default is MISSING and _may_be_context(name, parameter, free, flow):
+        flow.leave_unchecked(name, f"{what} gets the whole context")
+        return _Bound(_whole_context, None)
+    if parameter.default is MISSING and not _is_viewed(parameter.annotation):
+        flow.missing(name, what, parameter.name)
+    return None
+
+
+def _may_be_context(name: str, parameter: Parameter, free: list[Parameter], flow: Flow) -> bool:
+    if parameter.name in flow.providers:
+        return False
+    mandatory = [other for other in free if other.default is MISSING and other.name not in flow.fields]
+    if len(mandatory) > 1:
+        return False
+    if parameter.name in CONTEXT_NAMES:
+        return True
+    return did_you_mean(parameter.name, flow.providers) is None
+
+
+def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | None:
+    field = parameter.name
+    if parameter.annotation is UNRESOLVED:
+        flow.leave_unchecked(name, f"{what}: the annotation {parameter.text!r} cannot be resolved")
+    elif parameter.annotation is MISSING:
+        flow.leave_unchecked(name, f"{what} has no annotation")
+    else:
+        flow.require_type(name, what, field, parameter.annotation)
+    if flow.fields[field].definite:
+        return _Bound(lambda scope: scope.values[field], (field,), field)
+    if parameter.default is MISSING:
+        flow.missing(name, what, field)
+        return None
+    default = parameter.default
+    return _Bound(lambda scope: scope.values.get(field, default), (field,))
+
+
+def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _Bound | None:
+    if not isinstance(value, Ref):
+        return _Bound(lambda scope: value, ())
+    what = f"{key}=ref({str(value)!r})"
+    if value.stage is None:
+        if value.field not in flow.fields or not flow.fields[value.field].definite:
+            flow.missing(name, what, value.field)
+            return None
+        if annotation not in (MISSING, UNRESOLVED):
+            flow.require_type(name, what, value.field, annotation)
+        field = value.field
+        return _Bound(lambda scope: scope.values[field], (field,), field)
+    return _ref_by_stage(name, what, value.stage, value.field, flow)
+
+
+def _ref_by_stage(name: str, what: str, stage: str, field: str, flow: Flow) -> _Bound | None:
+    fields = flow.outputs.get(stage)
+    if fields is None:
+        guess = did_you_mean(stage, flow.outputs)
+        hint = f" Did you mean {guess!r}?" if guess else ""
+        flow.fault(
+            name,
+            f"{what}: no stage {stage!r} has surely run before; before this are: {', '.join(flow.outputs) or 'none'}.{hint}",
+            field,
+        )
+        return None
+    if field not in fields:
+        guess = did_you_mean(field, fields)
+        hint = f" Did you mean {guess!r}?" if guess else ""
+        flow.fault(name, f"{what}: the stage {stage!r} provides {', '.join(fields) or 'nothing'}, not {field!r}.{hint}", field)
+        return None
+    flow.kept.add((stage, field))
+    key = f"{stage}.{field}"
+    return _Bound(lambda scope: scope.run.kept[key], (field,))
+
+
+def _is_viewed(annotation: Any) -> bool:
+    return is_model(annotation) or typing.is_typeddict(annotation) or bool(getattr(annotation, "_is_protocol", False))
+
+
+def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | None:
+    """A model, TypedDict or Protocol: a view of the context with its fields."""
+    form = parameter.annotation
+    if not _is_viewed(form):
+        return None
+    wanted, optional = _wanted(form)
+    if parameter.default is not MISSING and not all(key in flow.fields for key in wanted if key not in optional):
+        return None
+    present: list[str] = []
+    for key, needed in wanted.items():
+        state = flow.fields.get(key)
+        if state is None or not state.definite:
+            if key not in optional:
+                flow.missing(name, f"{what} ({type_name(form)})", key)
+            continue
+        flow.require_type(name, f"{what} ({type_name(form)})", key, needed)
+        present.append(key)
+    return _Bound(_view_maker(form, tuple(present)), tuple(present))
+
+
+def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """The fields of a view, and those of them that it can do without."""
+    if is_model(form):
+        fields = field_types(form)
+        if is_pydantic_model(form):
+            return fields, frozenset(key for key, info in form.model_fields.items() if not info.is_required())
+        from metta_sweep.pipeline.contract import model_defaults
+
+        return fields, model_defaults(form)
+    try:
+        hints = typing.get_type_hints(form, include_extras=True)
+    except (NameError, TypeError):
+        hints = dict.fromkeys(getattr(form, "__annotations__", {}), Any)
+    return hints, frozenset(getattr(form, "__optional_keys__", ()))
+
+
+def _view_maker(form: Any, fields: tuple[str, ...]) -> Source:
+    if is_pydantic_model(form):
+        return lambda scope: form.__pydantic_validator__.validate_python(
+            {key: scope.values[key] for key in fields}, strict=True, by_name=True
+        )
+    if is_model(form):
+        return lambda scope: form(**{key: scope.values[key] for key in fields})
+    if typing.is_typeddict(form):
+        return lambda scope: {key: scope.values[key] for key in fields}
+    return lambda scope: context_of({key: scope.values[key] for key in fields})
+
+
+def _whole_context(scope: Scope) -> Context:
+    return context_of(scope.values)
+
+
+def _stage_context(scope: Scope) -> StageContext | None:
+    return scope.stage_context
+
+
+def _make_call(fn: Callable[..., Any], signature: ReadSignature, positional: list[_Bound], named: Mapping[str, _Bound]) -> Call:
+    if not positional and not named:
+        return lambda scope: fn()
+    ahead = [parameter.name for parameter in signature.parameters][: len(named)]
+    plain = [bound.field for bound in named.values()]
+    in_order = not positional and ahead == list(named) and signature.leading >= len(named)
+    if in_order and None not in plain and len(plain) <= 3:
+        return _plain_call(fn, [str(field) for field in plain])
+    if in_order and len(named) == 1:
+        source = next(iter(named.values())).source
+        return lambda scope: fn(source(scope))
+    first = tuple(bound.source for bound in positional)
+    rest = tuple((key, bound.source) for key, bound in named.items())
+    return lambda scope: fn(*[source(scope) for source in first], **{key: source(scope) for key, source in rest})
+
+
+def _plain_call(fn: Callable[..., Any], fields: list[str]) -> Call:
+    """Calls with up to three fields, without a loop: stages are called often."""
+    if len(fields) == 1:
+        (one,) = fields
+        return lambda scope: fn(scope.values[one])
+    if len(fields) == 2:
+        one, two = fields
+        return lambda scope: fn(scope.values[one], scope.values[two])
+    one, two, three = fields
+
+    def call(scope: Scope) -> Any:
+        values = scope.values
+        return fn(values[one], values[two], values[three])
+
+    return call

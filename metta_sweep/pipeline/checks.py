@@ -1,0 +1,251 @@
+"""Checking one value against one type at run time: strictly, and without pydantic where a look at the class is enough."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+__all__ = ["Check", "Misfit", "field_types", "is_model", "is_named_tuple", "is_pydantic_model", "value_check"]
+
+Check = Callable[[Any], Any]
+"""Returns the value, validated, or raises ``Misfit``."""
+
+_EXACT: Final = frozenset({int, str, float, bool, bytes})
+_ANYTHING: Final = (Any, object)
+
+
+class Misfit(Exception):
+    """A value that does not fit a type. Becomes a ``ContractError`` that names stage and field."""
+
+    def __init__(self, details: str, path: str = "") -> None:
+        self.path = path
+        self.details = details
+        super().__init__(details)
+
+
+def is_pydantic_model(form: object) -> bool:
+    """Whether ``form`` is a pydantic model. Does not import pydantic."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(form, type) and issubclass(form, pydantic.BaseModel)
+
+
+def is_named_tuple(form: object) -> bool:
+    """Whether ``form`` is a class made by ``NamedTuple``."""
+    return isinstance(form, type) and issubclass(form, tuple) and hasattr(form, "_fields")
+
+
+def is_model(form: object) -> bool:
+    """Whether the fields of ``form`` join the context: a pydantic model, a dataclass or a ``NamedTuple`` class."""
+    return isinstance(form, type) and (dataclasses.is_dataclass(form) or is_named_tuple(form) or is_pydantic_model(form))
+
+
+def is_frozen(model: type) -> bool:
+    """Whether instances of a model cannot have become invalid since they were made."""
+    if is_named_tuple(model):
+        return True
+    if dataclasses.is_dataclass(model):
+        return bool(model.__dataclass_params__.frozen)  # type: ignore[attr-defined]
+    return bool(getattr(model, "model_config", {}).get("frozen"))
+
+
+def field_types(model: type) -> dict[str, Any]:
+    """The fields of a model and their types; a type that cannot be resolved is ``Any``."""
+    if is_pydantic_model(model):
+        fields: dict[str, Any] = model.model_fields  # type: ignore[attr-defined]
+        return {name: info.rebuild_annotation() for name, info in fields.items()}
+    names = [field.name for field in dataclasses.fields(model)] if dataclasses.is_dataclass(model) else list(model._fields)  # type: ignore[attr-defined]
+    try:
+        hints = typing.get_type_hints(model, include_extras=True)
+    except (NameError, TypeError):
+        hints = {name: hint for name, hint in inspect.get_annotations(model).items() if not isinstance(hint, str)}
+    return {name: hints.get(name, Any) for name in names}
+
+
+def value_check(form: Any) -> Check:
+    """A function that checks values against ``form``."""
+    if form is None or form is types.NoneType:
+        return _check_none
+    if form in _EXACT:
+        return _exact(form)
+    if form in _ANYTHING:
+        return _check_not_pending
+    if is_model(form):
+        return _model_instance(form)
+    if isinstance(form, type) and _is_plain_class(form):
+        return _instance(form)
+    origin = get_origin(form)
+    if (origin is typing.Union or origin is types.UnionType) and types.NoneType in get_args(form):
+        return _optional(form)
+    return _validated(form)
+
+
+def make_adapter(form: Any, *, arbitrary: bool = True) -> TypeAdapter[Any]:
+    """The pydantic adapter of a type; classes that pydantic does not know are checked with ``isinstance``."""
+    from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+
+    if not arbitrary:
+        return TypeAdapter(form)
+    try:
+        return TypeAdapter(form, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            raise
+        return TypeAdapter(form)
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value in a message: short, with its type."""
+    text = repr(value)
+    return f"{text if len(text) <= limit else text[: limit - 1] + '…'} ({type(value).__name__})"
+
+
+def _check_none(value: Any) -> None:
+    if value is not None:
+        raise Misfit(f"found {shown(value)}, expected None")
+
+
+def _check_not_pending(value: Any) -> Any:
+    if hasattr(value, "__await__"):
+        raise Misfit(f"found {shown(value)}, which was never awaited; await it in the stage")
+    return value
+
+
+def _exact(form: type) -> Check:
+    slow = _validated(form)
+
+    def check(value: Any) -> Any:
+        return value if type(value) is form else slow(value)
+
+    return check
+
+
+def _instance(form: type) -> Check:
+    def check(value: Any) -> Any:
+        if not isinstance(value, form):
+            raise Misfit(f"found {shown(value)}, expected an instance of {form.__name__}")
+        return value
+
+    return check
+
+
+def _optional(form: Any) -> Check:
+    rest = value_check(typing.Union[tuple(part for part in get_args(form) if part is not types.NoneType)])  # noqa: UP007
+
+    def check(value: Any) -> Any:
+        return None if value is None else rest(value)
+
+    return check
+
+
+def _validated(form: Any) -> Check:
+    adapter: list[TypeAdapter[Any]] = []
+
+    def check(value: Any) -> Any:
+        from pydantic import ValidationError
+
+        if not adapter:
+            adapter.append(make_adapter(form))
+        try:
+            return adapter[0].validate_python(value, strict=True)
+        except ValidationError as error:
+            raise misfit_of(error) from None
+
+    return check
+
+
+def _model_instance(model: type) -> Check:
+    """Instances of exactly the frozen class pass by identity; others are validated field by field."""
+    frozen = is_frozen(model)
+    revalidate = revalidation(model)
+
+    def check(value: Any) -> Any:
+        if frozen and type(value) is model:
+            return value
+        if not isinstance(value, model):
+            raise Misfit(f"found {shown(value)}, expected an instance of {model.__name__}")
+        revalidate(value)
+        return value
+
+    return check
+
+
+def revalidation(model: type) -> Callable[[Any], None]:
+    """A function that checks the fields of an instance of a model, and raises ``Misfit``."""
+    if is_pydantic_model(model):
+        return _revalidate_pydantic
+    checks: dict[str, Check] = {}
+
+    def revalidate(value: Any) -> None:
+        if not checks:
+            checks.update({name: value_check(form) for name, form in field_types(model).items()})
+        for name, check in checks.items():
+            try:
+                check(getattr(value, name))
+            except Misfit as error:
+                raise Misfit(error.details, f"{name}.{error.path}" if error.path else name) from None
+
+    return revalidate
+
+
+def _revalidate_pydantic(value: Any) -> None:
+    from pydantic import ValidationError
+
+    try:
+        type(value).__pydantic_validator__.validate_python(value.__dict__, strict=True, by_name=True)
+    except ValidationError as error:
+        raise misfit_of(error) from None
+
+
+def misfit_of(error: Any) -> Misfit:
+    """What pydantic found, in our words: the first three mistakes."""
+    found = error.errors(include_url=False, include_context=False)
+    lines = []
+    for entry in found[:3]:
+        place = _path(entry["loc"])
+        lines.append((f"{place}: " if place and len(found) > 1 else "") + f"found {shown(entry['input'])}, {entry['msg']}")
+    if len(found) > 3:
+        lines.append(f"and {len(found) - 3} more")
+    return Misfit("; ".join(lines), _path(found[0]["loc"]) if len(found) == 1 else "")
+
+
+def _path(location: tuple[Any, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+_KNOWN_TO_PYDANTIC: Final = frozenset(
+    {
+        "builtins",
+        "collections",
+        "collections.abc",
+        "datetime",
+        "decimal",
+        "fractions",
+        "ipaddress",
+        "pathlib",
+        "re",
+        "typing",
+        "uuid",
+    }
+)
+
+
+def _is_plain_class(form: type) -> bool:
+    """Whether a look at the class of a value is all that can be said: a class of users that pydantic has no schema for."""
+    if get_origin(form) is not None or form.__module__ in _KNOWN_TO_PYDANTIC or typing.is_typeddict(form):
+        return False
+    if getattr(form, "_is_protocol", False):
+        return bool(getattr(form, "_is_runtime_protocol", False))
+    if issubclass(form, enum.Enum):
+        return True
+    return not hasattr(form, "__get_pydantic_core_schema__") and not any(
+        base in _EXACT | {list, dict, set, tuple} for base in form.__mro__
+    )

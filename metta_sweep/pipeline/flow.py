@@ -1,0 +1,153 @@
+"""What is known about the fields of a pipeline at one place in it, while it is being built."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from metta_sweep.address import join
+from metta_sweep.errors import Fault, did_you_mean
+from metta_sweep.pipeline.assignable import explain_mismatch
+from metta_sweep.pipeline.typeforms import type_name
+
+__all__ = ["FieldState", "Flow", "Unchecked"]
+
+
+class FieldState(NamedTuple):
+    """A field, as it stands at one place of a pipeline."""
+
+    type: Any
+    provider: str
+    """The stage that provides it, ``inputs``, or the loop that carries it."""
+    definite: bool
+    """False: only some ways to this place provide it."""
+
+
+class Unchecked(NamedTuple):
+    """Something that the build could not check."""
+
+    stage: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.what}"
+
+
+class Flow:
+    """The state of the analysis, and what it found."""
+
+    def __init__(self, providers: Mapping[str, tuple[str, ...]], global_hooks: Mapping[str, Callable[..., Any]]) -> None:
+        self.fields: dict[str, FieldState] = {}
+        self.outputs: dict[str, dict[str, Any]] = {}
+        """Per stage that has run on every way to this place: the fields that it provided."""
+        self.providers = providers
+        """Every field anywhere in the pipeline, and who provides it."""
+        self.global_hooks = global_hooks
+        self.scope = ""
+        """The address of what encloses this place, without indices."""
+        self.faults: list[Fault] = []
+        self.notes: list[Unchecked] = []
+        self.unchecked: list[Unchecked] = []
+        self.kept: set[tuple[str, str]] = set()
+        """(stage, field) pairs that a ``ref`` reads by stage."""
+
+    def at(self, name: str) -> str:
+        """The address of what is called ``name`` here."""
+        return join(self.scope, name)
+
+    def fault(self, name: str, message: str, field: str | None = None) -> None:
+        """Report a fault of the stage, loop or hook called ``name`` here."""
+        state = self.fields.get(field) if field is not None else None
+        provider = state.provider if state is not None else ", ".join(self.providers.get(field, ())) if field is not None else ""
+        found = Fault(self.at(name), message, field, provider or None)
+        if found not in self.faults:
+            self.faults.append(found)
+
+    def note(self, name: str, what: str) -> None:
+        """Remember something that is worth a look, and no fault."""
+        self._add(self.notes, Unchecked(self.at(name), what))
+
+    def leave_unchecked(self, name: str, what: str) -> None:
+        """Remember something that could not be checked."""
+        self._add(self.unchecked, Unchecked(self.at(name), what))
+
+    @staticmethod
+    def _add(target: list[Unchecked], entry: Unchecked) -> None:
+        if entry not in target:
+            target.append(entry)
+
+    def provide(self, name: str, fields: Mapping[str, Any]) -> None:
+        """The stage ``name`` has run: its fields are there, with its types."""
+        for field, form in fields.items():
+            self.fields[field] = FieldState(form, self.at(name), definite=True)
+        self.outputs[name] = dict(fields)
+
+    def missing(self, reader: str, what: str, field: str) -> None:
+        """Report that ``reader`` needs a field which is not there, or not surely."""
+        state = self.fields.get(field)
+        if state is not None:
+            self.fault(
+                reader,
+                f"{what} needs the field {field!r}, which only {state.provider!r} provides, and that may not have run: "
+                f"give it a first value with carry={{{field!r}: ...}}, or provide it before",
+                field,
+            )
+            return
+        later = self.providers.get(field)
+        if later:
+            self.fault(
+                reader, f"{what} needs the field {field!r}, which is provided only later, by {', '.join(map(repr, later))}", field
+            )
+            return
+        guess = did_you_mean(field, self.fields)
+        hint = f" Did you mean {guess!r}?" if guess else f" Declare it, Pipeline({field}=...), or let an earlier stage provide it."
+        self.fault(
+            reader,
+            f"{what} needs the field {field!r}, which nothing provides; provided here: {', '.join(self.fields) or 'nothing'}.{hint}",
+            field,
+        )
+
+    def require_type(self, reader: str, what: str, field: str, needed: Any) -> None:
+        """Report when the type that provides ``field`` does not fit what the reader needs."""
+        state = self.fields[field]
+        reason = explain_mismatch(state.type, needed, field)
+        if reason is not None:
+            self.fault(
+                reader,
+                f"{what} takes {field!r} as {type_name(needed)}, but {state.provider!r} provides {type_name(state.type)} ({reason}). "
+                "Change the contract or the annotation",
+                field,
+            )
+
+    def fork(self) -> dict[str, FieldState]:
+        """The fields as they stand, to join with later."""
+        return dict(self.fields)
+
+    def join(self, other: Mapping[str, FieldState]) -> None:
+        """Two ways lead here: this flow's, and one with the fields ``other``. What only one provides is "maybe" from here on."""
+        joined: dict[str, FieldState] = {}
+        for name in [*self.fields, *(name for name in other if name not in self.fields)]:
+            mine, theirs = self.fields.get(name), other.get(name)
+            if mine is None or theirs is None:
+                only = mine or theirs
+                if only is not None:
+                    joined[name] = only._replace(definite=False)
+            elif mine == theirs:
+                joined[name] = mine
+            else:
+                provider = mine.provider if mine.provider == theirs.provider else f"{mine.provider}, {theirs.provider}"
+                joined[name] = FieldState(_either(mine.type, theirs.type), provider, mine.definite and theirs.definite)
+        self.fields = joined
+
+
+def _either(first: Any, second: Any) -> Any:
+    forms = list(_parts(first))
+    forms.extend(form for form in _parts(second) if form not in forms)
+    return Any if Any in forms else typing.Union[tuple(forms)]  # noqa: UP007
+
+
+def _parts(form: Any) -> Iterable[Any]:
+    origin = typing.get_origin(form)
+    return typing.get_args(form) if origin is typing.Union or origin is types.UnionType else (form,)

@@ -1,0 +1,93 @@
+"""Observers of a stage: they are told, and change nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from metta_sweep.pipeline.context import Context, context_of
+
+if TYPE_CHECKING:
+    from metta_sweep.pipeline.contract import Contract
+    from metta_sweep.pipeline.flow import Flow
+    from metta_sweep.pipeline.run import Scope
+    from metta_sweep.pipeline.stage import StageSpec
+
+__all__ = ["Observers", "StageLabel"]
+
+Told = Callable[[Any], Any]
+
+
+class StageLabel(str):
+    """What a global hook gets as its stage: formats as the stage's name, and knows the address."""
+
+    __slots__ = ("address",)
+    address: str
+
+    @classmethod
+    def of(cls, name: str, address: str) -> StageLabel:
+        """A label for one execution."""
+        label = cls(name)
+        label.address = address
+        return label
+
+
+class Observers:
+    """The observers of one stage. Global ones are outermost: first before, last after."""
+
+    __slots__ = ("after", "around_after", "around_before", "before", "metrics", "own_after", "own_before")
+
+    def __init__(
+        self,
+        own_before: Told | None,
+        own_after: Told | None,
+        metrics: Told | None,
+        around_before: Callable[[Any, Any], Any] | None,
+        around_after: Callable[[Any, Any], Any] | None,
+    ) -> None:
+        self.own_before = own_before
+        self.own_after = own_after
+        self.metrics = metrics
+        self.around_before = around_before
+        self.around_after = around_after
+        self.before = own_before is not None or around_before is not None
+        self.after = own_after is not None or around_after is not None
+
+    def __bool__(self) -> bool:
+        return self.before or self.after or self.metrics is not None
+
+    @classmethod
+    def of(cls, spec: StageSpec, flow: Flow) -> Observers:
+        """The observers of a stage; what its ``before`` reads is checked against what is there before it."""
+        get = spec.hooks.get
+        return cls(get("before"), get("after"), get("metrics"), flow.global_hooks.get("before"), flow.global_hooks.get("after"))
+
+    def check_outputs(self, spec: StageSpec, flow: Flow) -> None:
+        """Check what hooks read of the stage's output."""
+
+    async def tell_before(self, scope: Scope, name: str, address: str) -> None:
+        """Tell those who asked that the stage begins; they get what it may read."""
+        data: Context = context_of(scope.values)
+        if self.around_before is not None:
+            await _tell(scope, name, address, "before", self.around_before, StageLabel.of(name, address), data)
+        if self.own_before is not None:
+            await _tell(scope, name, address, "before", self.own_before, data)
+
+    async def tell_after(self, scope: Scope, name: str, address: str, output: Any, contract: Contract) -> None:
+        """Tell those who asked that the stage ended; they get its output."""
+        if self.own_after is not None:
+            await _tell(scope, name, address, "after", self.own_after, output)
+        if self.metrics is not None:
+            await _tell(scope, name, address, "metrics", self.metrics, contract.view(output))
+        if self.around_after is not None:
+            await _tell(scope, name, address, "after", self.around_after, StageLabel.of(name, address), output)
+
+
+async def _tell(scope: Scope, name: str, address: str, hook: str, observer: Callable[..., Any], *args: Any) -> None:
+    try:
+        told = observer(*args)
+        if inspect.isawaitable(told):
+            await told
+    except Exception as error:  # noqa: BLE001  # an observer never loses a result: logged and told, or raised where hooks are strict
+        scope.run.hook_failed(address, name, hook, error)

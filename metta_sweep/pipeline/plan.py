@@ -1,0 +1,180 @@
+"""A built pipeline: checked, immutable, runnable."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from metta_sweep.address import check_name
+from metta_sweep.clock import wall_time
+from metta_sweep.errors import InvalidInput, StoreError, did_you_mean
+from metta_sweep.pipeline.checks import Check, Misfit, value_check
+from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.events import PipelineListener
+from metta_sweep.pipeline.flow import FieldState, Unchecked
+from metta_sweep.pipeline.profile import StageFigures
+from metta_sweep.pipeline.recording import StoreRecorder
+from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
+from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
+
+__all__ = ["PipelineResult", "Plan"]
+
+
+class PipelineResult:
+    """What a run left behind. The final fields are attributes and items of it.
+
+    ``context``, ``profile`` and ``seconds`` are about the run; a field of one of these names is read as an item, or from ``context``.
+    """
+
+    __slots__ = ("context", "profile", "seconds")
+
+    def __init__(self, context: Context, profile: Mapping[str, StageFigures], seconds: float) -> None:
+        self.context = context
+        self.profile = profile
+        """Per stage: calls, total, p50 and p95 in seconds; empty unless ``profile=True`` was asked for."""
+        self.seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.context, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.context[name]
+
+    def __repr__(self) -> str:
+        return f"PipelineResult({', '.join(self.context)}; {self.seconds:.3g} s)"
+
+
+class Plan:
+    """A pipeline that passed its build. Runs any number of times, also side by side."""
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Any],
+        nodes: tuple[Node, ...],
+        global_hooks: Mapping[str, Any],
+        notes: Sequence[Unchecked],
+        unchecked: Sequence[Unchecked],
+        outputs: Mapping[str, FieldState],
+    ) -> None:
+        self.inputs = dict(inputs)
+        """The declared inputs and their types."""
+        self.nodes = nodes
+        """The runnable parts, in order."""
+        self.notes = tuple(notes)
+        """What is worth a look, and no fault."""
+        self.unchecked = tuple(unchecked)
+        """What the build could not check."""
+        self.outputs = dict(outputs)
+        """The fields at the end, with type, provider, and whether they are surely there."""
+        self._profiled = bool(global_hooks.get("profile")) or any(_profiled(node) for node in nodes)
+
+    @cached_property
+    def _checks(self) -> dict[str, Check]:
+        return {name: value_check(form) for name, form in self.inputs.items()}
+
+    async def run(
+        self,
+        *,
+        name: str | None = None,
+        store: Store | None = None,
+        recorder: Recorder | None = None,
+        seed: int = 0,
+        address: str = "",
+        listeners: Sequence[PipelineListener] = (),
+        strict_hooks: bool = False,
+        inputs: Mapping[str, Any] | None = None,
+        **more_inputs: Any,
+    ) -> PipelineResult:
+        """Run it.
+
+        Args:
+            name: with ``store``: the run is kept under it, and goes on where it was when it is run again.
+            store: where outputs are kept. Without a name the run is kept under an id of its own.
+            recorder: keeps outputs instead of a store.
+            seed: what the seeds of stages are derived from.
+            address: what the addresses of stages begin with.
+            listeners: called with every event.
+            strict_hooks: an error of an observer ends the run.
+            inputs: values of declared inputs; needed where an input is called like a keyword of this method.
+            more_inputs: values of declared inputs.
+
+        Raises:
+            InvalidInput: an input is missing, unknown, or of the wrong type.
+        """
+        values = self._checked_inputs({**(inputs or {}), **more_inputs})
+        if recorder is not None and (store is not None or name is not None):
+            raise StoreError(
+                "Plan.run(recorder=)", "a recorder is given beside a store or name", found=name, remedy="Give one of them"
+            )
+        if store is None:
+            if name is not None:
+                raise StoreError("Plan.run(name=)", "a named run needs a store", found=name, remedy="Pass store=MemoryStore()")
+            return await self._execute(values, recorder or NullRecorder(), seed, address, listeners, strict_hooks=strict_hooks)
+        run_id = _open_run(store, name)
+        try:
+            return await self._execute(values, StoreRecorder(store, run_id), seed, address, listeners, strict_hooks=strict_hooks)
+        finally:
+            store.release(run_id)
+
+    async def _execute(
+        self,
+        values: dict[str, Any],
+        recorder: Recorder,
+        seed: int,
+        address: str,
+        listeners: Sequence[PipelineListener],
+        *,
+        strict_hooks: bool,
+    ) -> PipelineResult:
+        run = Run(recorder, seed, listeners, strict_hooks=strict_hooks, profile=self._profiled)
+        started = time.perf_counter()
+        await run_nodes(self.nodes, Scope(run, values, address))
+        figures = run.profile.figures() if run.profile is not None else {}
+        return PipelineResult(context_of(values), figures, time.perf_counter() - started)
+
+    def _checked_inputs(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        for name in given:
+            if name not in self.inputs:
+                guess = did_you_mean(name, self.inputs)
+                raise InvalidInput(
+                    f"Plan.run({name}=)",
+                    f"{name!r} is no declared input",
+                    found=given[name],
+                    expected="one of " + (", ".join(self.inputs) or "none"),
+                    remedy=f"Did you mean {guess!r}?" if guess else f"Declare it: Pipeline({name}=...)",
+                )
+        values: dict[str, Any] = {}
+        for name, check in self._checks.items():
+            form = type_name(self.inputs[name])
+            if name not in given:
+                raise InvalidInput(f"Plan.run({name}=)", f"the input {name!r} is missing", expected=form, remedy=f"Pass {name}=...")
+            try:
+                values[name] = check(given[name])
+            except Misfit as error:
+                place = f" at {error.path!r}" if error.path else ""
+                raise InvalidInput(
+                    f"Plan.run({name}=)",
+                    f"the input {name!r} does not fit its type{place}: {error.details}",
+                    found=given[name],
+                    expected=form,
+                    remedy="Pass a value of that type; nothing is converted",
+                ) from None
+        return values
+
+
+def _open_run(store: Store, name: str | None) -> str:
+    """The id of the run to go on with, or of a new one, acquired."""
+    row = store.find_run(check_name(name, "Plan.run(name=)")) if name is not None else None
+    if row is None:
+        row = RunRow(uuid.uuid4().hex, name, wall_time())
+        store.create_run(row)
+    store.acquire(row.run_id)
+    return row.run_id
+
+
+def _profiled(node: Any) -> bool:
+    return bool(getattr(node, "profiled", False)) or any(_profiled(inner) for inner in getattr(node, "nodes", ()))

@@ -1,0 +1,151 @@
+"""One execution of a plan: what its nodes share, and where in it they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
+from metta_sweep.pipeline.profile import Profile
+from metta_sweep.pipeline.stage_context import StageContext
+from metta_sweep.records import Recorder
+
+__all__ = ["Node", "Run", "Scope", "run_nodes"]
+
+logger: Final = logging.getLogger("metta_sweep")
+
+
+class Node(Protocol):
+    """A runnable part of a plan. One kind of node is one file."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unique where it stands."""
+
+    @property
+    def lean(self) -> bool:
+        """A stage that is one coroutine function and nothing else: ``call``, ``check`` and ``write`` are all there is to do."""
+
+    @property
+    def call(self) -> Callable[[Scope], Any]: ...
+
+    @property
+    def check(self) -> Callable[[Any], Any]: ...
+
+    @property
+    def write(self) -> Callable[[dict[str, Any], Any], None]: ...
+
+    async def run(self, scope: Scope) -> None:
+        """Do it all: hooks, attempts, records."""
+
+
+class Run:
+    """What all nodes of one execution share."""
+
+    __slots__ = ("keeps", "kept", "listeners", "needs_inputs", "profile", "record", "recorder", "seed", "strict_hooks", "watched")
+
+    def __init__(
+        self, recorder: Recorder, seed: int, listeners: Sequence[PipelineListener], *, strict_hooks: bool, profile: bool
+    ) -> None:
+        self.recorder = recorder
+        self.keeps = recorder.keeps
+        self.needs_inputs = recorder.keeps and recorder.needs_inputs
+        self.record = recorder.record if recorder.keeps else None
+        self.seed = seed
+        self.listeners = tuple(listeners)
+        self.strict_hooks = strict_hooks
+        self.profile = Profile() if profile else None
+        self.kept: dict[str, Any] = {}
+        """Outputs by ``stage.field``, of stages that a ``ref`` reads by name."""
+        self.watched = bool(self.listeners) or self.profile is not None or self.needs_inputs
+
+    def tell(self, event: PipelineEvent) -> None:
+        """Give an event to the listeners."""
+        for listener in self.listeners:
+            listener(event)
+
+    def hook_failed(self, address: str, stage: str, hook: str, error: Exception) -> None:
+        """An observer raised: strict hooks raise it, others are logged and told."""
+        if self.strict_hooks:
+            error.add_note(f"in hook {hook!r} of stage {stage!r} at {address}")
+            raise error
+        logger.warning("hook %r of stage %r at %s raised %s: %s", hook, stage, address, type(error).__name__, error, exc_info=error)
+        self.tell(HookFailed(address, stage, hook, error))
+
+
+class Scope:
+    """Where in a run its nodes are: the values, and the address of what encloses them."""
+
+    __slots__ = ("_prefix", "attempt_context", "index", "node", "path", "run", "values")
+
+    def __init__(self, run: Run, values: dict[str, Any], path: str) -> None:
+        self.run = run
+        self.values = values
+        self.path = path
+        """The address of the enclosing pipeline or loop."""
+        self.index = -1
+        """The iteration of the enclosing loop; -1 outside of loops."""
+        self._prefix: str | None = None
+        self.node = ""
+        """The name of the node that runs now."""
+        self.attempt_context: StageContext | None = None
+
+    @property
+    def prefix(self) -> str:
+        """The address that the nodes here are named under."""
+        if self._prefix is None:
+            self._prefix = self.path if self.index < 0 else f"{self.path}[{self.index}]"
+        return self._prefix
+
+    def move_to(self, index: int) -> None:
+        """The enclosing loop is at this iteration now."""
+        self.index = index
+        self._prefix = None
+
+    def address(self, name: str) -> str:
+        """The address of the node called ``name`` here."""
+        prefix = self._prefix
+        if prefix is None:
+            prefix = self.prefix
+        return f"{prefix}/{name}" if prefix else name
+
+    @property
+    def stage_context(self) -> StageContext:
+        """What the stage that runs now may ask about itself."""
+        if self.attempt_context is None:
+            return StageContext(self.address(self.node), self.run.seed)
+        return self.attempt_context
+
+
+async def run_nodes(nodes: Sequence[Node], scope: Scope) -> None:
+    """Run nodes one after another. Lean stages run right here: a call less, for each of many thousand."""
+    run = scope.run
+    if run.watched:
+        for node in nodes:
+            await node.run(scope)
+        return
+    values, record = scope.values, run.record
+    inline: Node | None = None
+    try:
+        for node in nodes:
+            if not node.lean:
+                inline = None
+                await node.run(scope)
+                continue
+            inline = node
+            scope.node = node.name
+            output = node.check(await node.call(scope))
+            if record is not None:
+                record(scope.address(node.name), output, None)
+            node.write(values, output)
+    except Exception as error:
+        if inline is not None:
+            note_place(error, inline.name, scope.address(inline.name))
+        raise
+
+
+def note_place(error: BaseException, stage: str, address: str, attempt: int = 1, attempts: int = 1) -> None:
+    """Say in an exception where it happened."""
+    count = f" (attempt {attempt} of {attempts})" if attempts > 1 else ""
+    error.add_note(f"in stage {stage!r} at {address}{count}")

@@ -1,0 +1,62 @@
+"""What all described parts of a pipeline have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from metta_sweep.pipeline.flow import Flow
+from metta_sweep.pipeline.run import Node
+
+__all__ = ["Spec", "compile_all", "fields_of", "providers_of"]
+
+
+class Spec(Protocol):
+    """A part of a pipeline as its user described it. One kind of part is one file."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unique where it stands."""
+
+    def provides(self) -> Mapping[str, Any]:
+        """The fields that it writes, with their types."""
+
+    def compile(self, flow: Flow) -> Any:
+        """Check it where it stands and make it runnable; None when there was a fault."""
+
+
+def compile_all(specs: Iterable[Spec], flow: Flow) -> tuple[Node, ...] | None:
+    """Compile parts in order; None when one of them is faulty (all are looked at)."""
+    seen: set[str] = set()
+    nodes: list[Node] = []
+    whole = True
+    for spec in specs:
+        if spec.name in seen:
+            flow.fault(
+                spec.name,
+                f"the name {spec.name!r} is taken by an earlier stage here; found it twice, expected it once. Rename one of them.",
+            )
+        seen.add(spec.name)
+        node = spec.compile(flow)
+        if node is None:
+            whole = False
+        else:
+            nodes.append(node)
+    return tuple(nodes) if whole else None
+
+
+def fields_of(specs: Iterable[Spec]) -> dict[str, Any]:
+    """The fields that parts write; of one that several write, the last type."""
+    fields: dict[str, Any] = {}
+    for spec in specs:
+        fields.update(spec.provides())
+    return fields
+
+
+def providers_of(specs: Iterable[Spec]) -> dict[str, tuple[str, ...]]:
+    """Every field, with the names of the parts that write it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for spec in specs:
+        for name in spec.provides():
+            found[name] = (*found.get(name, ()), spec.name)
+    return found

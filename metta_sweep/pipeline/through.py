@@ -1,0 +1,155 @@
+"""Reading what ``.through()`` is given: a contract, fields, hooks and constants."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from typing import Any
+
+from metta_sweep.errors import InvalidName, did_you_mean
+from metta_sweep.pipeline.contract import Contract
+from metta_sweep.pipeline.hooks import COMING, HOOKS, check_hook
+from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
+from metta_sweep.pipeline.stage import StageSpec
+from metta_sweep.pipeline.typeforms import is_type_form, type_name
+
+__all__ = ["FieldSet", "check_field_name", "fields", "inferred_contract", "read_through"]
+
+
+class FieldSet(dict[str, Any]):
+    """Named fields as a contract: for names that are hooks as well."""
+
+
+def fields(**types: Any) -> FieldSet:
+    """Named fields as the positional contract of ``.through()``: ``.through(fields(timeout=float))``.
+
+    Raises:
+        InvalidName: a name that no field can have, or a value that is no type.
+    """
+    for name, form in types.items():
+        check_field_name(name, "fields()")
+        if not is_type_form(form):
+            raise InvalidName(
+                f"fields({name}=)", f"the field {name!r} needs a type", found=form, remedy=f"Write fields({name}=float)"
+            )
+    return FieldSet(types)
+
+
+def check_field_name(name: str, where: str) -> str:
+    """Return ``name`` if a field can have it; raise ``InvalidName`` if not."""
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise InvalidName(
+            where,
+            f"no field can be called {name!r}",
+            found=name,
+            expected="an identifier that begins with a letter and is no keyword",
+            remedy="Use letters, digits and '_'",
+        )
+    return name
+
+
+def inferred_contract(name: str, signature: ReadSignature | None) -> Contract:
+    """The contract of a stage without ``.through()``: its return annotation."""
+    returns = None if signature is None else signature.returns
+    if returns in (None, type(None), MISSING, UNRESOLVED):
+        return Contract(name, {})
+    return Contract.of(name, returns)
+
+
+def read_through(stage: StageSpec, given: Any, absent: object, keywords: Mapping[str, Any]) -> StageSpec:
+    """The stage with its contract, hooks and constants; what cannot be told apart is a fault of it."""
+    faults: list[str] = []
+    named: dict[str, Any] = {}
+    hooks: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
+    for key, value in keywords.items():
+        if key in HOOKS:
+            _take_hook(key, value, hooks, faults)
+        elif key in COMING and (stage.signature is None or key not in _parameters(stage)):
+            faults.append(
+                f"the hook {key!r} does not exist yet; found {value!r}; expected one of {', '.join(HOOKS)}. Leave it out."
+            )
+        elif is_type_form(value):
+            named[key] = value
+            _check_field(key, faults)
+        elif key in _parameters(stage) or (stage.signature is not None and stage.signature.takes_kwargs):
+            constants[key] = value
+        else:
+            faults.append(_unknown(key, value, stage))
+    contract = _contract_of(stage, given, absent, named, faults)
+    return stage.through(contract, constants, hooks, tuple(faults))
+
+
+def _take_hook(key: str, value: Any, hooks: dict[str, Any], faults: list[str]) -> None:
+    if value is None:
+        return  # a hook that is not set this time: after=log if verbose else None
+    problem = check_hook(key, value)
+    if problem is None:
+        hooks[key] = value
+    else:
+        faults.append(str(problem))
+
+
+def _check_field(name: str, faults: list[str]) -> None:
+    try:
+        check_field_name(name, "through()")
+    except InvalidName as error:
+        faults.append(str(error))
+
+
+def _parameters(stage: StageSpec) -> list[str]:
+    return (
+        []
+        if stage.signature is None
+        else [parameter.name for parameter in stage.signature.parameters if not parameter.positional_only]
+    )
+
+
+def _unknown(key: str, value: object, stage: StageSpec) -> str:
+    if isinstance(value, str):
+        hint = f" If {value!r} is meant as a type, write the type itself, without quotes."
+    else:
+        guess = did_you_mean(key, [*HOOKS, *_parameters(stage)])
+        hint = f" Did you mean {guess!r}?" if guess else " Leave it out, or add it to the stage function as a parameter."
+    return (
+        f"{key!r} is neither a field (its value is no type), nor a hook, nor a parameter of the stage function; found {value!r}; "
+        f"expected a type, or one of {', '.join([*HOOKS, *_parameters(stage)])}.{hint}"
+    )
+
+
+def _contract_of(stage: StageSpec, given: Any, absent: object, named: Mapping[str, Any], faults: list[str]) -> Contract:
+    if given is absent:
+        return Contract(stage.name, named) if named else _checked_name(stage.contract, stage, faults)
+    if isinstance(given, FieldSet):
+        return Contract(stage.name, {**given, **named})
+    if isinstance(given, str):
+        faults.append(f"a contract is a type, never a string; found {given!r}. Write the type itself, without quotes.")
+        return Contract(stage.name, named)
+    if not is_type_form(given):
+        what = "an instance" if not isinstance(given, Mapping) else "a mapping"
+        faults.append(f"the contract is {what}; found {given!r}; expected a type. Write .through({_suggestion(given)}).")
+        return Contract(stage.name, named)
+    if named:
+        faults.append(
+            f"there is a contract ({type_name(given)}) and the fields {', '.join(map(repr, named))} beside it; expected one of the two. "
+            "Put the fields into the model, or give types as constants in .stage()."
+        )
+    if given is None or given is type(None):
+        return Contract(stage.name, {})
+    return _checked_name(Contract.of(stage.name, given), stage, faults)
+
+
+def _suggestion(given: object) -> str:
+    return "**the_mapping" if isinstance(given, Mapping) else type(given).__name__
+
+
+def _checked_name(contract: Contract, stage: StageSpec, faults: list[str]) -> Contract:
+    if contract.kind == "one" and stage.name in contract.fields and contract.model is None:
+        try:
+            check_field_name(stage.name, "through()")
+        except InvalidName:
+            faults.append(
+                f"its output would be a field called {stage.name!r}, which is no identifier; found {stage.name!r}. "
+                f"Name the field: .through(result={type_name(contract.fields[stage.name])})."
+            )
+    return contract

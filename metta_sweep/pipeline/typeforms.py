@@ -1,0 +1,45 @@
+"""What counts as a type in a contract, and how types are named in messages."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, get_args, get_origin
+
+__all__ = ["is_type_form", "type_name"]
+
+
+def is_type_form(value: object) -> bool:
+    """Whether ``value`` is a type as it may stand in an annotation: a class, ``list[int]``, ``int | None``, ``None``, ``Any``, ...
+
+    Strings are not: they cannot be resolved without the place in which they were written.
+    """
+    if value is None or value is Any or isinstance(value, type | types.UnionType | types.GenericAlias | typing.NewType):
+        return True
+    return get_origin(value) is not None or type(value).__name__ == "TypeAliasType"
+
+
+def type_name(form: object) -> str:
+    """A type as a user would write it."""
+    if form is None or form is types.NoneType:
+        return "None"
+    if form is Ellipsis:
+        return "..."
+    origin = get_origin(form)
+    if origin is typing.Annotated:
+        return type_name(get_args(form)[0])
+    if origin is typing.Union or origin is types.UnionType:
+        return " | ".join(type_name(part) for part in get_args(form))
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(repr(part) for part in get_args(form))}]"
+    if isinstance(origin, type) and not isinstance(form, type):
+        inner = ", ".join(type_name(part) for part in get_args(form))
+        return f"{origin.__name__}[{inner}]" if inner else origin.__name__
+    if isinstance(form, types.GenericAlias):
+        return f"{form.__origin__.__name__}[{', '.join(type_name(part) for part in form.__args__)}]"
+    if isinstance(form, type):
+        return form.__name__
+    if isinstance(form, list):
+        return f"[{', '.join(type_name(part) for part in form)}]"
+    name = getattr(form, "__name__", None)
+    return name if isinstance(name, str) else repr(form)
