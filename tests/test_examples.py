@@ -6,6 +6,7 @@ import ast
 import asyncio
 import importlib.util
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -66,9 +67,9 @@ def test_the_digits_example_finds_good_models() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_as_a_script(path: Path) -> None:
     """Each example runs to its end in a fresh interpreter, without a warning or anything else on standard error."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(path)], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-W", "error", str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
 

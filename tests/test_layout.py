@@ -88,7 +88,7 @@ def test_the_facade_lists_what_it_has() -> None:
 def test_importing_the_package_loads_no_heavy_library() -> None:
     """`import metta_sweep` is cheap: what is slow to import comes when it is needed."""
     code = f"import sys, metta_sweep; print([name for name in {HEAVY} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
 
