@@ -96,10 +96,10 @@ class Goal:
 
     def _ambiguous(self, metrics: Mapping[str, Metric]) -> MetricError:
         if not metrics:
-            return MetricError("the trial has no metrics, so it has no score. Return a number, or a mapping of metrics.")
+            return MetricError("it has no metrics, so it has no score. Return a number, or a mapping of metrics.")
         name = next(iter(metrics))
         return MetricError(
-            f"the trial has {len(metrics)} metrics ({', '.join(map(repr, metrics))}); the goal {self.direction!r} names none of them."
+            f"it has {len(metrics)} metrics ({', '.join(map(repr, metrics))}); the goal {self.direction!r} names none of them."
             f" Write goal={{{name!r}: {self.direction!r}}}, or metric={name!r}."
         )
 
@@ -107,7 +107,7 @@ class Goal:
         there = ", ".join(map(repr, metrics)) or "none"
         guess = did_you_mean(str(self.metric), metrics)
         remedy = f"Did you mean {guess!r}?" if guess else f"Return {{{self.metric!r}: ...}}, or name one of those in the goal."
-        return MetricError(f"the trial has no metric {self.metric!r}, which the goal names; found {there}. {remedy}")
+        return MetricError(f"it has no metric {self.metric!r}, which the goal names; found {there}. {remedy}")
 
 
 def _check_direction(direction: object, where: str) -> None:

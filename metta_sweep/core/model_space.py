@@ -39,6 +39,14 @@ def model_parameters(model: type[BaseModel]) -> dict[str, Distribution]:
             )
         if found:
             parameters[name] = found[0]
+        elif info.is_required():
+            raise SearchSpaceError(
+                where,
+                f"field {name!r} has neither a distribution nor a default",
+                found=info.annotation,
+                expected="Annotated[type, distribution], or a default",
+                remedy=f"Write {name}: Annotated[float, Uniform(0.0, 1.0)], say, or give it a default",
+            )
     return parameters
 
 
@@ -53,16 +61,6 @@ def check_model(model: type[BaseModel], space: SearchSpace) -> None:
                 found=name,
                 expected="one of " + ", ".join(model.model_fields),
                 remedy=f"Did you mean {guess!r}?" if guess else f"Add the field {name!r}, with a default",
-            )
-    always = [name for name, _ in space.top]
-    for name, info in model.model_fields.items():
-        if info.is_required() and name not in always:
-            raise SearchSpaceError(
-                f"{model.__name__}.{name}",
-                f"field {name!r} has neither a distribution that is always there nor a default",
-                found=info.annotation,
-                expected="Annotated[type, distribution], or a default",
-                remedy=f"Write {name}: Annotated[float, Uniform(0.0, 1.0)], say, or give it a default",
             )
     for name, distribution in space.top:
         _try_field(model, name, distribution)

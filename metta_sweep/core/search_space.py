@@ -109,6 +109,7 @@ class SearchSpace:
                 f"it needs one float per parameter, {len(self.names)} of them",
                 found=units,
                 expected="one float in [0, 1) for each of " + ", ".join(self.names),
+                remedy="Give as many floats as there are names",
             )
         params: dict[str, Any] = {}
         self._draw(units, params, _NOTHING_FIXED)
@@ -177,7 +178,7 @@ class SearchSpace:
                 f"{branch!r} is no alternative of {name!r}",
                 found=branch,
                 expected="one of " + ", ".join(by_text),
-                remedy=f"Did you mean {guess!r}?" if guess else None,
+                remedy=f"Did you mean {guess!r}?" if guess else "Name one of those",
             )
         return by_text[branch]
 
@@ -233,7 +234,7 @@ class SearchSpace:
                     f"the search space has no parameter {name!r}",
                     found=name,
                     expected="one of " + ", ".join(self.names),
-                    remedy=f"Did you mean {guess!r}?" if guess else None,
+                    remedy=f"Did you mean {guess!r}?" if guess else "Name one of those to fix a parameter",
                 )
             if not any(
                 all(choice in fixed and fixed[choice] == option for choice, option in condition) for condition in conditions

@@ -45,7 +45,7 @@ def plain_json(value: Any, path: str = "") -> Any:
     Tuples become lists, numpy scalars and arrays plain numbers and lists.
 
     Raises:
-        NotJson: for anything else, with the path to it (``"[2].lr"``).
+        NotJson: for anything else, with the path to it (``"[2]['lr']"``).
     """
     kind = type(value)
     if kind in _ATOMS:
@@ -71,5 +71,5 @@ def _plain_mapping(value: Mapping[Any, Any], path: str) -> dict[str, Any]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise NotJson(path, f"has the key {key!r}, which is not a string", value)
-        plain[str(key)] = plain_json(item, f"{path}.{key}" if path else key)
+        plain[str(key)] = plain_json(item, f"{path}[{key!r}]")
     return plain

@@ -56,9 +56,7 @@ class SuggestionQueue(Optimizer):
     def for_run(self, setup: Setup) -> SuggestionQueue:
         """The same queue from its beginning."""
         fresh = type(self).__new__(type(self))
-        fresh.__dict__.update(self.__dict__)
-        fresh._next = 0
-        fresh.search_space = setup.search_space
+        vars(fresh).update({**vars(self), "_next": 0, "search_space": setup.search_space})
         return fresh
 
     def describe(self) -> dict[str, Any]:

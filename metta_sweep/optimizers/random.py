@@ -71,7 +71,7 @@ class RandomOptimizer(Optimizer):
     def for_run(self, setup: Setup) -> RandomOptimizer:
         """A new one with these settings; what was left out comes from the sweep."""
         fresh = type(self).__new__(type(self))
-        fresh.__dict__.update(self.__dict__)
+        vars(fresh).update(vars(self))
         if fresh.search_space is None:
             fresh.search_space = setup.search_space
         if fresh.seed is None:
