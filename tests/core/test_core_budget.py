@@ -56,7 +56,7 @@ def test_stop_reasons_in_their_order() -> None:
         "optimizer_exhausted",
         "executor_exhausted",
     ]
-    assert StopReason.BUDGET_TRIALS == "budget_trials"
+    assert StopReason.BUDGET_TRIALS == "budget_trials"  # type: ignore[comparison-overlap]
     assert all(reason.meaning for reason in StopReason)
     assert [reason for reason in StopReason if reason.is_bad] == ["interrupted", "failure_rate", "executor_exhausted"]
 
@@ -95,30 +95,30 @@ def test_policies_and_resources_describe_themselves() -> None:
 
 MALFORMED: list[tuple[Any, str, Any, str]] = [
     (lambda: Budget(trials=-1), "Budget(trials=)", -1, "Leave it out"),
-    (lambda: Budget(trials=10.0), "Budget(trials=)", 10.0, "Leave it out"),
+    (lambda: Budget(trials=10.0), "Budget(trials=)", 10.0, "Leave it out"),  # type: ignore[arg-type]
     (lambda: Budget(trials=True), "Budget(trials=)", True, "Leave it out"),
-    (lambda: Budget(trials="10"), "Budget(trials=)", "10", "Leave it out"),
+    (lambda: Budget(trials="10"), "Budget(trials=)", "10", "Leave it out"),  # type: ignore[arg-type]
     (lambda: Budget(seconds=math.inf), "Budget(seconds=)", math.inf, "Leave it out"),
     (lambda: Budget(seconds=math.nan), "Budget(seconds=)", math.nan, "Leave it out"),
-    (lambda: Budget(seconds="1h"), "Budget(seconds=)", "1h", "Leave it out"),
+    (lambda: Budget(seconds="1h"), "Budget(seconds=)", "1h", "Leave it out"),  # type: ignore[arg-type]
     (lambda: Budget(cost=-0.5), "Budget(cost=)", -0.5, "Leave it out"),
     (lambda: Budget.of(True), "budget", True, "Write budget=100"),
     (lambda: Budget.of(-3), "budget", -3, "Write budget=100"),
-    (lambda: Budget.of("60"), "budget", "60", "Write budget=100"),
-    (lambda: Budget.of(1.5), "budget", 1.5, "Write Budget(seconds=1.5)"),
+    (lambda: Budget.of("60"), "budget", "60", "Write budget=100"),  # type: ignore[arg-type]
+    (lambda: Budget.of(1.5), "budget", 1.5, "Write Budget(seconds=1.5)"),  # type: ignore[arg-type]
     (lambda: Budget(trials=1).plus(-1), "Budget.plus(trials)", -1, "number of trials to add"),
     (lambda: FailurePolicy(retries=-1), "FailurePolicy(retries=)", -1, "Write 0"),
-    (lambda: FailurePolicy(retries=1.5), "FailurePolicy(retries=)", 1.5, "Write 0"),
+    (lambda: FailurePolicy(retries=1.5), "FailurePolicy(retries=)", 1.5, "Write 0"),  # type: ignore[arg-type]
     (lambda: FailurePolicy(backoff=-1), "FailurePolicy(backoff=)", -1, "Give seconds"),
-    (lambda: FailurePolicy(backoff="1s"), "FailurePolicy(backoff=)", "1s", "Give seconds"),
+    (lambda: FailurePolicy(backoff="1s"), "FailurePolicy(backoff=)", "1s", "Give seconds"),  # type: ignore[arg-type]
     (lambda: FailurePolicy(backoff=[]), "FailurePolicy(backoff=)", [], "Give seconds"),
     (lambda: FailurePolicy(backoff=[1, math.nan]), "FailurePolicy(backoff=) at position 1", math.nan, "Give seconds"),
     (lambda: FailurePolicy(tolerated_rate=50), "FailurePolicy(tolerated_rate=)", 50, "Give a share"),
     (lambda: FailurePolicy(min_failed=0), "FailurePolicy(min_failed=)", 0, "Write 1"),
     (lambda: Resources(cpus=0), "Resources(cpus=)", 0, "Leave it out"),
     (lambda: Resources(gpus=-1), "Resources(gpus=)", -1, "Write 0"),
-    (lambda: Resources(gpus=None), "Resources(gpus=)", None, "Write 0"),
-    (lambda: Resources(memory="4GB"), "Resources(memory=)", "4GB", "Give bytes"),
+    (lambda: Resources(gpus=None), "Resources(gpus=)", None, "Write 0"),  # type: ignore[arg-type]
+    (lambda: Resources(memory="4GB"), "Resources(memory=)", "4GB", "Give bytes"),  # type: ignore[arg-type]
     (lambda: Resources(memory=0), "Resources(memory=)", 0, "Give bytes"),
     (lambda: Resources(time_limit=0), "Resources(time_limit=)", 0, "Give seconds"),
     (lambda: Resources(time_limit=True), "Resources(time_limit=)", True, "Give seconds"),

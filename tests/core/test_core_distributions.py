@@ -198,26 +198,26 @@ def test_contains(distribution: Distribution, value: Any, inside: bool) -> None:
 MALFORMED: list[tuple[Any, str, Any, str]] = [
     (lambda: Uniform(1, 0), "Uniform(lower, upper)", (1.0, 0.0), "Write Uniform(0.0, 1.0)"),
     (lambda: Uniform(2, 2), "Uniform(lower, upper)", (2.0, 2.0), "Write Constant(2.0)"),
-    (lambda: Uniform("0", 1), "Uniform(lower)", "0", "Write Uniform(0.0, 1.0)"),
+    (lambda: Uniform("0", 1), "Uniform(lower)", "0", "Write Uniform(0.0, 1.0)"),  # type: ignore[arg-type]
     (lambda: Uniform(0, True), "Uniform(upper)", True, "Write Uniform(0.0, 1.0)"),
     (lambda: Uniform(0, math.inf), "Uniform(upper)", math.inf, "Write Uniform(0.0, 1.0)"),
     (lambda: Uniform(-1.7e308, 1.7e308), "Uniform(lower, upper)", (-1.7e308, 1.7e308), "Narrow it"),
     (lambda: LogUniform(0, 1), "LogUniform(lower)", 0, "Write Uniform(lower, upper)"),
     (lambda: LogUniform(10**400, 1), "LogUniform(lower)", 10**400, "Write Uniform(lower, upper)"),
-    (lambda: Integer(0.0, 3), "Integer(lower)", 0.0, "Uniform(lower, upper) gives floats"),
+    (lambda: Integer(0.0, 3), "Integer(lower)", 0.0, "Uniform(lower, upper) gives floats"),  # type: ignore[arg-type]
     (lambda: Integer(5, 2), "Integer(lower, upper)", (5, 2), "Write Integer(2, 5)"),
     (lambda: Integer(0, 2**70), "Integer(upper)", 2**70, "Write Integer(1, 10)"),
     (lambda: LogInteger(0, 10), "LogInteger(lower)", 0, "Write LogInteger(1, 10)"),
     (lambda: Choice([]), "Choice(options)", [], "Add an option"),
     (lambda: Choice({}), "Choice(options)", {}, "Add an option"),
     (lambda: Choice("abc"), "Choice(options)", "abc", "Write Choice(['abc'])"),
-    (lambda: Choice({1, 2}), "Choice(options)", {1, 2}, "Write Choice([...])"),
+    (lambda: Choice({1, 2}), "Choice(options)", {1, 2}, "Write Choice([...])"),  # type: ignore[arg-type]
     (lambda: Choice(["a", "b", "a"]), "Choice(options)", "a", "Leave one out"),
     (lambda: Choice([1, math.nan]), "Choice(options[1])", math.nan, "Give a name instead"),
     (lambda: Choice([{"f": [print]}]), "Choice(options[0])['f'][0]", print, "Give a name instead"),
-    (lambda: Choice({"svm": 3}), "Choice(options['svm'])", 3, "Write Choice([...])"),
-    (lambda: Choice({1: {}}), "Choice(options)", 1, "Write '1'"),
-    (lambda: Choice({"svm": {"C": 1.0}}), "Choice(options['svm'])['C']", 1.0, "Write Constant(1.0)"),
+    (lambda: Choice({"svm": 3}), "Choice(options['svm'])", 3, "Write Choice([...])"),  # type: ignore[dict-item]
+    (lambda: Choice({1: {}}), "Choice(options)", 1, "Write '1'"),  # type: ignore[dict-item]
+    (lambda: Choice({"svm": {"C": 1.0}}), "Choice(options['svm'])['C']", 1.0, "Write Constant(1.0)"),  # type: ignore[dict-item]
     (lambda: Constant(object), "Constant(value)", object, "Give a name instead"),
     (lambda: Constant({1: 2}), "Constant(value)", {1: 2}, "Give a name instead"),
 ]
