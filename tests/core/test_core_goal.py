@@ -99,5 +99,5 @@ def test_malformed_goals_are_refused(goal: Any, metric: Any, where: str, found: 
 
 def test_several_metrics_are_not_available_yet() -> None:
     """A goal with several metrics is refused in plain words."""
-    with pytest.raises(GoalError, match="multi-objective.* is not available yet.*expected one metric"):
+    with pytest.raises(GoalError, match=r"multi-objective.* is not available yet.*expected one metric"):
         Goal.of({"accuracy": "maximize", "latency": "minimize"})

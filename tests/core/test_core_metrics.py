@@ -61,7 +61,7 @@ def test_what_may_be_returned(value: Any, metrics: Any) -> None:
 )
 def test_what_may_not_be_returned(value: Any, texts: list[str]) -> None:
     """Anything else is refused, naming who returned it, the metric, the value and the way to mend it."""
-    with pytest.raises(MetricError, match="^train: ") as caught:
+    with pytest.raises(MetricError, match=r"^train: ") as caught:
         as_metrics(value, "train")
     for text in texts:
         assert text in str(caught.value)

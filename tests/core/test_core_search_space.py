@@ -96,7 +96,7 @@ def test_sample_takes_units_in_the_order_of_names() -> None:
     """``sample`` maps quantile k to name k; another number of quantiles is refused."""
     space = SearchSpace.of({"b": Uniform(0, 1), "a": Uniform(10, 20)})
     assert space.sample([0.25, 0.5]) == {"b": 0.25, "a": 15.0}
-    with pytest.raises(SearchSpaceError, match="one float per parameter, 2 of them; found \\[0.5\\]"):
+    with pytest.raises(SearchSpaceError, match=r"one float per parameter, 2 of them; found \[0.5\]"):
         space.sample([0.5])
 
 
@@ -292,7 +292,7 @@ def test_wrong_questions_are_refused(call: Any, error: type[InvalidInput], where
 def test_alternatives_that_read_the_same_are_refused() -> None:
     """Options that are the same text cannot be branches."""
     space = SearchSpace.of({"x": Choice([1, "1"])})
-    with pytest.raises(SearchSpaceError, match="read the same.*Give them different names"):
+    with pytest.raises(SearchSpaceError, match=r"read the same.*Give them different names"):
         space.alternatives("x")
 
 
