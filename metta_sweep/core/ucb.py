@@ -45,6 +45,10 @@ _Entry = tuple[float, int, int, _Arm[A]]
 """Minus the mean, the order, the arm's number (it is unique, so that arms are never compared) and the arm."""
 
 
+def _order(scored: tuple[_Arm[A], float]) -> int:
+    return scored[0].order
+
+
 class _Heap(Generic[A]):
     """The open arms of one number of pulls. Its first entry is live whenever it is not empty."""
 
@@ -171,7 +175,7 @@ class UcbIndex(Generic[A]):
         if not self._open:
             return None
         fresh = self._fresh.entries
-        scores: list[tuple[A, float]] = [(fresh[0][3].key, inf)] if fresh else []
+        scores: list[tuple[_Arm[A], float]] = [(fresh[0][3], inf)] if fresh else []
         chosen = fresh[0][3] if fresh else None
         best_score, best_mean, best_bonus, best_order = inf if fresh else -inf, 0.0, 0.0, fresh[0][1] if fresh else 0
         c, affine = self.c, self._affine
@@ -180,19 +184,19 @@ class UcbIndex(Generic[A]):
             mean = -minus if affine is None else affine[0] * -minus + affine[1]
             bonus = ucb_bonus(n, log_total, c)
             score = mean + bonus
-            scores.append((entry[3].key, score))
+            scores.append((entry[3], score))
             if score > best_score or (score == best_score and entry[1] < best_order):
                 chosen, best_score, best_mean, best_bonus, best_order = entry[3], score, mean, bonus, entry[1]
         if chosen is None:  # pragma: no cover - an open arm is in one of the heaps
             return None
-        key = chosen.key
         if len(self._open) <= OTHERS_LIMIT:
-            others = tuple([(arm.key, self._score(arm, log_total)) for arm in self._open.values() if arm is not chosen])
-        else:
-            others = tuple([item for item in scores if item[0] != key])
+            scores = [(arm, self._score(arm, log_total)) for arm in self._open.values()]
+        # Dictionaries remember what was undone in their order; what is shown must follow from the states alone.
+        scores.sort(key=_order)
+        others = tuple([(arm.key, score) for arm, score in scores if arm is not chosen])
         tried = chosen.runs + chosen.pending > 0
         return Best(
-            key,
+            chosen.key,
             best_score,
             best_mean if tried else None,
             best_bonus if tried else None,

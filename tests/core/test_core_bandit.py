@@ -155,9 +155,14 @@ def test_overlay_is_undone_after_an_error() -> None:
     """An error within an overlay passes, and the overlay is undone."""
     index: UcbIndex[str] = UcbIndex(1.0)
     index.set("a", 1, 0, 1.0, 0)
-    with pytest.raises(KeyError), index.overlay():
-        index.set("a", 1, 1, 1.0, 0)
-        raise KeyError
+
+    def fail() -> None:
+        with index.overlay():
+            index.set("a", 1, 1, 1.0, 0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert index.state("a") == ArmState(1, 0, 1.0, 0, True)
 
 
