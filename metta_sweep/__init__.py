@@ -1,0 +1,100 @@
+"""metta_sweep: composable machine-learning experiments.
+
+What to try (optimizers), when and how long (schedulers), how it flows (pipelines) and where it runs (executors), over one journal.
+Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metta_sweep.core.branch import BranchStats as BranchStats
+    from metta_sweep.core.budget import Budget as Budget
+    from metta_sweep.core.budget import Spend as Spend
+    from metta_sweep.core.budget import StopReason as StopReason
+    from metta_sweep.core.distributions import Choice as Choice
+    from metta_sweep.core.distributions import Constant as Constant
+    from metta_sweep.core.distributions import Integer as Integer
+    from metta_sweep.core.distributions import LogInteger as LogInteger
+    from metta_sweep.core.distributions import LogUniform as LogUniform
+    from metta_sweep.core.distributions import Uniform as Uniform
+    from metta_sweep.core.failures import FailurePolicy as FailurePolicy
+    from metta_sweep.core.resources import Resources as Resources
+    from metta_sweep.core.search_space import SearchSpace as SearchSpace
+    from metta_sweep.core.trial import Report as Report
+    from metta_sweep.core.trial import Suggestion as Suggestion
+    from metta_sweep.core.trial import Trial as Trial
+    from metta_sweep.core.trial import TrialState as TrialState
+    from metta_sweep.core.trial import Verdict as Verdict
+    from metta_sweep.executors.context import TrialContext as TrialContext
+    from metta_sweep.executors.local import LocalExecutor as LocalExecutor
+    from metta_sweep.experiments.experiment import Experiment as Experiment
+    from metta_sweep.experiments.result import SweepResult as SweepResult
+    from metta_sweep.experiments.sweep import SweepExperiment as SweepExperiment
+    from metta_sweep.optimizers.optimizer import Optimizer as Optimizer
+    from metta_sweep.pipeline import Context as Context
+    from metta_sweep.pipeline import Pipeline as Pipeline
+    from metta_sweep.pipeline import Plan as Plan
+    from metta_sweep.pipeline import Retry as Retry
+    from metta_sweep.pipeline import StageContext as StageContext
+    from metta_sweep.pipeline import fields as fields
+    from metta_sweep.pipeline import hooks as hooks
+    from metta_sweep.pipeline import ref as ref
+    from metta_sweep.schedulers.scheduler import Scheduler as Scheduler
+    from metta_sweep.store.memory import MemoryStore as MemoryStore
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BranchStats": "core.branch",
+    "Budget": "core.budget",
+    "Choice": "core.distributions",
+    "Constant": "core.distributions",
+    "Context": "pipeline",
+    "Experiment": "experiments.experiment",
+    "FailurePolicy": "core.failures",
+    "Integer": "core.distributions",
+    "LocalExecutor": "executors.local",
+    "LogInteger": "core.distributions",
+    "LogUniform": "core.distributions",
+    "MemoryStore": "store.memory",
+    "Optimizer": "optimizers.optimizer",
+    "Pipeline": "pipeline",
+    "Plan": "pipeline",
+    "Report": "core.trial",
+    "Resources": "core.resources",
+    "Retry": "pipeline",
+    "Scheduler": "schedulers.scheduler",
+    "SearchSpace": "core.search_space",
+    "Spend": "core.budget",
+    "StageContext": "pipeline",
+    "StopReason": "core.budget",
+    "Suggestion": "core.trial",
+    "SweepExperiment": "experiments.sweep",
+    "SweepResult": "experiments.result",
+    "Trial": "core.trial",
+    "TrialContext": "executors.context",
+    "TrialState": "core.trial",
+    "Uniform": "core.distributions",
+    "Verdict": "core.trial",
+    "fields": "pipeline",
+    "hooks": "pipeline",
+    "ref": "pipeline",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604  # names of strings
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'metta_sweep' has no attribute {name!r}")
+    value = getattr(import_module(f"metta_sweep.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

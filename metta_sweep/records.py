@@ -26,10 +26,10 @@ class Record(NamedTuple):
     """``events``: a list of sweep events. ``start``: a process began (or went on with) the run."""
     time: float
     """Wall clock, seconds since 1970: for people."""
+    elapsed: float
+    """Active seconds of the run in this process when the record was made, on the monotonic clock."""
     payload: bytes
-    """JSON."""
-    digest: str
-    """Of the payload."""
+    """JSON. A store that can be damaged keeps a digest beside it."""
 
 
 class RunRow(NamedTuple):

@@ -1,0 +1,96 @@
+"""Events to JSON and back. What comes back is validated; nothing is evaluated or imported by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from metta_sweep.core.events import EVENT_TYPES, Event
+from metta_sweep.core.trial import Report, Trial, TrialError, TrialState
+from metta_sweep.errors import StoreError
+from metta_sweep.records import Record, TrialRow
+
+__all__ = ["decode_events", "decode_trial", "encode_events", "encode_trial"]
+
+_KINDS = {event_type: kind for kind, event_type in EVENT_TYPES.items()}
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    """A JSON array with one array per event: its kind, then its fields in order, without ``seq`` and ``address``."""
+    return to_json([(_KINDS[type(event)], *event[:-2]) for event in events], inf_nan_mode="strings")
+
+
+@cache
+def _validator(kind: str) -> Callable[[Any], Event]:
+    return cast("Callable[[Any], Event]", TypeAdapter(EVENT_TYPES[kind]).validate_python)
+
+
+def decode_events(record: Record) -> Iterator[Event]:
+    """The events of a record, with their numbers and the address of the envelope.
+
+    Raises:
+        StoreError: the payload is no list of events. Nothing of it is used.
+    """
+    try:
+        for offset, (kind, *fields) in enumerate(from_json(record.payload)):
+            yield _validator(kind)(fields)._replace(seq=record.seq + offset, address=record.address)
+    except (ValidationError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            f"record {record.seq} at {record.address}", f"its payload is no list of events ({error})", remedy="The journal is damaged"
+        ) from error
+
+
+def encode_trial(trial: Trial) -> TrialRow:
+    """The projection row of an ended trial. Of its reports the last one is kept: the journal has them all."""
+    error = trial.error
+    last = trial.last_report
+    payload = to_json(
+        (
+            trial.params,
+            trial.metrics,
+            trial.origin,
+            trial.parent,
+            trial.index,
+            None if error is None else tuple(error),
+            None if last is None else tuple(last),
+            trial.reason,
+            trial.metadata or None,
+        )
+    )
+    return TrialRow(
+        trial.number, trial.id, trial.branch, trial.state.value, trial.score, trial.attempt, trial.seconds, payload
+    )
+
+
+def decode_trial(row: TrialRow) -> Trial:
+    """The trial of a row."""
+    try:
+        params, metrics, origin, parent, index, error, last, reason, metadata = from_json(row.payload)
+        return Trial(
+            id=row.id,
+            number=row.number,
+            params=params,
+            branch=row.branch,
+            origin=origin,
+            parent=parent,
+            index=index,
+            state=TrialState(row.state),
+            attempt=row.attempt,
+            reports=() if last is None else (Report(last[0], _metrics(last[1])),),
+            metrics=_metrics(metrics),
+            score=row.score,
+            error=None if error is None else TrialError(*error),
+            reason=reason,
+            seconds=row.seconds,
+            metadata=metadata or {},
+        )
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"trial {row.id!r}", f"its row is damaged ({error})", remedy="The journal still has its events") from error
+
+
+def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in metrics.items()}

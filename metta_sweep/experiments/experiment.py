@@ -1,0 +1,72 @@
+"""What every experiment is: a pipeline with a name, a place where it is kept, and a seed."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from metta_sweep.address import check_name
+from metta_sweep.errors import BudgetError, InvalidInput
+from metta_sweep.experiments.pending import run_either_way
+from metta_sweep.experiments.stores import resolve_store
+from metta_sweep.pipeline import Pipeline, Plan
+from metta_sweep.records import Store
+
+__all__ = ["Experiment"]
+
+
+class Experiment:
+    """A pipeline that can be run by name. Subclass it and write ``pipeline()``.
+
+    Args:
+        name: what the run is called and kept under; None: not kept.
+        store: a ``Store``, or ``"memory"`` for a new one in memory each time; None: one in memory that lives as long as this object.
+        seed: the seed of everything random in it, 0 or more; None: drawn once per run.
+
+    Raises:
+        InvalidName: the name cannot be part of an address.
+    """
+
+    name: str | None = None
+    seed: int | None = None
+
+    def __init__(self, *, name: str | None = None, store: Store | str | None = None, seed: int | None = None) -> None:
+        self._set_identity(name, store, seed)
+
+    def _set_identity(self, name: str | None, store: Store | str | None, seed: int | None) -> None:
+        kind = type(self).__name__
+        if name is not None:
+            self.name = check_name(name, f"{kind}(name=)")
+        if seed is not None:
+            self.seed = _checked_seed(seed, f"{kind}(seed=)")
+        self._store = resolve_store(store, f"{kind}(store=)")
+
+    def pipeline(self) -> Pipeline:
+        """The pipeline of this experiment."""
+        raise InvalidInput(type(self).__name__, "it has no pipeline", remedy="Define pipeline(self) and return a Pipeline")
+
+    def build(self) -> Plan:
+        """The pipeline, checked. Raises ``BuildError`` with all its faults."""
+        return self.pipeline().build()
+
+    def run(self, **inputs: Any) -> Any:
+        """Run it with the inputs that its pipeline declares.
+
+        In a script: blocks, and returns the result. Inside an event loop (a notebook, a stage): ``await experiment.run()``.
+        A named one is kept: stages whose inputs are unchanged are not run again.
+        """
+        return run_either_way(lambda: self.arun(**inputs), f"{type(self).__name__}.run()")
+
+    async def arun(self, **inputs: Any) -> Any:
+        """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
+        plan = self.build()
+        seed = self.seed if self.seed is not None else secrets.randbits(32)
+        if self.name is None:
+            return await plan.run(seed=seed, inputs=inputs)
+        return await plan.run(name=self.name, store=self._store(), seed=seed, inputs=inputs)
+
+
+def _checked_seed(seed: object, where: str) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise BudgetError(where, "a seed must be a whole number", found=seed, expected="an int, 0 or more", remedy="Write seed=0")
+    return seed

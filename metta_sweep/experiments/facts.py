@@ -1,0 +1,90 @@
+"""From the executor's events to the facts of the journal, and from picks to starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from metta_sweep.address import attempt as attempt_address
+from metta_sweep.core.events import Dispatch, Error, Event, Reported, Result
+from metta_sweep.core.seeds import derive_seed
+from metta_sweep.errors import MetricError
+from metta_sweep.executors.executor import Ended, ReportMade, TrialEvent, TrialTask
+from metta_sweep.experiments.live import LiveTrial
+from metta_sweep.experiments.sweep_run import SweepRun
+
+__all__ = ["MAX_LOST", "facts_of", "start_due"]
+
+MAX_LOST = 3
+"""A trial whose attempts were lost with their driver this many times in a row is given up: it may be what kills it."""
+
+
+def start_due(sweep: SweepRun) -> list[Event]:
+    """Start the trials that are to start and may. Starting one twice does nothing: the executor remembers it."""
+    state = sweep.state
+    if not state.to_start or sweep.halted():
+        return []
+    facts: list[Event] = []
+    free = sweep.slots - len(state.running) - getattr(sweep.executor, "leaked_slots", 0)
+    for live in state.to_start.values():
+        if free < 1:
+            break
+        if live.lost >= MAX_LOST:
+            facts.append(_given_up(live))
+        elif not sweep.not_before or sweep.not_before.get(live.id, 0.0) <= sweep.time():
+            facts.append(_start(sweep, live))
+            free -= 1
+    return facts
+
+
+def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch:
+    trial = live.starting()
+    resources = sweep.default_resources
+    if sweep.allocates:
+        resources = sweep.scheduler.allocate_resources(trial) or resources
+    address = attempt_address(f"trial[{live.id}]", trial.attempt)
+    sweep.executor.start(TrialTask(trial, derive_seed(sweep.seed, "trial", live.draw.index), resources, address))
+    return Dispatch(live.id, live.branch, trial.attempt, resources.time_limit)
+
+
+def _given_up(live: LiveTrial) -> Error:
+    return Error(
+        live.id,
+        live.branch,
+        live.attempt,
+        "lost",
+        f"{live.lost} attempts in a row were lost with the process that ran them, so this trial may be what ends it",
+        "",
+        0.0,
+    )
+
+
+def facts_of(sweep: SweepRun, events: Sequence[TrialEvent]) -> list[Event]:
+    """What the executor tells, as facts. A late word of an attempt that is not the current one is no fact."""
+    facts: list[Event] = []
+    for event in events:
+        live = sweep.state.live.get(event.trial_id)
+        if live is None or event.attempt != live.attempt + (live.id in sweep.state.to_start):
+            continue
+        if type(event) is ReportMade:
+            facts.append(Reported(event.trial_id, live.branch, event.attempt, event.step, event.metrics))
+        elif type(event) is Ended:
+            facts.append(_end(sweep, live, event))
+    return facts
+
+
+def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
+    error = ended.error
+    if error is not None:
+        failures = live.failures + 1
+        final = failures > sweep.failures.retries
+        backoff = 0.0 if final else sweep.failures.delay(failures)
+        return Error(
+            live.id, live.branch, ended.attempt, error.type, error.message, error.traceback, ended.seconds, final, backoff, ended.metadata
+        )
+    metrics = ended.metrics or {}
+    if ended.stopped is None:
+        try:
+            sweep.goal.score(metrics)
+        except MetricError as wrong:
+            return Error(live.id, live.branch, ended.attempt, "MetricError", str(wrong), "", ended.seconds, metadata=ended.metadata)
+    return Result(live.id, live.branch, ended.attempt, metrics, ended.seconds, ended.stopped, ended.metadata)

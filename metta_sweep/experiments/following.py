@@ -1,0 +1,60 @@
+"""What follows from results: the scheduler's decisions as events, with the follow-ups numbered and checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from metta_sweep.core.events import Draw, Event, Expand, Prune, Score
+from metta_sweep.core.suggestions import check_suggestion
+from metta_sweep.core.trial import Trial
+from metta_sweep.experiments.fold import FOLLOW_UP
+from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.schedulers.scheduler import Follow
+
+__all__ = ["follow_up"]
+
+
+def follow_up(sweep: SweepRun) -> list[Event]:
+    """Ask the scheduler about each result, in order; each decision sees those before it.
+
+    Raises:
+        SuggestionError: a follow-up is none, or its id is taken. Nothing of this turn is kept; the results are.
+    """
+    decided: list[Event] = []
+    ids: set[str] = set()
+    for trial, score in sweep.state.unfanned:
+        for decision in sweep.scheduler.fan_out(trial, score, decided):
+            if isinstance(decision, Follow):
+                decided.extend(_expansion(sweep, trial, score, decision, decided, ids))
+            elif type(decision) is Prune:
+                decided.append(decision._replace(dropped=_waiting(sweep, decision.branch, decided)))
+            else:
+                decided.append(decision)
+    return decided
+
+
+def _expansion(sweep: SweepRun, trial: Trial, score: Score, follow: Follow, decided: list[Event], ids: set[str]) -> list[Event]:
+    index = sweep.state.suggested + sum(1 for event in decided if type(event) is Draw)
+    draws: list[Draw] = []
+    for number, value in enumerate(follow.suggestions, start=1):
+        suggestion = check_suggestion(value, f"the expander's follow-up {number} of trial {trial.id!r}")
+        suggestion = replace(
+            suggestion,
+            id=suggestion.id if suggestion.id is not None else f"{trial.id}-f{number}",
+            branch=suggestion.branch if suggestion.branch is not None else trial.branch,
+            parent=suggestion.parent if suggestion.parent is not None else trial.id,
+        )
+        draw = sweep.strategies.number(suggestion, index + len(draws), origin=FOLLOW_UP)
+        sweep.taken.check(draw, ids)
+        draws.append(draw)
+    if not draws:
+        return []
+    names = tuple(str(draw.id) for draw in draws)
+    return [Expand(trial.id, score.branch, follow.reward, follow.threshold, names), *draws]
+
+
+def _waiting(sweep: SweepRun, branch: str | None, decided: list[Event]) -> int:
+    """Suggestions of a branch in the pool, those of this turn included."""
+    fold = sweep.state.branches.get(branch)
+    fresh = sum(1 for event in decided if type(event) is Draw and event.branch == branch)
+    return fresh + (fold.waiting if fold is not None else 0)

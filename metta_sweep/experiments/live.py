@@ -1,0 +1,67 @@
+"""A trial that has been picked and is not scored yet, as the fold keeps it."""
+
+from __future__ import annotations
+
+from metta_sweep.core.events import Draw, Error, Result
+from metta_sweep.core.trial import Report, Trial, TrialError, TrialState
+
+__all__ = ["LiveTrial"]
+
+
+class LiveTrial:
+    """The one mutable record of a trial between its pick and its score. ``trial()`` shows it as the frozen noun."""
+
+    __slots__ = ("attempt", "branch", "draw", "failures", "id", "lost", "number", "outcome", "reports", "state")
+
+    def __init__(self, trial_id: str, number: int, branch: str | None, draw: Draw) -> None:
+        self.id = trial_id
+        self.number = number
+        self.branch = branch
+        self.draw = draw
+        self.state = TrialState.PENDING
+        self.attempt = 0
+        self.failures = 0
+        """Attempts that failed by themselves."""
+        self.lost = 0
+        """Attempts in a row that were lost with their driver."""
+        self.reports: list[Report] = []
+        self.outcome: Result | Error | None = None
+
+    def starting(self) -> Trial:
+        """The trial as its next attempt sees it."""
+        draw = self.draw
+        return Trial(
+            id=self.id,
+            number=self.number,
+            params=draw.params,
+            branch=self.branch,
+            origin=draw.origin,
+            parent=draw.parent,
+            index=draw.index,
+            state=TrialState.RUNNING,
+            attempt=self.attempt + 1,
+        )
+
+    def trial(self, score: float | None = None) -> Trial:
+        """The trial as it stands, with its score where it has one."""
+        draw, outcome = self.draw, self.outcome
+        result = outcome if type(outcome) is Result else None
+        error = outcome if type(outcome) is Error else None
+        return Trial(
+            id=self.id,
+            number=self.number,
+            params=draw.params,
+            branch=self.branch,
+            origin=draw.origin,
+            parent=draw.parent,
+            index=draw.index,
+            state=self.state,
+            attempt=self.attempt,
+            reports=tuple(self.reports),
+            metrics=result.metrics if result is not None else {},
+            score=score,
+            error=TrialError(error.type, error.message, error.traceback) if error is not None else None,
+            reason=result.stopped if result is not None else None,
+            seconds=outcome.seconds if outcome is not None else None,
+            metadata=(outcome.metadata if outcome is not None else None) or {},
+        )

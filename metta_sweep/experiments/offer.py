@@ -1,0 +1,234 @@
+"""What the scheduler is offered when it picks: free slots, waiting suggestions, and the optimizer behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from metta_sweep.core.events import Draw, Event, Pick, Wait
+from metta_sweep.errors import SchedulerError, SuggestionError
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.schedulers.scheduler import Waiting
+
+__all__ = ["MAX_DRAWS_FOR_BRANCH", "SweepOffer", "TakenIds"]
+
+MAX_DRAWS_FOR_BRANCH: Final = 32
+"""How many suggestions are drawn in search of one of a branch, from an optimizer that cannot suggest within it."""
+
+
+class TakenIds:
+    """Whether an id belongs to a suggestion or trial already: those in flight are in the state, ended ones in the store."""
+
+    def __init__(self, state: SweepState, ended: Any) -> None:
+        self._state = state
+        self._ended = ended
+
+    def __contains__(self, trial_id: str) -> bool:
+        return trial_id in self._state.explicit_ids or trial_id in self._state.live or self._ended(trial_id)
+
+    def check(self, draw: Draw, others: set[str]) -> None:
+        """Raise ``SuggestionError`` when the id of a new suggestion is taken; remember it in ``others`` if not."""
+        if draw.id is None:
+            return
+        if draw.id in others or draw.id in self:
+            raise SuggestionError(
+                f"suggestion {draw.index} of {draw.origin}",
+                f"the id {draw.id!r} is taken by another suggestion of this run",
+                found=draw.id,
+                expected="an id that is new in the run",
+                remedy="Leave the id out, and the trial is called by its number",
+            )
+        others.add(draw.id)
+
+
+class SweepOffer:
+    """One turn's offer. It changes nothing: what is drawn and picked is returned as events.
+
+    ``undrawn`` holds suggestions that an attempt before this one drew and nobody recorded: they are used first, so that a pick
+    stage that is tried again asks no optimizer twice.
+    """
+
+    def __init__(self, state: SweepState, strategies: Strategies, taken: TakenIds, undrawn: list[Draw], free: int, busy: int) -> None:
+        self._state = state
+        self._strategies = strategies
+        self._taken = taken
+        self._undrawn = undrawn
+        self._reused = 0
+        self._fresh: dict[int, Draw] = {}
+        self._in_order: list[Draw] = []
+        self._fresh_at = 0
+        self._head: Draw | None = None
+        self._gone: set[int] = set()
+        self._new_ids: set[str] = set()
+        self._oldest: Iterator[Draw] | None = None
+        self._free = free
+        self._busy = busy
+        self._why = ""
+        self.limit: int | None = None
+        """How many more trials the budget allows; None: any number."""
+        self.limit_why = ""
+        self.events: list[Event] = []
+        self.picks = 0
+        self.idle_why: str | None = None
+        self.dry = False
+        """Whether the optimizer had nothing to give when it was asked."""
+
+    @property
+    def free(self) -> int:
+        """Slots still free, as far as the budget allows to fill them."""
+        return self._free if self.limit is None else min(self._free, self.limit)
+
+    @property
+    def busy(self) -> int:
+        """Slots in use."""
+        return self._busy
+
+    @property
+    def why(self) -> str:
+        """Why ``next`` returned None the last time."""
+        return self._why
+
+    def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
+        """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters."""
+        found = self._oldest_waiting() if not fixed else self._oldest_with(fixed)
+        if found is not None:
+            return found
+        wanted = 1 if fixed else self.free
+        for _ in range(1 if not fixed or self._strategies.takes_fixed else MAX_DRAWS_FOR_BRANCH):
+            drawn = self._draw(wanted, fixed if self._strategies.takes_fixed else None)
+            if not drawn:
+                return None
+            for draw in drawn:
+                if not fixed or _has(draw, fixed):
+                    return draw
+        shown = ", ".join(f"{name}={value!r}" for name, value in (fixed or {}).items())
+        self._why = f"{MAX_DRAWS_FOR_BRANCH} suggestions were drawn and none had {shown}"
+        return None
+
+    def waiting(self, index: int) -> Waiting:
+        """The waiting suggestion of that number."""
+        draw = self._state.pool.get(index) or self._fresh.get(index)
+        if draw is None or index in self._gone:
+            raise SchedulerError("Offer.waiting", f"no suggestion number {index} is waiting", found=index)
+        return draw
+
+    def pick(
+        self,
+        waiting: Waiting,
+        *,
+        branch: str | None = None,
+        score: float | None = None,
+        mean: float | None = None,
+        bonus: float | None = None,
+        runs: int | None = None,
+        pending: int | None = None,
+        others: tuple[tuple[str, float], ...] = (),
+        compared: int = 0,
+        why: str = "",
+    ) -> None:
+        """Start this suggestion."""
+        index = waiting.index
+        if index in self._gone or (index not in self._fresh and index not in self._state.pool):
+            raise SchedulerError("Offer.pick", f"suggestion number {index} is not waiting", found=index, remedy="Pick each one once")
+        if self.free < 1:
+            raise SchedulerError("Offer.pick", "no slot is free", found=0, expected="offer.free >= 1", remedy="Check offer.free before each pick")
+        self._gone.add(index)
+        number = self._state.picked + self.picks
+        draw = self._fresh.get(index) or self._state.pool[index]
+        self.events.append(
+            Pick(
+                index,
+                draw.id or self._number_as_id(number),
+                number,
+                draw.branch if branch is None else branch,
+                score,
+                mean,
+                bonus,
+                runs,
+                pending,
+                others,
+                compared,
+                self._busy,
+                self._free,
+                why,
+            )
+        )
+        self.picks += 1
+        self._free -= 1
+        self._busy += 1
+        if self.limit is not None:
+            self.limit -= 1
+
+    def wait(self, why: str) -> None:
+        """Leave the free slots idle for now, for this reason."""
+        self.idle_why = why
+
+    def finish(self) -> tuple[Event, ...]:
+        """The events of this turn; a ``wait`` event among them when slots stay idle for a new reason."""
+        if self._free > 0:
+            why = self.idle_why or (self.limit_why if self.limit == 0 else "") or self._why
+            if why and (self.picks or why != self._state.waiting_why):
+                self.events.append(Wait(why, self._busy, self._free))
+        return tuple(self.events)
+
+    # -- drawing ---------------------------------------------------------------------------------------------------------------
+
+    def draw_all(self) -> None:
+        """Draw a finite optimizer whole."""
+        left = self._strategies.remaining()
+        if left:
+            self._draw(left, None)
+
+    def _draw(self, wanted: int, fixed: Mapping[str, Any] | None) -> list[Draw]:
+        if self._reused < len(self._undrawn):
+            drawn = self._undrawn[self._reused :]
+        else:
+            index = self._state.suggested + len(self._fresh)
+            drawn = self._strategies.suggest(wanted, index, self._state.drawn + len(self._fresh), fixed)
+            for draw in drawn:
+                self._taken.check(draw, self._new_ids)
+            self._undrawn.extend(drawn)
+        self._reused = len(self._undrawn)
+        for draw in drawn:
+            self._fresh[draw.index] = draw
+            self._in_order.append(draw)
+            self.events.append(draw)
+        if not drawn:
+            self.dry = True
+            left = self._strategies.remaining()
+            self._why = "the optimizer has nothing to suggest now" if left is None else f"the optimizer has {left} suggestions left"
+        return drawn
+
+    def _oldest_waiting(self) -> Draw | None:
+        if self._oldest is None:
+            self._oldest = iter(self._state.pool.values())
+            self._head = next(self._oldest, None)
+        while self._head is not None and self._head.index in self._gone:
+            self._head = next(self._oldest, None)
+        if self._head is not None:
+            return self._head
+        while self._fresh_at < len(self._in_order) and self._in_order[self._fresh_at].index in self._gone:
+            self._fresh_at += 1
+        return self._in_order[self._fresh_at] if self._fresh_at < len(self._in_order) else None
+
+    def _oldest_with(self, fixed: Mapping[str, Any]) -> Draw | None:
+        for source in (self._state.pool, self._fresh):
+            for draw in source.values():
+                if draw.index not in self._gone and _has(draw, fixed):
+                    return draw
+        return None
+
+    def _number_as_id(self, number: int) -> str:
+        name = str(number)
+        if not self._state.numbered_ids and not self._new_ids:
+            return name
+        while name in self._state.explicit_ids or name in self._new_ids or name in self._taken:
+            name += "-"
+        return name
+
+
+def _has(draw: Draw, fixed: Mapping[str, Any]) -> bool:
+    params = draw.params
+    return all(name in params and params[name] == value for name, value in fixed.items())
+

@@ -1,0 +1,182 @@
+"""Opening a run: find it in the store or make it, fold its journal, put strategies and executor to work, and let go in the end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from metta_sweep.clock import wall_time
+from metta_sweep.core.budget import Budget, StopReason
+from metta_sweep.core.events import Stop
+from metta_sweep.core.failures import FailurePolicy
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.setup import Setup
+from metta_sweep.errors import BudgetError
+from metta_sweep.executors.executor import Executor
+from metta_sweep.experiments.definition import check_same_definition, provenance
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.offer import TakenIds
+from metta_sweep.experiments.recorder import SweepRecorder
+from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.optimizers import SuggestionQueue
+from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.records import RunRow, Store
+from metta_sweep.schedulers.scheduler import Scheduler
+
+__all__ = ["DEFAULT_TRIALS", "Blueprint", "open_run"]
+
+DEFAULT_TRIALS = 100
+"""The budget of a sweep that was given none and does not bound itself."""
+
+
+class Blueprint(NamedTuple):
+    """What a sweep was defined with, checked."""
+
+    name: str | None
+    label: str
+    """What run ids begin with."""
+    objective: Any
+    search_space: SearchSpace | None
+    optimizer: Optimizer
+    scheduler: Scheduler
+    executor: Executor
+    goal: Goal
+    failures: FailurePolicy
+    seed: int | None
+    slots: int
+    grace: float | None
+    tags: tuple[str, ...]
+    definition: dict[str, Any]
+
+
+class _Start(NamedTuple):
+    """What the last process that took the run up noted."""
+
+    seed: int
+    budget: Budget
+    definition: Mapping[str, Any]
+
+
+@asynccontextmanager
+async def open_run(plan: Blueprint, store: Store, budget: Budget | None, more: int | None, *, fresh: bool) -> AsyncIterator[SweepRun]:
+    """An open run. One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing."""
+    row = _find_or_create(plan, store, fresh=fresh)
+    store.acquire(row.run_id)
+    async with AsyncExitStack() as stack:
+        stack.callback(store.release, row.run_id)
+        last = _last_start(store, row.run_id)
+        if last is not None and plan.name is not None:
+            check_same_definition(plan.name, last.definition, plan.definition)
+        seed = last.seed if last is not None else plan.seed if plan.seed is not None else secrets.randbits(32)
+        state = SweepState(plan.goal)
+        recorder = SweepRecorder(store, row.run_id, state)
+        setup = Setup(plan.search_space, plan.goal, seed, plan.slots)
+        strategies = Strategies(plan.optimizer.for_run(setup), plan.scheduler.for_run(setup), plan.search_space, state)
+        recorder.strategies = strategies
+        recorder.replay()
+        kept_stop = state.stop
+        given = _budget(budget, more, last, state, strategies)
+        run = SweepRun(
+            state=state,
+            strategies=strategies,
+            executor=plan.executor,
+            recorder=recorder,
+            taken=TakenIds(state, lambda trial_id: store.trial_row(row.run_id, trial_id) is not None),
+            budget=given,
+            budget_note=_note(budget, more, last, given),
+            failures=plan.failures,
+            goal=plan.goal,
+            seed=seed,
+            slots=plan.slots,
+            grace=plan.grace,
+            draws_a_queue=isinstance(plan.optimizer, SuggestionQueue),
+            name=plan.name,
+            run_id=row.run_id,
+            store=store,
+        )
+        if kept_stop is None or _goes_on(kept_stop, given, last):
+            plan.executor.prepare(plan.objective, plan.search_space)
+            recorder.note_start(_start_note(plan, seed, given))
+            await stack.enter_async_context(plan.executor)
+        yield run
+
+
+def _find_or_create(plan: Blueprint, store: Store, *, fresh: bool) -> RunRow:
+    found = store.find_run(plan.name) if plan.name is not None else None
+    if found is not None and fresh and plan.name is not None:
+        store.acquire(found.run_id)
+        store.release(found.run_id)
+        number = 1
+        while store.find_run(f"{plan.name}@{number}") is not None:
+            number += 1
+        store.rename_run(found.run_id, f"{plan.name}@{number}")
+        found = None
+    if found is not None:
+        return found
+    row = RunRow(f"{plan.label}-{secrets.token_hex(4)}", plan.name, wall_time(), plan.tags)
+    store.create_run(row)
+    return row
+
+
+def _last_start(store: Store, run_id: str) -> _Start | None:
+    payload: bytes | None = None
+    for record in store.records(run_id):
+        if record.kind == "start":
+            payload = record.payload
+    if payload is None:
+        return None
+    note = from_json(payload)
+    return _Start(note["seed"], Budget(**note["budget"]), note["definition"])
+
+
+def _start_note(plan: Blueprint, seed: int, budget: Budget) -> bytes:
+    return to_json(
+        {
+            "version": 1,
+            "seed": seed,
+            "budget": {"trials": budget.trials, "seconds": budget.seconds, "cost": budget.cost},
+            "slots": plan.slots,
+            "definition": plan.definition,
+            "provenance": provenance(),
+        }
+    )
+
+
+def _budget(given: Budget | None, more: int | None, last: _Start | None, state: SweepState, strategies: Strategies) -> Budget:
+    """What may be spent in all: given, or so many more trials, or as before, or all that a finite optimizer has, or 100 trials."""
+    if more is not None:
+        if given is not None:
+            raise BudgetError("run(more=)", "budget= and more= exclude each other", found=more, remedy="Give one of them")
+        before = last.budget if last is not None else Budget()
+        return Budget(state.picked, before.seconds, before.cost).plus(more)
+    if given is not None:
+        return given
+    if last is not None:
+        return last.budget
+    bounded = strategies.remaining() is not None
+    return Budget() if bounded else Budget(trials=DEFAULT_TRIALS)
+
+
+def _note(given: Budget | None, more: int | None, last: _Start | None, budget: Budget) -> str:
+    by_default = given is None and more is None and last is None and budget.trials is not None
+    return f" (no budget was given: {DEFAULT_TRIALS} trials by default)" if by_default else ""
+
+
+def _goes_on(stop: Stop, budget: Budget, last: _Start | None) -> bool:
+    """Whether a run that has ended is taken up again: after a bad end always, otherwise when the budget has grown."""
+    if last is None or StopReason(stop.reason).is_bad:
+        return True
+    return any(
+        before is not None and (now is None or now > before)
+        for before, now in zip(_caps(last.budget), _caps(budget), strict=True)
+    )
+
+
+def _caps(budget: Budget) -> tuple[float | None, ...]:
+    return budget.trials, budget.seconds, budget.cost

@@ -1,0 +1,80 @@
+"""``run()`` in both spellings: blocking in a script, awaitable inside an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, NoReturn, TypeVar, cast
+
+from metta_sweep.errors import NotAwaited
+
+__all__ = ["PendingResult", "run_either_way"]
+
+T = TypeVar("T")
+
+
+def run_either_way(start: Callable[[], Coroutine[Any, Any, T]], spelled: str) -> T:
+    """Run to the end where no event loop runs, and return the result; inside one, return an awaitable of it.
+
+    Type checkers see the result type, which is awaitable itself, so that both spellings check.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(start())
+    return cast(T, PendingResult(start, spelled))
+
+
+class PendingResult(Generic[T]):
+    """A result that is not there yet: ``await`` it. Anything else that is done with it raises ``NotAwaited``.
+
+    Nothing runs before the first ``await``; a second one waits for the same run.
+    """
+
+    __slots__ = ("_spelled", "_start", "_task")
+
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, T]], spelled: str) -> None:
+        self._start = start
+        self._spelled = spelled
+        self._task: asyncio.Task[T] | None = None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._start())
+        return self._wait(self._task).__await__()
+
+    @staticmethod
+    async def _wait(task: asyncio.Task[T]) -> T:
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+            raise
+
+    def __repr__(self) -> str:
+        return f"<the result of {self._spelled}, to be awaited>"
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise NotAwaited(
+            f"{what} of a result that is not there yet: inside an event loop {self._spelled} returns an awaitable. "
+            f"Write `await {self._spelled}`."
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        self._refuse(f"the attribute {name!r}")
+
+    def __getitem__(self, key: object) -> NoReturn:
+        self._refuse(f"the item {key!r}")
+
+    def __iter__(self) -> NoReturn:
+        self._refuse("the iteration")
+
+    def __len__(self) -> NoReturn:
+        self._refuse("the length")
+
+    def __bool__(self) -> NoReturn:
+        self._refuse("the truth")

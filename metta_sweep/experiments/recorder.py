@@ -1,0 +1,122 @@
+"""How a sweep is kept: each stage's output becomes one record of the journal, and then takes effect, once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from metta_sweep.clock import crash_point, wall_time
+from metta_sweep.core.budget import StopReason
+from metta_sweep.core.events import Event, PaperTrigger
+from metta_sweep.core.trial import Trial
+from metta_sweep.experiments.codec import decode_events, encode_events, encode_trial
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
+from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.records import Checkpoint, LoopState, Record, Store
+
+__all__ = ["SweepRecorder"]
+
+_ITERATION: Final = re.compile(r"\[(\d+)\]")
+_OUTPUTS: Final = (Picked, Happened, Scored, FannedOut)
+
+AfterCommit = Callable[[Any], None]
+"""Told of a stage's output after it is in the journal."""
+
+
+class SweepRecorder:
+    """The recorder of a sweep. Its journal is its checkpoint: nothing else is kept, and nothing is replayed stage by stage.
+
+    For each output: the state takes the events (and refuses illegal ones, before anything is kept), they are appended with the rows
+    of the trials that ended, then the strategies are told. When a step fails, the run ends with that error; what is in the journal
+    is complete, and the state of a later run is folded from there.
+    """
+
+    keeps = True
+    needs_inputs = False
+
+    def __init__(self, store: Store, run_id: str, state: SweepState) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._state = state
+        self._seq = store.end_of(run_id)
+        self._next_index = 0
+        self.strategies: Strategies | None = None
+        self.after_commit: AfterCommit | None = None
+        self.elapsed: Callable[[], float] = float
+        """Active seconds of the run in this process; 0.0 before it begins."""
+        self.active_before = 0.0
+        """Active seconds of the run in the processes before this one."""
+
+    # -- the recorder of the pipeline ------------------------------------------------------------------------------------------
+
+    def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
+        """A sweep goes on from its state; no output is reused."""
+        return None
+
+    def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
+        """Keep one output and let it take effect. Outputs of stages that are none of the four are not kept."""
+        if not isinstance(output, _OUTPUTS):
+            return
+        events = output.events
+        if events:
+            self._keep(address, events)
+        if isinstance(output, FannedOut):
+            self._state.fanned_out()
+        if self.after_commit is not None:
+            self.after_commit(output)
+
+    def loop_state(self, address: str) -> LoopState | None:
+        """The loop goes on with the iteration after the last one in the journal."""
+        stop = self._state.stop
+        return LoopState(self._next_index, {"stop_reason": None if stop is None else StopReason(stop.reason)})
+
+    # -- writing ---------------------------------------------------------------------------------------------------------------
+
+    def _keep(self, address: str, events: Sequence[Event]) -> None:
+        apply = self._state.apply
+        ended: list[Trial | None] = [apply(event) for event in events]
+        rows = [encode_trial(trial) for trial in ended if trial is not None]
+        record = Record(self._seq, len(events), address, "events", wall_time(), self.elapsed(), encode_events(events))
+        crash_point("append.before")
+        self._store.append(self._run_id, (record,), rows)
+        crash_point("append.after")
+        self._seq += len(events)
+        strategies = self.strategies
+        if strategies is None:
+            return
+        for event, trial in zip(events, ended, strict=True):
+            strategies.apply(event, trial)
+            if type(event) is PaperTrigger:
+                on_trigger = getattr(strategies.scheduler, "on_trigger", None)
+                if on_trigger is not None:
+                    on_trigger(event)
+
+    def note_start(self, payload: bytes) -> None:
+        """Keep the fact that a process takes the run up, and let it take effect."""
+        record = Record(self._seq, 0, "", "start", wall_time(), 0.0, payload)
+        self._store.append(self._run_id, (record,))
+        self._state.started()
+
+    # -- reading ---------------------------------------------------------------------------------------------------------------
+
+    def replay(self) -> None:
+        """Fold the whole journal into the state and the strategies."""
+        active = 0.0
+        state = self._state
+        for record in self._store.records(self._run_id):
+            if record.kind == "start":
+                active += self.active_before
+                self.active_before = 0.0
+                state.started()
+                continue
+            self.active_before = record.elapsed
+            found = _ITERATION.search(record.address)
+            if found is not None:
+                self._next_index = max(self._next_index, int(found.group(1)) + 1)
+            for event in decode_events(record):
+                trial = state.apply(event)
+                if self.strategies is not None:
+                    self.strategies.replay(event, trial)
+        self.active_before += active

@@ -1,0 +1,154 @@
+"""What a sweep gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from metta_sweep.core.branch import BranchStats
+from metta_sweep.core.budget import Spend, StopReason
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.trial import Trial
+from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, Interrupted, MettaSweepError
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.reading import TraceView, TrialsView
+from metta_sweep.records import Store
+
+if TYPE_CHECKING:
+    from metta_sweep.optimizers.optimizer import Optimizer
+    from metta_sweep.schedulers.scheduler import Scheduler
+
+__all__ = ["SweepResult"]
+
+_BAD = {
+    StopReason.INTERRUPTED: Interrupted,
+    StopReason.FAILURE_RATE: FailureRateExceeded,
+    StopReason.EXECUTOR_EXHAUSTED: ExecutorExhausted,
+}
+
+
+class SweepResult:
+    """The result of a run: the best trial, all trials, statistics, and why it stopped.
+
+    Awaiting it gives itself, so that ``await experiment.run()`` and ``experiment.run()`` have one type.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None,
+        run_id: str,
+        goal: Goal,
+        state: SweepState,
+        store: Store,
+        spend: Spend,
+        seed: int,
+        optimizer: Optimizer,
+        scheduler: Scheduler,
+    ) -> None:
+        self.name = name
+        self.run_id = run_id
+        self.goal = goal
+        self.seed = seed
+        """The seed of the run: given, or drawn once."""
+        self.optimizer = optimizer
+        """The optimizer of the run, with what it has learned; the one given to the sweep is never touched."""
+        self.scheduler = scheduler
+        self.best: Trial | None = state.best
+        """The completed trial with the best score, the first of equal ones; None when none completed."""
+        unended = {live.number: live.trial() for live in state.live.values()}
+        self.trials = TrialsView(store, run_id, state.picked, unended)
+        """The picked trials, in that order."""
+        self.branches: dict[str, BranchStats] = {
+            name: stats for name, stats in state.branch_stats().items() if name is not None
+        }
+        """Statistics by branch, in the order in which branches appeared. Empty for a sweep without branches."""
+        self.triggers: list[str] = list(state.triggers)
+        """Names of the branches whose mean reward reached ``paper_threshold``, in that order."""
+        self.spend = spend
+        """Trials, active seconds and cost of the run, over all the times it was taken up."""
+        stop = state.stop
+        self.stop_reason: StopReason | None = None if stop is None else StopReason(stop.reason)
+        """Why the run ended; None for a run that is still open."""
+        self.stop_detail: str = "" if stop is None else stop.detail
+        """The same in words, with the numbers."""
+        self.trace = TraceView(store, run_id, store.end_of(run_id))
+        """Everything that happened, in order."""
+
+    @property
+    def best_params(self) -> dict[str, Any] | None:
+        """The parameters of the best trial."""
+        return None if self.best is None else dict(self.best.params)
+
+    @property
+    def best_score(self) -> float | None:
+        """The score of the best trial, in the user's units."""
+        return None if self.best is None else self.best.score
+
+    def raise_for_stop(self) -> SweepResult:
+        """Raise when the run ended for a bad reason: interrupted, failure_rate or executor_exhausted. Returns itself otherwise."""
+        if self.stop_reason is not None and self.stop_reason.is_bad:
+            error: type[MettaSweepError] = _BAD[self.stop_reason]
+            raise error(f"the run {self.name or self.run_id!r} stopped by {self.stop_reason}: {self.stop_detail}.")
+        return self
+
+    def to_frame(self) -> Any:
+        """The trials as a data frame: polars where it is installed, else pandas.
+
+        Columns: trial (its id), branch, state, score, params, metrics, origin, attempt, seconds. A metric with a standard error
+        becomes two, ``loss`` and ``loss_sem``. In polars, params and metrics are structs; a parameter whose values are of several
+        kinds holds their JSON.
+
+        Raises:
+            MissingExtra: neither is installed.
+        """
+        from metta_sweep.experiments.frames import frame_of  # noqa: PLC0415  # heavy libraries behind it
+
+        return frame_of(self.trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the trace, as JSON values."""
+        return {
+            "name": self.name,
+            "run_id": self.run_id,
+            "goal": self.goal.describe(),
+            "seed": self.seed,
+            "best": None if self.best is None else _plain(self.best),
+            "best_params": self.best_params,
+            "best_score": self.best_score,
+            "branches": {name: {**asdict(stats), "mean": stats.mean} for name, stats in self.branches.items()},
+            "triggers": self.triggers,
+            "spend": self.spend._asdict(),
+            "stop_reason": None if self.stop_reason is None else self.stop_reason.value,
+            "stop_detail": self.stop_detail,
+            "trials": [_plain(trial) for trial in self.trials],
+        }
+
+    def to_json(self) -> str:
+        """``to_dict()`` as JSON text."""
+        return to_json(self.to_dict()).decode()
+
+    def summary(self) -> str:
+        """A table of branches (or of the best trials, without branches), the best trial and the stop reason, for people."""
+        from metta_sweep.experiments.summary import summary_of  # noqa: PLC0415  # rich is slow to import
+
+        return summary_of(self)
+
+    def __await__(self) -> Generator[Any, None, SweepResult]:
+        return self
+        yield
+
+    def __repr__(self) -> str:
+        best = "none completed" if self.best is None else f"best {self.best_score:g} by trial {self.best.id}"
+        return f"<SweepResult of {self.name or self.run_id!r}: {len(self.trials)} trials, {best}, {self.stop_reason}>"
+
+
+def _plain(trial: Trial) -> dict[str, Any]:
+    plain = asdict(trial)
+    plain["state"] = trial.state.value
+    plain["reports"] = [report._asdict() for report in trial.reports]
+    plain["error"] = None if trial.error is None else trial.error._asdict()
+    return plain

@@ -1,0 +1,99 @@
+"""What ended trials mean, and what is said of running ones. Nothing is changed: the statistics run on an overlay."""
+
+from __future__ import annotations
+
+import math
+
+from metta_sweep.core.events import Event, Score, Stop
+from metta_sweep.core.trial import Trial, TrialState, Verdict, metric_mean
+from metta_sweep.errors import MetricError, SchedulerError
+from metta_sweep.experiments.live import LiveTrial
+from metta_sweep.experiments.sweep_run import SweepRun
+
+__all__ = ["score_all", "verdicts"]
+
+_CUT = ("deadline", "interrupt")
+
+
+def score_all(sweep: SweepRun) -> list[Event]:
+    """A score event for each trial that ended, in the order of results; each sees those before it."""
+    rewards = sweep.state.rewards.overlay()
+    best = sweep.state.best.score if sweep.state.best is not None else None
+    scores: list[Event] = []
+    for live in sweep.state.unscored.values():
+        score = sweep.goal.score(live.outcome.metrics) if live.state is TrialState.COMPLETED and live.outcome is not None else None  # type: ignore[union-attr]
+        trial = live.trial(score)
+        counts = trial.reason not in _CUT
+        reward = _reward(sweep, trial, rewards.worst) if counts else None
+        if counts:
+            rewards.add(live.branch, reward, failed=live.state is TrialState.FAILED)
+        is_best = score is not None and (best is None or sweep.goal.better(score, best))
+        if is_best:
+            best = score
+        scores.append(Score(live.id, live.branch, score, reward, rewards.of(live.branch)[0], rewards.mean(live.branch), is_best, counts))
+    return scores
+
+
+def _reward(sweep: SweepRun, trial: Trial, worst: float | None) -> float | None:
+    """The reward of a run: of a failed one the scheduler's word, else the worst so far; of a stopped one that of its last report."""
+    scheduler = sweep.scheduler
+    if trial.state is TrialState.FAILED:
+        given = scheduler.failure_reward()
+        return worst if given is None else _finite(given, trial, "failure_reward")
+    if sweep.rewards:
+        given = scheduler.reward(trial)
+        if given is not None:
+            return _finite(given, trial, "reward")
+    if trial.score is not None:
+        return sweep.goal.sign * trial.score
+    last = _last_score(sweep, trial)
+    if last is not None:
+        return sweep.goal.sign * last
+    given = scheduler.failure_reward()
+    return worst if given is None else given
+
+
+def _last_score(sweep: SweepRun, trial: Trial) -> float | None:
+    metrics = trial.metrics or (trial.last_report.metrics if trial.last_report is not None else {})
+    if sweep.goal.metric is not None:
+        found = metrics.get(sweep.goal.metric)
+        return None if found is None else metric_mean(found)
+    return metric_mean(next(iter(metrics.values()))) if len(metrics) == 1 else None
+
+
+def _finite(reward: object, trial: Trial, what: str) -> float:
+    if isinstance(reward, bool) or not isinstance(reward, (int, float)) or not math.isfinite(reward):
+        raise MetricError(
+            f"{what}= gave {reward!r} for trial {trial.id!r}: a reward must be a finite number, higher is better. "
+            "Mend the function and run again: the trial's metrics are kept."
+        )
+    return float(reward)
+
+
+def verdicts(sweep: SweepRun) -> tuple[list[Event], tuple[tuple[str, int], ...]]:
+    """Judge the reports of trials that still run: stop events, and the reports whose trials go on."""
+    stops: list[Event] = []
+    go_on: list[tuple[str, int]] = []
+    for report in sweep.state.unjudged:
+        live = sweep.state.running.get(report.trial_id)
+        if live is None or report.trial_id in sweep.state.to_stop:
+            continue
+        verdict = _verdict(sweep, live) if sweep.judges else Verdict.CONTINUE
+        if verdict is Verdict.CONTINUE:
+            go_on.append((report.trial_id, report.step))
+        else:
+            stops.append(Stop(verdict.value, trial_id=live.id, branch=live.branch, step=report.step))
+    return stops, tuple(go_on)
+
+
+def _verdict(sweep: SweepRun, live: LiveTrial) -> Verdict:
+    verdict = sweep.scheduler.judge(live.trial(), live.reports[-1])
+    if verdict is Verdict.PAUSE or verdict not in tuple(Verdict):
+        raise SchedulerError(
+            f"{type(sweep.scheduler).__name__}.judge",
+            f"the verdict on trial {live.id!r} cannot be carried out",
+            found=verdict,
+            expected="Verdict.CONTINUE or Verdict.STOP",
+            remedy="Trials cannot be paused yet" if verdict is Verdict.PAUSE else "Return one of the verdicts",
+        )
+    return verdict

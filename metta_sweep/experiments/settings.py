@@ -1,0 +1,176 @@
+"""Checks of what a sweep is given: members that fit each other, slots, hooks, grace, tags."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from metta_sweep.address import check_name
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.errors import BudgetError, ExecutorError, HookError, OptimizerError, SchedulerError, did_you_mean
+from metta_sweep.executors.executor import Executor
+from metta_sweep.optimizers import RandomOptimizer
+from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.schedulers import FIFOScheduler
+from metta_sweep.schedulers.scheduler import Scheduler
+
+__all__ = ["check_hooks", "check_more", "check_tags", "describe_objective", "grace_of", "members_of", "slots_of"]
+
+STAGES = ("pick", "dispatch", "score", "fan_out")
+_REFUSED_HOOKS = {
+    "on_error": "a replacement of its output would be an event that never happened",
+    "cache": "its output depends on everything that happened before",
+    "checkpoint": "its checkpoint is the journal itself, and always on",
+}
+
+
+def members_of(
+    optimizer: Optimizer | None, scheduler: Scheduler | None, space: SearchSpace | None
+) -> tuple[Optimizer, Scheduler, SearchSpace | None]:
+    """Optimizer, scheduler and search space of a sweep, with defaults, checked against each other."""
+    chosen = RandomOptimizer() if optimizer is None else _checked_optimizer(optimizer)
+    planned = FIFOScheduler() if scheduler is None else _checked_scheduler(scheduler)
+    own = getattr(chosen, "search_space", None)
+    own_space = None if own is None else SearchSpace.of(own)
+    if own_space is not None and space is not None and own_space != space:
+        raise OptimizerError(
+            f"SweepExperiment(optimizer={type(chosen).__name__}(...))",
+            "the optimizer has another search space than the sweep",
+            found=", ".join(own_space.names),
+            expected=f"that of the sweep: {', '.join(space.names)}",
+            remedy="Give the search space to one of them only",
+        )
+    shared = space if space is not None else own_space
+    if shared is None and isinstance(chosen, RandomOptimizer):
+        raise OptimizerError(
+            "SweepExperiment(search_space=)",
+            f"{type(chosen).__name__} has nothing to search",
+            found=None,
+            expected="a mapping of names to distributions",
+            remedy="Give search_space={'lr': LogUniform(1e-4, 1e-1)}, or an optimizer that brings its suggestions",
+        )
+    return chosen, planned, shared
+
+
+def _checked_optimizer(optimizer: Any) -> Optimizer:
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "suggest", None)):
+        raise OptimizerError(
+            "SweepExperiment(optimizer=)",
+            "a class is no optimizer" if isinstance(optimizer, type) else "it has no suggest() method",
+            found=optimizer,
+            expected="an instance of Optimizer",
+            remedy=f"Write {optimizer.__name__}()" if isinstance(optimizer, type) else "Define suggest(self, n) and observe(self, trial, result)",
+        )
+    if not isinstance(optimizer, Optimizer):
+        raise OptimizerError(
+            "SweepExperiment(optimizer=)",
+            f"{type(optimizer).__name__} is not derived from Optimizer",
+            found=optimizer,
+            expected="an instance of Optimizer",
+            remedy=f"Write class {type(optimizer).__name__}(Optimizer)",
+        )
+    return optimizer
+
+
+def _checked_scheduler(scheduler: Any) -> Scheduler:
+    if not isinstance(scheduler, Scheduler):
+        raise SchedulerError(
+            "SweepExperiment(scheduler=)",
+            "it is no scheduler",
+            found=scheduler,
+            expected="an instance of Scheduler",
+            remedy=f"Write {scheduler.__name__}()" if isinstance(scheduler, type) else "Derive its class from Scheduler",
+        )
+    return scheduler
+
+
+def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> int:
+    """How many trials run at once."""
+    if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+        raise BudgetError(
+            "SweepExperiment(slots=)", "the number of slots must be a whole number", found=slots, expected="1 or more", remedy="Write slots=3"
+        )
+    if executor is not None and not hasattr(executor, "capabilities"):
+        raise ExecutorError(
+            "SweepExperiment(executor=)", "it is no executor", found=executor, expected="LocalExecutor() or another", remedy="Leave it out"
+        )
+    limit = executor.slots if executor is not None else None
+    if executor is not None and scheduler.needs_reports and not executor.capabilities.stops:
+        raise ExecutorError(
+            "SweepExperiment(executor=)",
+            f"{type(scheduler).__name__} stops trials early, which {type(executor).__name__} cannot",
+            found=executor,
+            expected="an executor whose capabilities say stops=True",
+            remedy="Use LocalExecutor(), or a scheduler that lets trials run to their end",
+        )
+    wish = slots if isinstance(slots, int) else scheduler.default_slots
+    if wish is None:
+        wish = limit if limit is not None else 1
+    return wish if limit is None else min(wish, limit)
+
+
+def check_hooks(hooks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The hooks of the four stages, each a plain dict."""
+    if not isinstance(hooks, Mapping):
+        raise HookError("SweepExperiment(hooks=)", "hooks are a mapping of stages to hooks", found=hooks, remedy="Write {'score': hooks(after=...)}")
+    checked: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
+    for stage, given in hooks.items():
+        if stage not in checked:
+            guess = did_you_mean(str(stage), STAGES)
+            raise HookError(
+                "SweepExperiment(hooks=)",
+                f"a sweep has no stage {stage!r}",
+                found=stage,
+                expected="pick, dispatch, score or fan_out",
+                remedy=f"Did you mean {guess!r}?" if guess else "Attach the hook to one of the four stages",
+            )
+        if not isinstance(given, Mapping):
+            raise HookError(
+                f"SweepExperiment(hooks={{{stage!r}: ...}})",
+                "the hooks of a stage are a mapping",
+                found=given,
+                expected="hooks(after=...) or a dict",
+                remedy=f"Write {{{stage!r}: hooks(after=...)}}",
+            )
+        for name in given:
+            if name in _REFUSED_HOOKS:
+                raise HookError(
+                    f"SweepExperiment(hooks={{{stage!r}: ...}})",
+                    f"the hook {name!r} is not for the stages of a sweep: {_REFUSED_HOOKS[name]}",
+                    found=given[name],
+                    expected="before, after, validate, metrics, retry, timeout, profile",
+                    remedy=f"Leave {name!r} out",
+                )
+        checked[stage] = dict(given)
+    return checked
+
+
+def grace_of(grace: object) -> float | None:
+    """Seconds that running trials get at the deadline."""
+    if grace is None:
+        return None
+    if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not math.isfinite(grace) or grace < 0:
+        raise BudgetError("SweepExperiment(grace=)", "grace must be seconds", found=grace, expected="0 or more", remedy="Write grace=5.0")
+    return float(grace)
+
+
+def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """The tags, each checked as a name."""
+    if isinstance(tags, str):
+        tags = (tags,)
+    return tuple(check_name(tag, "SweepExperiment(tags=)") for tag in tags)
+
+
+def check_more(more: object) -> None:
+    """Refuse a number of further trials that is none."""
+    if more is not None and (isinstance(more, bool) or not isinstance(more, int) or more < 1):
+        raise BudgetError("run(more=)", "it must be a number of trials", found=more, expected="1 or more", remedy="Write more=3")
+
+
+def describe_objective(objective: Callable[..., Any] | None) -> str | None:
+    """The qualified name of a trial function."""
+    if objective is None:
+        return None
+    inner = getattr(objective, "func", objective)
+    return getattr(inner, "__qualname__", None) or type(inner).__qualname__

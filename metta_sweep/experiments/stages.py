@@ -1,0 +1,139 @@
+"""The four stages of a sweep. Each reads the open run and returns events; recording them makes them so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from metta_sweep.core.budget import StopReason
+from metta_sweep.core.events import Event, Stop, Wait
+from metta_sweep.experiments.facts import facts_of, start_due
+from metta_sweep.experiments.following import follow_up
+from metta_sweep.experiments.offer import SweepOffer
+from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
+from metta_sweep.experiments.scoring import score_all, verdicts
+from metta_sweep.experiments.stopping import Barrier, barrier, why_over
+from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.pipeline import StageContext
+from metta_sweep.threads import shared_workers
+
+__all__ = ["dispatch", "fan_out", "pick", "score"]
+
+T = TypeVar("T")
+_NOTHING_HAPPENED = Happened(())
+_NOTHING_SCORED = Scored(())
+_NOTHING_FOLLOWS = FannedOut(())
+
+
+async def pick(sweep: SweepRun) -> Picked:
+    """Say which suggestions start, given the free slots; or that the run is over, and why."""
+    state = sweep.state
+    blocked = barrier(sweep)
+    if blocked is not None:
+        over = not state.running and (not state.to_start or sweep.halted())
+        return _stopped(blocked, ()) if over else _idle(sweep, blocked[1])
+    busy = sweep.busy()
+    free = max(0, sweep.slots - busy)
+    offer = SweepOffer(state, sweep.strategies, sweep.taken, sweep.undrawn, free, busy)
+    if sweep.budget.trials is not None:
+        offer.limit = sweep.budget.trials - state.picked
+        offer.limit_why = f"the budget of {sweep.budget.trials} trials is spent"
+    exhausted = sweep.executor.exhausted()
+    if free and exhausted is None:
+        slow = getattr(sweep.optimizer, "slow", False)
+        await _decide(lambda: _make_offer(sweep, offer), slow=slow)
+    elif exhausted is not None:
+        offer.wait(exhausted)
+    events = offer.finish()
+    if offer.picks or state.live or sweep.late():
+        return Picked(events)
+    return _stopped(why_over(sweep, offer.idle_why or offer.why), tuple(event for event in events if type(event) is not Wait))
+
+
+async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
+    """Start what was picked, and wait for what happens next. The facts are returned; the executor keeps them until they are recorded."""
+    state, executor = sweep.state, sweep.executor
+    if state.stop is not None:
+        return _NOTHING_HAPPENED
+    for trial_id, step in sweep.go_on:
+        executor.answer(trial_id, step)
+    for trial_id in state.to_stop:
+        executor.stop(trial_id, "verdict", sweep.grace)
+    started = start_due(sweep)
+    stage.end_timeout()
+    if started:
+        await asyncio.sleep(0)
+    else:
+        await _something(sweep)
+    events = executor.peek()
+    if not events and not started:
+        return _NOTHING_HAPPENED
+    return Happened((*started, *facts_of(sweep, events)), len(events))
+
+
+async def score(sweep: SweepRun) -> Scored:
+    """Turn what happened into scores, rewards and running statistics, and judge the reports of running trials."""
+    state = sweep.state
+    if not state.unscored and not state.unjudged:
+        return _NOTHING_SCORED
+    slow = getattr(sweep.scheduler, "slow", False)
+    scores = await _decide(lambda: score_all(sweep), slow=slow) if state.unscored else []
+    if not state.unjudged:
+        return Scored(tuple(scores))
+    stops, go_on = verdicts(sweep)
+    return Scored((*scores, *stops), go_on)
+
+
+async def fan_out(sweep: SweepRun) -> FannedOut:
+    """Decide what follows from each result, in their order: triggers, prunings, follow-ups."""
+    if not sweep.state.unfanned:
+        return _NOTHING_FOLLOWS
+    events = await _decide(lambda: follow_up(sweep), slow=getattr(sweep.scheduler, "slow", False))
+    return FannedOut(tuple(events)) if events else _NOTHING_FOLLOWS
+
+
+# -- pieces ------------------------------------------------------------------------------------------------------------------------
+
+
+async def _decide(decision: Callable[[], T], *, slow: bool) -> T:
+    """Inline, or in a thread for a member that says that it is slow, so that trials run on meanwhile."""
+    return await shared_workers().run(decision) if slow else decision()
+
+
+def _make_offer(sweep: SweepRun, offer: SweepOffer) -> None:
+    if sweep.state.drawn == 0:
+        offer.draw_all()
+    sweep.scheduler.pick(offer)
+
+
+def _idle(sweep: SweepRun, why: str) -> Picked:
+    """Nothing may start and something runs: note why slots are idle, once."""
+    busy = sweep.busy()
+    free = sweep.slots - busy
+    if free < 1 or why == sweep.state.waiting_why:
+        return Picked(())
+    return Picked((Wait(why, busy, free),))
+
+
+def _stopped(why: Barrier, events: tuple[Event, ...]) -> Picked:
+    reason, detail = why
+    return Picked((*events, Stop(reason.value, detail)), StopReason(reason))
+
+
+async def _something(sweep: SweepRun) -> None:
+    """Wait until there is a fact, an attempt that may start, or nothing left to wait for."""
+    state, executor = sweep.state, sweep.executor
+    while not executor.peek():
+        if (sweep.interrupted or sweep.late()) and not sweep.asked_to_end:
+            sweep.asked_to_end = True
+            cause = "interrupt" if sweep.interrupted else "deadline"
+            for trial_id in state.running:
+                executor.stop(trial_id, cause, sweep.grace)
+            continue
+        if not state.running and (not sweep.not_before or sweep.halted()):
+            return
+        until = sweep.wake_at()
+        if until is not None and until <= sweep.time():
+            return
+        await executor.wait(until)

@@ -1,0 +1,148 @@
+"""The optimizer and the scheduler of one run: asked for suggestions, told of events, rebuilt from the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from metta_sweep.core.events import Draw, Event, Reported, Score
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.suggestions import check_suggestion
+from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
+from metta_sweep.errors import OptimizerError, SuggestionError
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.pipeline.binding import accepted_keywords
+from metta_sweep.schedulers.scheduler import Scheduler
+
+__all__ = ["Strategies"]
+
+_SUGGEST_KEYWORDS = ("index", "pending", "fixed")
+
+
+class Strategies:
+    """Calls the two strategies of a run with what their signatures ask for."""
+
+    def __init__(self, optimizer: Optimizer, scheduler: Scheduler, search_space: SearchSpace | None, state: SweepState) -> None:
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self._space = None if getattr(optimizer, "stays_inside", False) else search_space
+        self._state = state
+        self._origin = type(optimizer).__name__
+        self._branch_by = scheduler.branch_by
+        takes = accepted_keywords(optimizer.suggest)
+        self._takes = frozenset(_SUGGEST_KEYWORDS) if takes is None else takes & frozenset(_SUGGEST_KEYWORDS)
+        self._tell = {
+            TrialState.COMPLETED: _told_of_score(optimizer),
+            TrialState.FAILED: _optional(optimizer, "failed"),
+            TrialState.STOPPED: _optional(optimizer, "stopped"),
+        }
+        self._reported: Callable[[Trial, Report], object] | None = _overridden(optimizer, Optimizer, "reported")
+        self._scheduler_apply: Callable[[Event], None] | None = _overridden(scheduler, Scheduler, "apply")
+
+    @property
+    def takes_fixed(self) -> bool:
+        """Whether the optimizer can suggest within a branch."""
+        return "fixed" in self._takes
+
+    def remaining(self) -> int | None:
+        """How many suggestions a finite optimizer has left; None when it has no end."""
+        left = getattr(self.optimizer, "remaining", None)
+        if callable(left):
+            left = left()
+        if left is None or left == float("inf"):
+            return None
+        return int(left)
+
+    def suggest(self, n: int, index: int, drawn: int, fixed: Mapping[str, Any] | None) -> list[Draw]:
+        """Ask for ``n`` suggestions and number them from ``index``; the optimizer has made ``drawn`` before.
+
+        Raises:
+            SuggestionError: one of them is none, or lies outside the search space.
+        """
+        answer = self._ask(n, drawn, fixed)
+        draws: list[Draw] = []
+        for offset, value in enumerate(answer):
+            draws.append(self.number(value, index + offset, asked=0 if offset else n, fixed=None if offset else fixed))
+        return draws
+
+    def number(self, value: Suggestion | Mapping[str, Any], index: int, *, asked: int = 0, fixed: Mapping[str, Any] | None = None, origin: str | None = None) -> Draw:
+        """One suggestion as the event of its entry into the pool."""
+        where = origin or self._origin
+        suggestion = check_suggestion(value, where)
+        params = suggestion.params
+        if self._space is not None and origin is None:
+            self._space.check(params, where)
+        branch = suggestion.branch
+        if branch is None and self._branch_by is not None and self._branch_by in params:
+            branch = str(params[self._branch_by])
+        return Draw(
+            index,
+            params,
+            branch,
+            suggestion.id,
+            origin or suggestion.origin or self._origin,
+            suggestion.parent,
+            asked,
+            dict(fixed) if fixed else None,
+        )
+
+    def apply(self, event: Event, trial: Trial | None) -> None:
+        """Tell both of an event that is in the journal. ``trial`` is the trial that a ``score`` event ended."""
+        if self._scheduler_apply is not None:
+            self._scheduler_apply(event)
+        kind = type(event)
+        if kind is Score and trial is not None:
+            if event.counts:  # type: ignore[union-attr]
+                tell = self._tell[trial.state]
+                if tell is not None:
+                    tell(trial)
+        elif kind is Reported and self._reported is not None:
+            live = self._state.running[event.trial_id]  # type: ignore[union-attr,index]
+            self._reported(live.trial(), live.reports[-1])
+
+    def replay(self, event: Event, trial: Trial | None) -> None:
+        """The same for an event that is read back: an optimizer that keeps its own place is asked again first."""
+        if type(event) is Draw and event.asked and "index" not in self._takes:
+            self._ask(event.asked, self._state.drawn - 1, event.fixed)
+        self.apply(event, trial)
+
+    def _ask(self, n: int, drawn: int, fixed: Mapping[str, Any] | None) -> Sequence[Suggestion | Mapping[str, Any]]:
+        keywords: dict[str, Any] = {}
+        if "index" in self._takes:
+            keywords["index"] = drawn
+        if "pending" in self._takes:
+            keywords["pending"] = self._state.in_flight()
+        if fixed and "fixed" in self._takes:
+            keywords["fixed"] = dict(fixed)
+        answer = self.optimizer.suggest(n, **keywords)
+        if answer is None or isinstance(answer, (Suggestion, Mapping, str, bytes)) or not hasattr(answer, "__iter__"):
+            raise SuggestionError(
+                f"{self._origin}.suggest({n})",
+                "it returned no sequence of suggestions",
+                found=answer,
+                expected="a list of Suggestion or of mappings of parameters",
+                remedy="Return [] when there is none now",
+            )
+        return list(answer)
+
+
+def _optional(owner: object, name: str) -> Callable[[Trial], object] | None:
+    return _overridden(owner, Optimizer, name)
+
+
+def _overridden(owner: object, origin: type, name: str) -> Any:
+    """The method, unless it is missing or the one of ``origin`` that does nothing."""
+    method = getattr(owner, name, None)
+    if method is None or getattr(type(owner), name, None) is getattr(origin, name):
+        return None
+    if not callable(method):
+        raise OptimizerError(type(owner).__name__, f"{name} must be a method", found=method)
+    return method
+
+
+def _told_of_score(optimizer: Optimizer) -> Callable[[Trial], object] | None:
+    observe = _overridden(optimizer, Optimizer, "observe")
+    if observe is None:
+        return None
+    return lambda trial: observe(trial, trial.score)

@@ -1,0 +1,71 @@
+"""A run as a stream of updates, for ``for`` and ``async for``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Any, NamedTuple
+
+from metta_sweep.core.trial import Trial
+from metta_sweep.errors import NotAwaited
+from metta_sweep.experiments.result import SweepResult
+
+__all__ = ["SweepUpdate", "Updates"]
+
+
+class SweepUpdate(NamedTuple):
+    """How far a run is. What it tells of is in the journal."""
+
+    trials: int
+    """Trials that have ended so far."""
+    running: tuple[str, ...]
+    """Ids of the trials that run now."""
+    best: Trial | None
+    phase: str | None
+    """The origin of the suggestion that was picked last: which optimizer, and which phase of it."""
+    report: Any = None
+    """What ``report_results(state)`` of the sweep returned."""
+    results: SweepResult | None = None
+    """The result of the run: in the last update only."""
+
+
+class Updates:
+    """One update per wait that brought completions, and one at the end. Leaving the loop early ends the run in order.
+
+    Outside an event loop use ``for``; trials that are coroutines then run while the next update is waited for. Inside one use
+    ``async for``. A slow consumer holds the run up: nothing is dropped.
+    """
+
+    def __init__(self, start: Callable[[], AsyncGenerator[SweepUpdate, None]], spelled: str) -> None:
+        self._start = start
+        self._spelled = spelled
+
+    def __aiter__(self) -> AsyncIterator[SweepUpdate]:
+        return self._start()
+
+    def __iter__(self) -> Iterator[SweepUpdate]:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._blocking()
+        raise NotAwaited(f"inside an event loop {self._spelled} is an asynchronous stream. Write `async for update in {self._spelled}`.")
+
+    def _blocking(self) -> Iterator[SweepUpdate]:
+        updates = self._start()
+        with asyncio.Runner() as runner:
+            try:
+                while True:
+                    update = runner.run(_next(updates))
+                    if update is None:
+                        return
+                    yield update
+            finally:
+                runner.run(_close(updates))
+
+
+async def _next(updates: AsyncGenerator[SweepUpdate, None]) -> SweepUpdate | None:
+    return await anext(updates, None)
+
+
+async def _close(updates: AsyncGenerator[SweepUpdate, None]) -> None:
+    await updates.aclose()

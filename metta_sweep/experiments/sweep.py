@@ -1,0 +1,273 @@
+"""A sweep: many trials of one function, as a pipeline of four stages in a loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Never
+
+from metta_sweep.core.budget import Budget
+from metta_sweep.core.failures import FailurePolicy
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.trial import TERMINAL_STATES
+from metta_sweep.errors import ObjectiveError, refuse_unknown
+from metta_sweep.executors import LocalExecutor
+from metta_sweep.executors.executor import Executor
+from metta_sweep.experiments.experiment import Experiment
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.opening import Blueprint, open_run
+from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
+from metta_sweep.experiments.pending import run_either_way
+from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.settings import check_hooks, check_more, check_tags, describe_objective, grace_of, members_of, slots_of
+from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
+from metta_sweep.experiments.stream import SweepUpdate, Updates
+from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.pipeline import Pipeline
+from metta_sweep.records import Store
+from metta_sweep.schedulers.scheduler import Scheduler
+
+__all__ = ["SweepExperiment"]
+
+
+class SweepExperiment(Experiment):
+    """Evaluates suggestions of an optimizer in the order of a scheduler.
+
+    Its pipeline is the loop ``pick > dispatch > score > fan_out``. A subclass may define ``objective`` as a method, and override
+    ``pipeline()`` and ``report_results(state)``.
+
+    Args:
+        name: what the run is called. A named one goes on where it was when it is run again.
+        objective: the trial function: sync, async or a generator; called with what its signature asks for (parameters by name, a
+            ``TrialContext``, a pydantic model, ``params``); returns a metric, ``(mean, sem)`` or a mapping of metrics. Without one
+            the sweep is a template.
+        search_space: a mapping of names to distributions, or a pydantic model whose fields carry them.
+        optimizer: what to try; random search by default.
+        scheduler: when and how long; by default slots are filled as they free.
+        goal: ``"maximize"``, ``"minimize"``, or ``{"accuracy": "maximize"}`` where trials return several metrics.
+        metric: the metric that decides, where the goal does not name it.
+        slots: how many trials run at once; by default what the scheduler wishes (3), capped by the executor.
+        executor: where trials run; by default in this process.
+        failures: attempts, back-off, and the failure rate that ends the run.
+        hooks: hooks of the four stages: ``{"score": hooks(after=...)}``.
+        seed: the seed of everything random; drawn once per run, and kept, when left out.
+        store: a ``Store``, or ``"memory"`` for a new one in memory each time; by default one that lives as long as this object.
+        grace: seconds that running trials get at the deadline; by default 10 % of the budget's seconds, at most 10.
+        tags: words to find the run by.
+
+    Raises:
+        InvalidInput: a subclass of it for each thing that cannot be; nothing has run or been written then.
+    """
+
+    objective: Callable[..., Any] | None = None
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        objective: Callable[..., Any] | None = None,
+        search_space: Mapping[str, Any] | type | SearchSpace | None = None,
+        optimizer: Optimizer | None = None,
+        scheduler: Scheduler | None = None,
+        goal: str | Mapping[str, str] | Goal = "maximize",
+        metric: str | None = None,
+        slots: int | None = None,
+        executor: Executor | None = None,
+        failures: FailurePolicy | None = None,
+        hooks: Mapping[str, Mapping[str, Any]] | None = None,
+        seed: int | None = None,
+        store: Store | str | None = None,
+        grace: float | None = None,
+        tags: Sequence[str] = (),
+        **unknown: Never,
+    ) -> None:
+        kind = type(self).__name__
+        refuse_unknown(kind, unknown, _OPTIONS)
+        self._set_identity(name, store, seed)
+        if objective is not None:
+            self.objective = objective
+        self.goal = Goal.of(goal, metric)
+        space = None if search_space is None else SearchSpace.of(search_space)
+        self.optimizer, self.scheduler, self.search_space = members_of(optimizer, scheduler, space)
+        self.executor = executor
+        self.slots = slots_of(slots, self.scheduler, executor)
+        self.failures = failures if failures is not None else FailurePolicy()
+        self.hooks = check_hooks(hooks or {})
+        self.grace = grace_of(grace)
+        self.tags = check_tags(tags)
+        if self.objective is not None:
+            self._executor().prepare(self.objective, self.search_space)
+
+    def pipeline(self) -> Pipeline:
+        """The research loop. Its stages read the open run, and return events."""
+        return (
+            Pipeline(sweep=SweepRun)
+            .loop_while(lambda ctx: ctx.stop_reason is None, carry={"stop_reason": None}, name="sweep")
+            .stage("pick", pick)
+            .through(Picked, **self.hooks["pick"])
+            .stage("dispatch", dispatch)
+            .through(Happened, **self.hooks["dispatch"])
+            .stage("score", score)
+            .through(Scored, **self.hooks["score"])
+            .stage("fan_out", fan_out)
+            .through(FannedOut, **self.hooks["fan_out"])
+            .end_loop()
+        )
+
+    def report_results(self, state: SweepState) -> Any:
+        """What ``update.report`` of a stream holds; override it to tell more. ``state`` must not be changed."""
+        return None
+
+    # -- running ---------------------------------------------------------------------------------------------------------------
+
+    def run(  # type: ignore[override]
+        self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
+    ) -> SweepResult:
+        """Run until the budget is spent, or for another of the stop reasons, and return the result.
+
+        In a script it blocks. Inside an event loop: ``await experiment.run(...)``. Budgets are totals: run again with a larger
+        one, the run goes on; with the same one, it returns at once.
+
+        Args:
+            budget: a number of trials, or ``Budget(trials=, seconds=, cost=)``. By default that of the run so far; else as much as
+                a finite optimizer has; else 100 trials.
+            more: so many more trials than there are.
+            fresh: start over; a kept run of the name stays as ``name@1``.
+
+        Raises:
+            InvalidInput: the budget is none, or the sweep has no objective.
+            DefinitionChanged: another definition is kept under the name.
+            RunInUse: the run is being run already.
+        """
+        given = self._checked(budget, more, unknown)
+        return run_either_way(lambda: self._run(given, more, fresh=fresh), f"{type(self).__name__}.run(...)")
+
+    async def arun(  # type: ignore[override]
+        self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
+    ) -> SweepResult:
+        """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
+        return await self._run(self._checked(budget, more, unknown), more, fresh=fresh)
+
+    def stream(
+        self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
+    ) -> Updates:
+        """Run, and tell on the way: ``for update in experiment.stream(budget=60)``, or ``async for`` inside an event loop."""
+        given = self._checked(budget, more, unknown)
+        return Updates(lambda: self._updates(given, more, fresh=fresh), f"{type(self).__name__}.stream(...)")
+
+    def open(
+        self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
+    ) -> AbstractAsyncContextManager[SweepRun]:
+        """Open the run for a chain of stages composed by hand: ``plan.run(sweep=run, recorder=run.recorder)``."""
+        given = self._checked(budget, more, unknown)
+        return open_run(self._blueprint(), self._store(), given, more, fresh=fresh)
+
+    async def _run(self, budget: Budget | None, more: int | None, *, fresh: bool) -> SweepResult:
+        plan = self.build()
+        async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
+            await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
+            return run.result()
+
+    async def _updates(self, budget: Budget | None, more: int | None, *, fresh: bool) -> AsyncGenerator[SweepUpdate, None]:
+        updates: asyncio.Queue[SweepUpdate | None] = asyncio.Queue(maxsize=1)
+        async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
+            told = 0
+
+            async def tell(stage: Any, data: Any) -> None:
+                nonlocal told
+                ended = _ended(run)
+                if isinstance(data, FannedOut) and ended > told:
+                    told = ended
+                    await updates.put(self._update(run))
+
+            async def drive() -> None:
+                try:
+                    await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
+                finally:
+                    await updates.put(None)
+
+            plan = self.pipeline().with_global_hooks(after=tell).build()
+            driver = asyncio.create_task(drive())
+            try:
+                while (update := await updates.get()) is not None:
+                    yield update
+                await driver
+                yield self._update(run)._replace(results=run.result())
+            finally:
+                driver.cancel()
+                while not driver.done():
+                    if not updates.empty():
+                        updates.get_nowait()
+                    await asyncio.wait({driver}, timeout=0)
+
+    def _update(self, run: SweepRun) -> SweepUpdate:
+        state = run.state
+        return SweepUpdate(_ended(run), tuple(state.running), state.best, state.phase, self.report_results(state))
+
+    # -- settings --------------------------------------------------------------------------------------------------------------
+
+    def _checked(self, budget: int | Budget | None, more: int | None, unknown: Mapping[str, Any]) -> Budget | None:
+        refuse_unknown(f"{type(self).__name__}.run", unknown, ("budget", "more", "fresh"))
+        check_more(more)
+        if self.objective is None:
+            raise ObjectiveError(
+                type(self).__name__,
+                "the sweep has no objective, so there is nothing to run",
+                remedy="Give objective=train, or define the method objective in a subclass",
+            )
+        return None if budget is None else Budget.of(budget)
+
+    def _executor(self) -> Executor:
+        return self.executor if self.executor is not None else LocalExecutor(slots=self.slots)
+
+    def _blueprint(self) -> Blueprint:
+        return Blueprint(
+            name=self.name,
+            label=self.name or type(self).__name__,
+            objective=self.objective,
+            search_space=self.search_space,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            executor=self._executor(),
+            goal=self.goal,
+            failures=self.failures,
+            seed=self.seed,
+            slots=self.slots,
+            grace=self.grace,
+            tags=self.tags,
+            definition={
+                "class": type(self).__qualname__,
+                "objective": describe_objective(self.objective),
+                "search_space": None if self.search_space is None else self.search_space.describe(),
+                "optimizer": self.optimizer.describe(),
+                "scheduler": self.scheduler.describe(),
+                "goal": self.goal.describe(),
+                "seed": self.seed,
+            },
+        )
+
+
+_OPTIONS = (
+    "name",
+    "objective",
+    "search_space",
+    "optimizer",
+    "scheduler",
+    "goal",
+    "metric",
+    "slots",
+    "executor",
+    "failures",
+    "hooks",
+    "seed",
+    "store",
+    "grace",
+    "tags",
+)
+
+
+def _ended(run: SweepRun) -> int:
+    return sum(run.state.ended[state] for state in TERMINAL_STATES)

@@ -1,0 +1,190 @@
+"""One run of a sweep while it is open: what the four stages read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from metta_sweep.core.budget import Budget, Spend
+from metta_sweep.core.events import Draw
+from metta_sweep.core.failures import FailurePolicy
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.resources import Resources
+from metta_sweep.executors.executor import Executor
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.offer import TakenIds
+from metta_sweep.experiments.outputs import Happened, Picked, Scored
+from metta_sweep.experiments.recorder import SweepRecorder
+from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.result import SweepResult
+from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.records import Store
+from metta_sweep.schedulers.scheduler import Scheduler
+
+__all__ = ["SweepRun"]
+
+MAX_GRACE: Final = 10.0
+GRACE_SHARE: Final = 0.1
+
+
+class SweepRun:
+    """An open run: its state, its members and its clock. Stages read it and change nothing of it.
+
+    ``open()`` of a sweep gives one; ``plan.run(sweep=run, recorder=run.recorder)`` runs a chain of stages on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: SweepState,
+        strategies: Strategies,
+        executor: Executor,
+        recorder: SweepRecorder,
+        taken: TakenIds,
+        budget: Budget,
+        budget_note: str,
+        failures: FailurePolicy,
+        goal: Goal,
+        seed: int,
+        slots: int,
+        grace: float | None,
+        draws_a_queue: bool,
+        name: str | None,
+        run_id: str,
+        store: Store,
+    ) -> None:
+        self.name = name
+        self.run_id = run_id
+        self.store = store
+        self.state = state
+        self.strategies = strategies
+        self.executor = executor
+        self.recorder = recorder
+        self.taken = taken
+        self.budget = budget
+        self.budget_note = budget_note
+        self.failures = failures
+        self.goal = goal
+        self.seed = seed
+        self.slots = slots
+        self.draws_a_queue = draws_a_queue
+        """Whether the suggestions are a ``SuggestionQueue``'s."""
+        self.grace = grace if grace is not None else MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
+        """Seconds that running trials get to end by themselves, at the deadline and after an interrupt."""
+        self.default_resources = Resources()
+        kind = type(strategies.scheduler)
+        self.allocates = kind.allocate_resources is not Scheduler.allocate_resources
+        """Whether the scheduler has a say in resources."""
+        self.judges = kind.judge is not Scheduler.judge or kind.should_stop is not Scheduler.should_stop
+        """Whether it has a say on reports."""
+        self.rewards = kind.reward is not Scheduler.reward
+        """Whether it has a say in rewards."""
+        self.interrupted = False
+        self.asked_to_end = False
+        """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
+        self.undrawn: list[Draw] = []
+        """Suggestions that a pick stage drew and that are not in the journal yet."""
+        self.go_on: tuple[tuple[str, int], ...] = ()
+        """Reports that were judged, for the executor to let their trials go on."""
+        self.not_before: dict[str, float] = {}
+        """When trials that wait for their next attempt may start, on the event loop's clock."""
+        loop = asyncio.get_running_loop()
+        self._time = loop.time
+        self._began = loop.time()
+        self.deadline = None if budget.seconds is None else self._began + budget.seconds - recorder.active_before
+        recorder.after_commit = self._after_commit
+        recorder.elapsed = self.elapsed
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer of this run, with what it has learned."""
+        return self.strategies.optimizer
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler of this run."""
+        return self.strategies.scheduler
+
+    def time(self) -> float:
+        """Seconds on the event loop's clock."""
+        return self._time()
+
+    def elapsed(self) -> float:
+        """Active seconds in this process."""
+        return self._time() - self._began
+
+    def active_seconds(self) -> float:
+        """Active seconds of the run, in all processes."""
+        return self.recorder.active_before + self.elapsed()
+
+    def spend(self) -> Spend:
+        """What is used so far."""
+        return Spend(trials=self.state.picked, seconds=self.active_seconds(), cost=self.state.cost)
+
+    def busy(self) -> int:
+        """Slots in use: running trials, those that are to start now, and threads that could not be ended."""
+        state = self.state
+        busy = len(state.running) + getattr(self.executor, "leaked_slots", 0)
+        if not self.not_before:
+            return busy + len(state.to_start)
+        now = self._time()
+        return busy + sum(1 for trial_id in state.to_start if self.not_before.get(trial_id, 0.0) <= now)
+
+    def may_have_more(self) -> bool:
+        """Whether a suggestion waits or the optimizer may have another."""
+        return bool(self.state.pool) or self.strategies.remaining() != 0
+
+    def late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and self._time() >= self.deadline
+
+    def halted(self) -> bool:
+        """Whether not even another attempt of a picked trial may start."""
+        return self.interrupted or self.late() or self.failures.exceeded(self.state.failed, self.state.dispatched)
+
+    def result(self) -> SweepResult:
+        """The result as it stands."""
+        return SweepResult(
+            name=self.name,
+            run_id=self.run_id,
+            goal=self.goal,
+            state=self.state,
+            store=self.store,
+            spend=self.spend(),
+            seed=self.seed,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+        )
+
+    def interrupt(self) -> None:
+        """Ask the run to end: nothing new starts, running trials get their grace. Safe from any thread."""
+        self.interrupted = True
+        self.executor.wake()
+
+    def wake_at(self) -> float | None:
+        """When dispatch must look up though nothing happened: at the deadline, or when an attempt may be tried again."""
+        times: list[float] = list(self.not_before.values())
+        if self.deadline is not None and not self.asked_to_end:
+            times.append(self.deadline)
+        return min(times) if times else None
+
+    def _after_commit(self, output: Any) -> None:
+        kind = type(output)
+        if kind is Picked:
+            self.undrawn.clear()
+        elif kind is Happened:
+            self.executor.acknowledge(output.acknowledge)
+            self._note_backoffs(output.facts)
+            self.go_on = ()
+        elif kind is Scored:
+            self.go_on = output.go_on
+            self.state.judged()
+
+    def _note_backoffs(self, facts: Sequence[Any]) -> None:
+        for fact in facts:
+            if fact.kind == "dispatch":
+                if self.not_before:
+                    self.not_before.pop(fact.trial_id, None)
+            elif fact.kind == "error" and not fact.final and fact.backoff > 0:
+                self.not_before[fact.trial_id] = self._time() + fact.backoff

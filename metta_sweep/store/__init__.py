@@ -1,0 +1,5 @@
+"""What is kept."""
+
+from metta_sweep.store.memory import MemoryStore
+
+__all__ = ["MemoryStore"]

@@ -1,0 +1,155 @@
+"""The store in memory: what was appended lives as long as the store object does."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+
+from metta_sweep.errors import RunInUse, StoreError
+from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
+
+__all__ = ["MemoryStore"]
+
+
+class _Run:
+    """One run. Rows are kept as plain tuples of atoms: the cyclic garbage collector leaves those alone, however many there are."""
+
+    __slots__ = ("checkpoints", "end", "held", "numbers", "records", "row", "starts", "trials")
+
+    def __init__(self, row: RunRow) -> None:
+        self.row = row
+        self.records: list[tuple[object, ...]] = []
+        self.starts: list[int] = []
+        self.end = 0
+        self.trials: dict[int, tuple[object, ...]] = {}
+        self.numbers: dict[str, int] = {}
+        self.checkpoints: dict[str, Checkpoint] = {}
+        self.held = False
+
+
+class MemoryStore:
+    """Keeps runs in memory. Share one object between experiments, or between two runs of one, to continue in the same process.
+
+    It holds what a durable store would hold, byte for byte: JSON. Nothing that a caller changes later changes what was kept.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Run] = {}
+        self._names: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({len(self._runs)} runs)"
+
+    def create_run(self, row: RunRow) -> None:
+        """Add a run."""
+        if row.run_id in self._runs:
+            raise StoreError("MemoryStore.create_run", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id")
+        if row.name is not None:
+            self._check_name_free(row.name)
+            self._names[row.name] = row.run_id
+        self._runs[row.run_id] = _Run(row)
+
+    def find_run(self, name: str) -> RunRow | None:
+        """The run of that name or id."""
+        run = self._runs.get(self._names.get(name, name))
+        return None if run is None else run.row
+
+    def runs(self) -> Sequence[RunRow]:
+        """All runs, oldest first."""
+        return [run.row for run in self._runs.values()]
+
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        run = self._run(run_id)
+        self._check_name_free(name)
+        if run.row.name is not None:
+            del self._names[run.row.name]
+        run.row = run.row._replace(name=name)
+        self._names[name] = run_id
+
+    def acquire(self, run_id: str) -> None:
+        """Become the one driver of a run."""
+        run = self._run(run_id)
+        if run.held:
+            shown = run.row.name or run_id
+            raise RunInUse(f"the run {shown!r} is being run in this process already. Wait for it to end, or give this one another name.")
+        run.held = True
+
+    def release(self, run_id: str) -> None:
+        """Stop being its driver."""
+        self._run(run_id).held = False
+
+    def append(self, run_id: str, records: Sequence[Record], rows: Sequence[TrialRow] = ()) -> None:
+        """Append records and set projection rows."""
+        run = self._run(run_id)
+        end = run.end
+        for record in records:
+            if record.seq != end:
+                raise StoreError(
+                    "MemoryStore.append", "the record does not continue the journal", found=record.seq, expected=f"seq {end}"
+                )
+            end += record.count
+        for record in records:
+            run.records.append(tuple(record))
+            run.starts.append(record.seq)
+        run.end = end
+        for row in rows:
+            run.trials[row.number] = tuple(row)
+            run.numbers[row.id] = row.number
+
+    def records(self, run_id: str, start: int = 0) -> Iterator[Record]:
+        """The records, in order, from the one that holds or follows event number ``start``."""
+        run = self._run(run_id)
+        first = 0 if start <= 0 else self._index_of(run, start)
+        for index in range(first, len(run.records)):
+            yield Record(*run.records[index])  # type: ignore[arg-type]
+
+    def end_of(self, run_id: str) -> int:
+        """The number that the next event of the run gets."""
+        return self._run(run_id).end
+
+    def trial_rows(self, run_id: str, start: int = 0, stop: int | None = None) -> Iterator[TrialRow]:
+        """Rows of ended trials with ``start <= number < stop``, by number."""
+        trials = self._run(run_id).trials
+        last = (max(trials) + 1 if trials else 0) if stop is None else stop
+        for number in range(start, last):
+            row = trials.get(number)
+            if row is not None:
+                yield TrialRow(*row)  # type: ignore[arg-type]
+
+    def trial_row(self, run_id: str, trial_id: str) -> TrialRow | None:
+        """The row of the ended trial of that id."""
+        run = self._run(run_id)
+        number = run.numbers.get(trial_id)
+        return None if number is None else TrialRow(*run.trials[number])  # type: ignore[arg-type]
+
+    def put_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Keep the output of a stage."""
+        self._run(run_id).checkpoints[checkpoint.address] = checkpoint
+
+    def get_checkpoint(self, run_id: str, address: str) -> Checkpoint | None:
+        """What is kept at an address."""
+        return self._run(run_id).checkpoints.get(address)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    @staticmethod
+    def _index_of(run: _Run, seq: int) -> int:
+        """The first record that holds event ``seq`` or comes after it; records without events share the next one's number."""
+        index = bisect.bisect_right(run.starts, seq) - 1
+        while index >= 0 and run.starts[index] == seq:
+            index -= 1
+        if index >= 0 and run.starts[index] + int(run.records[index][1]) > seq:  # type: ignore[call-overload]
+            return index
+        return index + 1
+
+    def _check_name_free(self, name: str) -> None:
+        if name in self._names or name in self._runs:
+            raise StoreError("MemoryStore", f"there is a run named {name!r} already", found=name, expected="a name that is free")
+
+    def _run(self, run_id: str) -> _Run:
+        run = self._runs.get(run_id)
+        if run is None:
+            raise StoreError("MemoryStore", f"there is no run {run_id!r}", found=run_id, expected="the id of a run of this store")
+        return run
