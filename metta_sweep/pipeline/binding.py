@@ -13,6 +13,7 @@ from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.validation import check_constant
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.flow import Flow
@@ -114,7 +115,7 @@ def _source_of(name: str, parameter: Parameter, constants: Mapping[str, Any], fr
     view = _view(name, what, parameter, flow)
     if view is not None:
         return view
-    if parameter in free and parameter.default is MISSING and _may_be_context(name, parameter, free, flow):
+    if parameter in free and parameter.default is MISSING and _may_be_context(parameter, free, flow):
         flow.leave_unchecked(name, f"{what} gets the whole context")
         return _Bound(_whole_context, None)
     if parameter.default is MISSING and not _is_viewed(parameter.annotation):
@@ -122,7 +123,7 @@ def _source_of(name: str, parameter: Parameter, constants: Mapping[str, Any], fr
     return None
 
 
-def _may_be_context(name: str, parameter: Parameter, free: list[Parameter], flow: Flow) -> bool:
+def _may_be_context(parameter: Parameter, free: list[Parameter], flow: Flow) -> bool:
     if parameter.name in flow.providers:
         return False
     mandatory = [other for other in free if other.default is MISSING and other.name not in flow.fields]
@@ -152,7 +153,8 @@ def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | N
 
 def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _Bound | None:
     if not isinstance(value, Ref):
-        return _Bound(lambda scope: value, ())
+        check_constant(name, key, value, annotation, flow)
+        return _Bound(lambda _: value, ())
     what = f"{key}=ref({str(value)!r})"
     if value.stage is None:
         if value.field not in flow.fields or not flow.fields[value.field].definite:
@@ -248,7 +250,7 @@ def _stage_context(scope: Scope) -> StageContext | None:
 
 def _make_call(fn: Callable[..., Any], signature: ReadSignature, positional: list[_Bound], named: Mapping[str, _Bound]) -> Call:
     if not positional and not named:
-        return lambda scope: fn()
+        return lambda _: fn()
     ahead = [parameter.name for parameter in signature.parameters][: len(named)]
     plain = [bound.field for bound in named.values()]
     in_order = not positional and ahead == list(named) and signature.leading >= len(named)

@@ -14,13 +14,26 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Check", "Misfit", "field_types", "is_model", "is_named_tuple", "is_pydantic_model", "value_check"]
+__all__ = [
+    "Check",
+    "Misfit",
+    "field_types",
+    "has_json_form",
+    "is_frozen",
+    "is_model",
+    "is_named_tuple",
+    "is_pydantic_model",
+    "make_adapter",
+    "misfit_of",
+    "revalidation",
+    "shown",
+    "value_check",
+]
 
 Check = Callable[[Any], Any]
 """Returns the value, validated, or raises ``Misfit``."""
 
 _EXACT: Final = frozenset({int, str, float, bool, bytes})
-_ANYTHING: Final = (Any, object)
 
 
 class Misfit(Exception):
@@ -74,10 +87,10 @@ def value_check(form: Any) -> Check:
     """A function that checks values against ``form``."""
     if form is None or form is types.NoneType:
         return _check_none
-    if form in _EXACT:
-        return _exact(form)
-    if form in _ANYTHING:
+    if form is Any or form is object or _is_unchecked_protocol(form):
         return _check_not_pending
+    if isinstance(form, type) and form in _EXACT:
+        return _exact(form)
     if is_model(form):
         return _model_instance(form)
     if isinstance(form, type) and _is_plain_class(form):
@@ -88,18 +101,30 @@ def value_check(form: Any) -> Check:
     return _validated(form)
 
 
-def make_adapter(form: Any, *, arbitrary: bool = True) -> TypeAdapter[Any]:
-    """The pydantic adapter of a type; classes that pydantic does not know are checked with ``isinstance``."""
-    from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+def make_adapter(form: Any) -> TypeAdapter[Any] | None:
+    """The pydantic adapter of a type; None for a type that pydantic has no schema for. Other classes are checked with ``isinstance``."""
+    from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
 
-    if not arbitrary:
-        return TypeAdapter(form)
     try:
         return TypeAdapter(form, config=ConfigDict(arbitrary_types_allowed=True))
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+        return None
     except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
-            raise
-        return TypeAdapter(form)
+        return TypeAdapter(form) if error.code == "type-adapter-config-unused" else None
+
+
+def has_json_form(form: Any) -> bool:
+    """Whether values of a type can be kept as JSON and read back."""
+    from pydantic import PydanticInvalidForJsonSchema
+
+    adapter = make_adapter(form)
+    if adapter is None:
+        return False
+    try:
+        adapter.json_schema(mode="serialization")
+    except PydanticInvalidForJsonSchema:
+        return False
+    return True
 
 
 def shown(value: object, limit: int = 80) -> str:
@@ -147,15 +172,29 @@ def _optional(form: Any) -> Check:
 
 
 def _validated(form: Any) -> Check:
-    adapter: list[TypeAdapter[Any]] = []
+    """Through pydantic, which is imported when the first value comes."""
+    made: list[Check] = []
 
     def check(value: Any) -> Any:
-        from pydantic import ValidationError
+        if not made:
+            made.append(_through_pydantic(form))
+        return made[0](value)
 
-        if not adapter:
-            adapter.append(make_adapter(form))
+    return check
+
+
+def _through_pydantic(form: Any) -> Check:
+    from pydantic import ValidationError
+
+    adapter = make_adapter(form)
+    if adapter is None:
+        origin = get_origin(form) or form
+        return _instance(origin) if isinstance(origin, type) else _check_not_pending
+    validate = adapter.validator.validate_python
+
+    def check(value: Any) -> Any:
         try:
-            return adapter[0].validate_python(value, strict=True)
+            return validate(value, strict=True)
         except ValidationError as error:
             raise misfit_of(error) from None
 
@@ -238,12 +277,16 @@ _KNOWN_TO_PYDANTIC: Final = frozenset(
 )
 
 
+def _is_unchecked_protocol(form: Any) -> bool:
+    """Whether ``form`` is a protocol that has no ``isinstance``."""
+    origin = get_origin(form) or form
+    return bool(getattr(origin, "_is_protocol", False)) and not getattr(origin, "_is_runtime_protocol", False)
+
+
 def _is_plain_class(form: type) -> bool:
     """Whether a look at the class of a value is all that can be said: a class of users that pydantic has no schema for."""
     if get_origin(form) is not None or form.__module__ in _KNOWN_TO_PYDANTIC or typing.is_typeddict(form):
         return False
-    if getattr(form, "_is_protocol", False):
-        return bool(getattr(form, "_is_runtime_protocol", False))
     if issubclass(form, enum.Enum):
         return True
     return not hasattr(form, "__get_pydantic_core_schema__") and not any(

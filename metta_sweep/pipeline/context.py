@@ -25,6 +25,8 @@ class Context(Mapping[str, Any]):
         object.__setattr__(self, "_values", dict(values))
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_values":
+            raise AttributeError(name)  # a copy that is not filled yet
         try:
             return self._values[name]
         except KeyError:

@@ -13,10 +13,12 @@ from metta_sweep.pipeline.checks import (
     Check,
     Misfit,
     field_types,
+    has_json_form,
     is_frozen,
     is_model,
     is_named_tuple,
     is_pydantic_model,
+    make_adapter,
     misfit_of,
     revalidation,
     shown,
@@ -66,6 +68,11 @@ class Contract:
         return values
 
     @cached_property
+    def without_json(self) -> tuple[str, ...]:
+        """The fields that cannot be kept, since their types have no JSON form."""
+        return tuple(name for name, form in self.fields.items() if not has_json_form(form))
+
+    @cached_property
     def schema_digest(self) -> str:
         """Of the names and types of the fields: changes when the contract changes."""
         parts = [f"{name}:{type_name(form)}" for name, form in sorted(self.fields.items())]
@@ -88,15 +95,16 @@ class Contract:
         from pydantic import ValidationError
         from pydantic_core import from_json, to_json
 
-        from metta_sweep.pipeline.checks import make_adapter
-
         stored: dict[str, Any] = from_json(payload)
         values: dict[str, Any] = {}
         for name, form in self.fields.items():
             if name not in stored:
                 raise self._recorded_misfit(name, "it is not in what was recorded")
+            adapter = make_adapter(form)
+            if adapter is None:
+                raise self._recorded_misfit(name, "its type has no JSON form")
             try:
-                values[name] = make_adapter(form).validate_json(to_json(stored[name]), strict=True)
+                values[name] = adapter.validate_json(to_json(stored[name]), strict=True)
             except ValidationError as error:
                 raise self._recorded_misfit(name, misfit_of(error).details) from None
         if self.kind == "none":
@@ -291,6 +299,13 @@ def _one_writer(name: str) -> Callable[[dict[str, Any], Any], None]:
 
 def _model_writer(names: tuple[str, ...], model: type | None) -> Callable[[dict[str, Any], Any], None]:
     if model is not None and is_named_tuple(model):
+        if len(names) == 1:
+            only = names[0]
+
+            def write_first(values: dict[str, Any], output: Any) -> None:
+                values[only] = output[0]
+
+            return write_first
 
         def write_tuple(values: dict[str, Any], output: Any) -> None:
             values.update(zip(names, output, strict=False))

@@ -116,8 +116,8 @@ class Flow:
         if reason is not None:
             self.fault(
                 reader,
-                f"{what} takes {field!r} as {type_name(needed)}, but {state.provider!r} provides {type_name(state.type)} ({reason}). "
-                "Change the contract or the annotation",
+                f"{what} needs {type_name(needed)}, but {state.provider!r} provides {field!r} as {type_name(state.type)} ({reason}). "
+                "Change the contract or the annotation.",
                 field,
             )
 

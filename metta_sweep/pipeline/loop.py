@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from metta_sweep.address import join
-from metta_sweep.errors import LoopLimit
+from metta_sweep.errors import Fault, LoopLimit
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import LoopIterationStarted
 from metta_sweep.pipeline.flow import FieldState, Flow
+from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.spec import Spec, compile_all, fields_of
+from metta_sweep.pipeline.validation import check_carried, check_context_reads, check_stalled
 
 __all__ = ["LoopNode", "LoopSpec"]
 
@@ -42,17 +44,41 @@ class LoopSpec:
         for message in self.faults:
             flow.fault(self.name, message)
         written = fields_of(self.body)
-        for name, value in self.carry.items():
-            flow.fields[name] = FieldState(written.get(name, type(value)), flow.at(self.name), definite=True)
+        carried = {name: self._carried(name, value, written, flow) for name, value in self.carry.items()}
+        flow.fields.update(carried)
         entry = flow.fork()
         self._dry_run(flow)
         flow.join(entry)
         start = flow.fork()
+        if callable(self.predicate):
+            check_context_reads(self.name, "the predicate", self.predicate, flow)
+            check_stalled(self.name, self.predicate, written, flow)
         nodes = self._inside(flow)
         flow.join(start)
         if self.faults or nodes is None:
             return None
         return LoopNode(self, nodes)
+
+    def _carried(self, name: str, value: Any, written: Mapping[str, Any], flow: Flow) -> FieldState:
+        """A carried field: its type is the one that the body gives it, and its first value must fit that."""
+        where = flow.at(self.name)
+        if not isinstance(value, Ref):
+            if name in written:
+                check_carried(self.name, name, value, written[name], flow)
+            return FieldState(written.get(name, type(value)), where, definite=True)
+        state = flow.fields.get(value.field)
+        if value.stage is not None:
+            flow.fault(
+                self.name,
+                f"carry={{{name!r}: ref({str(value)!r})}}: found a stage's name; expected a field. Write ref({value.field!r}).",
+                name,
+            )
+        elif state is None or not state.definite:
+            flow.missing(self.name, f"carry={{{name!r}: ref({str(value)!r})}}", value.field)
+        elif name in written:
+            flow.require_type(self.name, f"the carried field {name!r}", value.field, written[name])
+        form = state.type if state is not None else Any
+        return FieldState(written.get(name, form), where, definite=True)
 
     def _dry_run(self, flow: Flow) -> None:
         """Find what the body leaves behind, without reporting anything."""
@@ -73,21 +99,27 @@ class LoopSpec:
 class LoopNode:
     """A loop that runs."""
 
-    lean = False
-
     def __init__(self, spec: LoopSpec, nodes: tuple[Node, ...]) -> None:
         self.spec = spec
         self.name = spec.name
         self.nodes = nodes
+        self.lean = None
         self._predicate = spec.predicate
         self._limit = spec.max_iterations
+        self._constants = {name: value for name, value in spec.carry.items() if not isinstance(value, Ref)}
+        self._refs = {name: value.field for name, value in spec.carry.items() if isinstance(value, Ref)}
+
+    def faults_when_kept(self, scope: str) -> list[Fault]:
+        """What stands against keeping the outputs of its stages."""
+        inner = join(scope, self.name)
+        return [fault for node in self.nodes for fault in node.faults_when_kept(inner)]
 
     async def run(self, scope: Scope) -> None:
         """Run the body as long as the predicate holds. A journalled loop goes on from its recorded iteration."""
         run = scope.run
         path = join(scope.prefix, self.name) if scope.prefix else self.name
         values = scope.values
-        values.update(self.spec.carry)
+        values.update({**self._constants, **{name: values[field] for name, field in self._refs.items()}})
         index = self._resume(run, path, values)
         inner = Scope(run, values, path)
         while await self._goes_on(values, path, index):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.validation import check_context_reads, check_output_reads
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.contract import Contract
@@ -61,10 +62,15 @@ class Observers:
     def of(cls, spec: StageSpec, flow: Flow) -> Observers:
         """The observers of a stage; what its ``before`` reads is checked against what is there before it."""
         get = spec.hooks.get
+        if "before" in spec.hooks:
+            check_context_reads(spec.name, "hook 'before'", spec.hooks["before"], flow, own=spec.contract.fields)
         return cls(get("before"), get("after"), get("metrics"), flow.global_hooks.get("before"), flow.global_hooks.get("after"))
 
     def check_outputs(self, spec: StageSpec, flow: Flow) -> None:
         """Check what hooks read of the stage's output."""
+        for hook in ("after", "validate"):
+            if hook in spec.hooks:
+                check_output_reads(spec.name, hook, spec.hooks[hook], spec.contract, flow)
 
     async def tell_before(self, scope: Scope, name: str, address: str) -> None:
         """Tell those who asked that the stage begins; they get what it may read."""

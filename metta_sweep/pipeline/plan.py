@@ -10,7 +10,7 @@ from typing import Any
 
 from metta_sweep.address import check_name
 from metta_sweep.clock import wall_time
-from metta_sweep.errors import InvalidInput, StoreError, did_you_mean
+from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_you_mean
 from metta_sweep.pipeline.checks import Check, Misfit, value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import PipelineListener
@@ -39,6 +39,8 @@ class PipelineResult:
         self.seconds = seconds
 
     def __getattr__(self, name: str) -> Any:
+        if name in self.__slots__ or name.startswith("__"):
+            raise AttributeError(name)
         return getattr(self.context, name)
 
     def __getitem__(self, name: str) -> Any:
@@ -73,6 +75,10 @@ class Plan:
         self._profiled = bool(global_hooks.get("profile")) or any(_profiled(node) for node in nodes)
 
     @cached_property
+    def _faults_when_kept(self) -> list[Fault]:
+        return [fault for node in self.nodes for fault in node.faults_when_kept("")]
+
+    @cached_property
     def _checks(self) -> dict[str, Check]:
         return {name: value_check(form) for name, form in self.inputs.items()}
 
@@ -104,6 +110,7 @@ class Plan:
 
         Raises:
             InvalidInput: an input is missing, unknown, or of the wrong type.
+            BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
         values = self._checked_inputs({**(inputs or {}), **more_inputs})
         if recorder is not None and (store is not None or name is not None):
@@ -114,6 +121,8 @@ class Plan:
             if name is not None:
                 raise StoreError("Plan.run(name=)", "a named run needs a store", found=name, remedy="Pass store=MemoryStore()")
             return await self._execute(values, recorder or NullRecorder(), seed, address, listeners, strict_hooks=strict_hooks)
+        if self._faults_when_kept:
+            raise BuildError(self._faults_when_kept)
         run_id = _open_run(store, name)
         try:
             return await self._execute(values, StoreRecorder(store, run_id), seed, address, listeners, strict_hooks=strict_hooks)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+from metta_sweep.errors import Fault
 from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
 from metta_sweep.pipeline.profile import Profile
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.records import Recorder
 
-__all__ = ["Node", "Run", "Scope", "run_nodes"]
+__all__ = ["Lean", "Node", "Run", "Scope", "note_place", "run_nodes"]
 
 logger: Final = logging.getLogger("metta_sweep")
 
@@ -24,20 +25,22 @@ class Node(Protocol):
         """Its name, unique where it stands."""
 
     @property
-    def lean(self) -> bool:
-        """A stage that is one coroutine function and nothing else: ``call``, ``check`` and ``write`` are all there is to do."""
-
-    @property
-    def call(self) -> Callable[[Scope], Any]: ...
-
-    @property
-    def check(self) -> Callable[[Any], Any]: ...
-
-    @property
-    def write(self) -> Callable[[dict[str, Any], Any], None]: ...
+    def lean(self) -> Lean | None:
+        """The whole of a stage that is one coroutine function and nothing else; None for everything that has more to do."""
 
     async def run(self, scope: Scope) -> None:
         """Do it all: hooks, attempts, records."""
+
+    def faults_when_kept(self, scope: str) -> list[Fault]:
+        """What stands against keeping its outputs in a store."""
+
+
+class Lean(NamedTuple):
+    """What there is to do for a stage to which nothing is attached: call, await, check, write."""
+
+    call: Callable[[Scope], Any]
+    check: Callable[[Any], Any]
+    write: Callable[[dict[str, Any], Any], None]
 
 
 class Run:
@@ -129,16 +132,18 @@ async def run_nodes(nodes: Sequence[Node], scope: Scope) -> None:
     inline: Node | None = None
     try:
         for node in nodes:
-            if not node.lean:
+            lean = node.lean
+            if lean is None:
                 inline = None
                 await node.run(scope)
                 continue
             inline = node
+            call, check, write = lean
             scope.node = node.name
-            output = node.check(await node.call(scope))
+            output = check(await call(scope))
             if record is not None:
                 record(scope.address(node.name), output, None)
-            node.write(values, output)
+            write(values, output)
     except Exception as error:
         if inline is not None:
             note_place(error, inline.name, scope.address(inline.name))

@@ -95,7 +95,7 @@ def is_coroutine_callable(fn: Callable[..., Any]) -> bool:
         fn = fn.func
     return inspect.iscoroutinefunction(fn) or (
         not inspect.isroutine(fn) and inspect.iscoroutinefunction(getattr(fn, "__call__", None))
-    )  # noqa: B004
+    )
 
 
 def _function_of(fn: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from metta_sweep.address import join
 from metta_sweep.errors import Fault, GateError
 from metta_sweep.pipeline.attempts import Attempt, ThreadedCall, worth_retrying
 from metta_sweep.pipeline.binding import Binding, bind
@@ -18,9 +19,10 @@ from metta_sweep.pipeline.flow import Flow
 from metta_sweep.pipeline.hooks import as_retry
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.recording import StageDigests
-from metta_sweep.pipeline.run import Scope, note_place
+from metta_sweep.pipeline.run import Lean, Scope, note_place
 from metta_sweep.pipeline.signature import ReadSignature, is_coroutine_callable
 from metta_sweep.pipeline.stage_context import stage_seed
+from metta_sweep.pipeline.typeforms import type_name
 
 __all__ = ["StageNode", "StageSpec"]
 
@@ -63,21 +65,29 @@ class StageSpec:
         binding = bind(self.name, self.fn, self.signature, self.constants, flow) if self.signature is not None else None
         flow.provide(self.name, self.contract.fields)
         observers.check_outputs(self, flow)
+        if self.hooks.get("checkpoint") is True:
+            for name in self.contract.without_json:
+                flow.fault(self.name, no_json_form(name, self.contract), name)
         if binding is None or self.faults:
             return None
         return StageNode(self, binding, observers)
 
 
+def no_json_form(name: str, contract: Contract) -> str:
+    """The fault of a stage whose output is to be kept and cannot be."""
+    return (
+        f"the field {name!r} cannot be kept as JSON; found the type {type_name(contract.fields[name])}; expected a type with a JSON form. "
+        "Opt the stage out with checkpoint=False."
+    )
+
+
 class StageNode:
     """A stage that runs."""
-
-    lean: bool
 
     def __init__(self, spec: StageSpec, binding: Binding, observers: Observers) -> None:
         self.spec = spec
         self.name = spec.name
         self.contract = spec.contract
-        self.call = binding.call
         self.check = spec.contract.check
         self.write = spec.contract.write
         self.reads = binding.reads
@@ -95,12 +105,18 @@ class StageNode:
             spec.name, binding.call, threaded=threaded, timeout=timeout, needs_context=binding.needs_stage_context
         )
         self.digests = StageDigests(spec.fn, spec.constants, spec.contract)
-        self.lean = not (threaded or timeout is not None or self.retry or self.on_error or self.validate or observers)
+        plain = not (threaded or timeout is not None or self.retry or self.on_error or self.validate or observers)
+        self.lean = Lean(binding.call, self.check, self.write) if plain else None
 
     def keep(self, fields: tuple[str, ...]) -> None:
         """Keep these fields under the stage's name, for ``ref("stage.field")``."""
         self.keep_fields = fields
-        self.lean = self.lean and not fields
+        self.lean = None
+
+    def faults_when_kept(self, scope: str) -> list[Fault]:
+        """What stands against keeping this stage's output."""
+        names = self.contract.without_json if self.checkpoint else ()
+        return [Fault(join(scope, self.name), no_json_form(name, self.contract), name) for name in names]
 
     async def run(self, scope: Scope) -> None:
         """Hooks, attempts, record, in the order of the design: before > [attempt] with retry > persist > after, metrics."""
@@ -123,7 +139,7 @@ class StageNode:
             if run.listeners:
                 run.tell(StageFailed(address, self.name, error, attempts[0]))
             raise
-        if run.record is not None and self.checkpoint:
+        if run.record is not None and (self.checkpoint or not run.needs_inputs):
             run.record(address, output, self.digests.checkpoint(address, inputs, output) if kept else None)
         seconds = time.perf_counter() - started
         self._finish(scope, output)
