@@ -7,7 +7,6 @@ from dataclasses import replace
 from metta_sweep.core.events import Draw, Event, Expand, Prune, Score
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Trial
-from metta_sweep.experiments.fold import FOLLOW_UP
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.schedulers.scheduler import Follow
 
@@ -44,7 +43,7 @@ def _expansion(sweep: SweepRun, trial: Trial, score: Score, follow: Follow, deci
             branch=suggestion.branch if suggestion.branch is not None else trial.branch,
             parent=suggestion.parent if suggestion.parent is not None else trial.id,
         )
-        draw = sweep.strategies.number(suggestion, index + len(draws), origin=FOLLOW_UP)
+        draw = sweep.strategies.follow_up(suggestion, index + len(draws))
         sweep.taken.check(draw, ids)
         draws.append(draw)
     if not draws:

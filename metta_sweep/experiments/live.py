@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metta_sweep.core.events import Draw, Error, Result
-from metta_sweep.core.trial import Report, Trial, TrialError, TrialState
+from metta_sweep.core.trial import TERMINAL_STATES, Report, Trial, TrialError, TrialState
 
 __all__ = ["LiveTrial"]
 
@@ -11,7 +11,7 @@ __all__ = ["LiveTrial"]
 class LiveTrial:
     """The one mutable record of a trial between its pick and its score. ``trial()`` shows it as the frozen noun."""
 
-    __slots__ = ("attempt", "branch", "draw", "failures", "id", "lost", "number", "outcome", "reports", "state")
+    __slots__ = ("_ended", "attempt", "branch", "draw", "failures", "id", "lost", "number", "outcome", "reports", "state")
 
     def __init__(self, trial_id: str, number: int, branch: str | None, draw: Draw) -> None:
         self.id = trial_id
@@ -26,6 +26,7 @@ class LiveTrial:
         """Attempts in a row that were lost with their driver."""
         self.reports: list[Report] = []
         self.outcome: Result | Error | None = None
+        self._ended: Trial | None = None
 
     def starting(self) -> Trial:
         """The trial as its next attempt sees it."""
@@ -44,10 +45,12 @@ class LiveTrial:
 
     def trial(self, score: float | None = None) -> Trial:
         """The trial as it stands, with its score where it has one."""
+        if self._ended is not None and self._ended.score == score:
+            return self._ended
         draw, outcome = self.draw, self.outcome
         result = outcome if type(outcome) is Result else None
         error = outcome if type(outcome) is Error else None
-        return Trial(
+        trial = Trial(
             id=self.id,
             number=self.number,
             params=draw.params,
@@ -65,3 +68,6 @@ class LiveTrial:
             seconds=outcome.seconds if outcome is not None else None,
             metadata=(outcome.metadata if outcome is not None else None) or {},
         )
+        if self.state in TERMINAL_STATES:
+            self._ended = trial
+        return trial

@@ -41,7 +41,7 @@ async def pick(sweep: SweepRun) -> Picked:
         offer.limit_why = f"the budget of {sweep.budget.trials} trials is spent"
     exhausted = sweep.executor.exhausted()
     if free and exhausted is None:
-        slow = getattr(sweep.optimizer, "slow", False)
+        slow = sweep.optimizer.slow or sweep.scheduler.slow
         await _decide(lambda: _make_offer(sweep, offer), slow=slow)
     elif exhausted is not None:
         offer.wait(exhausted)
@@ -77,7 +77,7 @@ async def score(sweep: SweepRun) -> Scored:
     state = sweep.state
     if not state.unscored and not state.unjudged:
         return _NOTHING_SCORED
-    slow = getattr(sweep.scheduler, "slow", False)
+    slow = sweep.scheduler.slow
     scores = await _decide(lambda: score_all(sweep), slow=slow) if state.unscored else []
     if not state.unjudged:
         return Scored(tuple(scores))
@@ -89,7 +89,7 @@ async def fan_out(sweep: SweepRun) -> FannedOut:
     """Decide what follows from each result, in their order: triggers, prunings, follow-ups."""
     if not sweep.state.unfanned:
         return _NOTHING_FOLLOWS
-    events = await _decide(lambda: follow_up(sweep), slow=getattr(sweep.scheduler, "slow", False))
+    events = await _decide(lambda: follow_up(sweep), slow=sweep.scheduler.slow)
     return FannedOut(tuple(events)) if events else _NOTHING_FOLLOWS
 
 

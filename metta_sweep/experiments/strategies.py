@@ -10,7 +10,7 @@ from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError, SuggestionError
-from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.fold import FOLLOW_UP, SweepState
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline.binding import accepted_keywords
 from metta_sweep.schedulers.scheduler import Scheduler
@@ -26,7 +26,8 @@ class Strategies:
     def __init__(self, optimizer: Optimizer, scheduler: Scheduler, search_space: SearchSpace | None, state: SweepState) -> None:
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self._space = None if getattr(optimizer, "stays_inside", False) else search_space
+        self._space = search_space
+        self._trusted = bool(vars(type(optimizer)).get("stays_inside", False))
         self._state = state
         self._origin = type(optimizer).__name__
         self._branch_by = scheduler.branch_by
@@ -61,31 +62,29 @@ class Strategies:
             SuggestionError: one of them is none, or lies outside the search space.
         """
         answer = self._ask(n, drawn, fixed)
-        draws: list[Draw] = []
-        for offset, value in enumerate(answer):
-            draws.append(self.number(value, index + offset, asked=0 if offset else n, fixed=None if offset else fixed))
+        draw = self._draw if self._trusted else self.number
+        draws = [draw(value, number) for number, value in enumerate(answer, start=index)]  # type: ignore[arg-type]
+        if draws:
+            draws[0] = draws[0]._replace(asked=n, fixed=dict(fixed) if fixed else None)
         return draws
 
-    def number(self, value: Suggestion | Mapping[str, Any], index: int, *, asked: int = 0, fixed: Mapping[str, Any] | None = None, origin: str | None = None) -> Draw:
-        """One suggestion as the event of its entry into the pool."""
-        where = origin or self._origin
-        suggestion = check_suggestion(value, where)
+    def number(self, value: Suggestion | Mapping[str, Any], index: int) -> Draw:
+        """One suggestion of the optimizer, checked, as the event of its entry into the pool."""
+        suggestion = check_suggestion(value, self._origin)
+        if self._space is not None:
+            self._space.check(suggestion.params, self._origin)
+        return self._draw(suggestion, index)
+
+    def follow_up(self, suggestion: Suggestion, index: int) -> Draw:
+        """One follow-up, which need not lie in the search space, as the event of its entry into the pool."""
+        return self._draw(suggestion, index, FOLLOW_UP)
+
+    def _draw(self, suggestion: Suggestion, index: int, origin: str | None = None) -> Draw:
         params = suggestion.params
-        if self._space is not None and origin is None:
-            self._space.check(params, where)
         branch = suggestion.branch
         if branch is None and self._branch_by is not None and self._branch_by in params:
             branch = str(params[self._branch_by])
-        return Draw(
-            index,
-            params,
-            branch,
-            suggestion.id,
-            origin or suggestion.origin or self._origin,
-            suggestion.parent,
-            asked,
-            dict(fixed) if fixed else None,
-        )
+        return Draw(index, params, branch, suggestion.id, origin or suggestion.origin or self._origin, suggestion.parent)
 
     def apply(self, event: Event, trial: Trial | None) -> None:
         """Tell both of an event that is in the journal. ``trial`` is the trial that a ``score`` event ended."""

@@ -35,6 +35,11 @@ class Optimizer:
     """What it searches; None: the sweep's."""
     seed: int | None = None
     """None: derived from the sweep's seed."""
+    slow: bool = False
+    """Whether ``suggest`` takes long enough that it should run in a thread, while trials run on."""
+    stays_inside: bool = False
+    """Whether its suggestions are ``Suggestion`` objects with plain values inside the search space by construction, so that the
+    sweep need not check each. Not inherited: a class that overrides ``suggest`` vouches for itself."""
 
     def suggest(self, n: int) -> Sequence[Suggestion | Mapping[str, Any]]:
         """Up to ``n`` suggestions."""

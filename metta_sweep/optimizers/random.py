@@ -33,6 +33,8 @@ class RandomOptimizer(Optimizer):
         OptimizerError: for a seed that is none.
     """
 
+    stays_inside = True
+
     def __init__(
         self,
         search_space: Mapping[str, Distribution] | type[BaseModel] | SearchSpace | None = None,

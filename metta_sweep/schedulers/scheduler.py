@@ -84,6 +84,8 @@ class Scheduler:
     """How many slots it wants when the sweep does not say; None: as many as the executor has."""
     needs_reports = False
     """Whether it judges reports, so that the executor must be able to stop trials."""
+    slow: bool = False
+    """Whether its decisions take long enough that they should run in a thread, while trials run on."""
     branch_by: str | None = None
     """The ``Choice`` parameter whose alternatives are the branches, where there is one."""
 
