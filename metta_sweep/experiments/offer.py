@@ -196,8 +196,7 @@ class SweepOffer:
             self.events.append(draw)
         if not drawn:
             self.dry = True
-            left = self._strategies.remaining()
-            self._why = "the optimizer has nothing to suggest now" if left is None else f"the optimizer has {left} suggestions left"
+            self._why = "the queue is empty" if self._strategies.remaining() == 0 else "the optimizer has nothing to suggest now"
         return drawn
 
     def _oldest_waiting(self) -> Draw | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import overload
 
-from metta_sweep.core.events import Event
+from metta_sweep.core.events import Draw, Event
 from metta_sweep.core.reasons import reason_of
 from metta_sweep.core.trial import Trial
 from metta_sweep.experiments.codec import decode_events, decode_trial
@@ -111,9 +111,17 @@ class TraceView(Sequence[Event]):
                     yield event
 
     def __str__(self) -> str:
-        shown = [f"{event.seq:>6}  {event.kind:<14} {reason_of(event)}" for event in self[:50]]
+        shown = [f"{event.seq:>6}  {event.kind:<13}  {_subject(event):<16}  {reason_of(event)}" for event in self[:50]]
         more = self._count - len(shown)
         return "\n".join([*shown, f"... and {more} more"] if more > 0 else shown)
 
     def __repr__(self) -> str:
         return f"<trace of {self._count} events>"
+
+
+def _subject(event: Event) -> str:
+    """What an event is about: its trial and branch, or the suggestion's number."""
+    trial_id = getattr(event, "trial_id", None)
+    branch = getattr(event, "branch", None)
+    name = f"trial {trial_id}" if trial_id is not None else f"suggestion {event.index}" if isinstance(event, Draw) else ""
+    return f"{name} ({branch})" if name and branch is not None else name or branch or ""

@@ -40,9 +40,12 @@ async def pick(sweep: SweepRun) -> Picked:
         offer.limit = sweep.budget.trials - state.picked
         offer.limit_why = f"the budget of {sweep.budget.trials} trials is spent"
     exhausted = sweep.executor.exhausted()
+    if state.suggested == 0 and sweep.strategies.remaining():
+        offer.draw_all()
+        return Picked(tuple(offer.events))
     if free and exhausted is None:
         slow = sweep.optimizer.slow or sweep.scheduler.slow
-        await _decide(lambda: _make_offer(sweep, offer), slow=slow)
+        await _decide(lambda: sweep.scheduler.pick(offer), slow=slow)
     elif exhausted is not None:
         offer.wait(exhausted)
     events = offer.finish()
@@ -99,12 +102,6 @@ async def fan_out(sweep: SweepRun) -> FannedOut:
 async def _decide(decision: Callable[[], T], *, slow: bool) -> T:
     """Inline, or in a thread for a member that says that it is slow, so that trials run on meanwhile."""
     return await shared_workers().run(decision) if slow else decision()
-
-
-def _make_offer(sweep: SweepRun, offer: SweepOffer) -> None:
-    if sweep.state.drawn == 0:
-        offer.draw_all()
-    sweep.scheduler.pick(offer)
 
 
 def _idle(sweep: SweepRun, why: str) -> Picked:
