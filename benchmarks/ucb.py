@@ -97,9 +97,8 @@ def main() -> None:
     scan = _numpy_scan(bandit)
     arrays = None if scan is None else _median_us(scan, 20)
     print(f"UCB among {arms:,} branches after {runs:,} runs by the policy itself ({policy:.1f} s, {counts} different run counts)")
-    print(
-        f"  {'pick + update, pick event included':38} {ours:12.1f} us   target <= {TARGET_US:g} us: {'met' if ours <= TARGET_US else 'missed'}"
-    )
+    verdict = "met" if ours <= TARGET_US else "missed"
+    print(f"  {'pick + update, pick event included':38} {ours:12.1f} us   target <= {TARGET_US:g} us: {verdict}")
     print(f"  {'plain scan, choice only':38} {plain:12.1f} us   {plain / ours:8.0f} x")
     if arrays is None:
         print(f"  {'numpy scan, choice only':38} {'not installed':>12}")

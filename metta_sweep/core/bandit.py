@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextlib import AbstractContextManager
-from math import inf, isfinite, log, sqrt
+from math import inf, log, sqrt
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
-__all__ = ["ArmState", "Best", "PendingRule", "Picker", "observed_scale", "ucb_bonus", "ucb_score"]
+__all__ = ["ArmState", "Best", "PendingRule", "Picker", "scaled", "ucb_bonus", "ucb_score"]
 
 A = TypeVar("A", bound=Hashable)
 
@@ -77,9 +77,7 @@ def ucb_score(mean: float, n: int, total: int, c: float) -> float:
     return mean + ucb_bonus(n, log(total), c) if n else inf
 
 
-def observed_scale(low: float, high: float) -> tuple[float, float]:
-    """The ``(a, b)`` for which ``a * reward + b`` is 0 at ``low`` and 1 at ``high``; ``(0, 0.5)`` where they do not differ."""
+def scaled(mean: float, low: float, high: float) -> float:
+    """Where ``mean`` lies between the rewards ``low`` (0) and ``high`` (1); 0.5 where they do not differ."""
     width = high - low
-    a = 1.0 / width if width > 0 else inf
-    b = -low * a
-    return (a, b) if isfinite(a) and isfinite(b) else (0.0, 0.5)
+    return (mean - low) / width if 0.0 < width < inf else 0.5

@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from math import inf, isfinite, log
 from typing import Final, Generic, TypeVar
 
-from metta_sweep.core.bandit import ArmState, Best, PendingRule, observed_scale, ucb_bonus
+from metta_sweep.core.bandit import ArmState, Best, PendingRule, scaled, ucb_bonus
 from metta_sweep.errors import SchedulerError
 
 __all__ = ["OTHERS_LIMIT", "UcbIndex"]
@@ -106,7 +106,7 @@ class UcbIndex(Generic[A]):
         self._runs = 0
         self._rewards = 0.0
         self._low = 0.0
-        self._affine: tuple[float, float] | None = None
+        self._range: tuple[float, float] | None = None
         self._made = 0
         self._undo: dict[A, ArmState | None] | None = None
 
@@ -164,7 +164,7 @@ class UcbIndex(Generic[A]):
 
     def scale(self, low: float, high: float) -> None:
         """Count the reward ``low`` as 0 and ``high`` as 1; where they are equal every mean counts as 0.5."""
-        self._affine = observed_scale(low, high)
+        self._range = (low, high)
         if low != self._low:
             self._low = low
             for arm in tuple(self._busy.values()):
@@ -178,10 +178,10 @@ class UcbIndex(Generic[A]):
         scores: list[tuple[_Arm[A], float]] = [(fresh[0][3], inf)] if fresh else []
         chosen = fresh[0][3] if fresh else None
         best_score, best_mean, best_bonus, best_order = inf if fresh else -inf, 0.0, 0.0, fresh[0][1] if fresh else 0
-        c, affine = self.c, self._affine
+        c, span = self.c, self._range
         log_total = log(self._total) if self._total else 0.0
         for n, (minus, entry) in self._firsts().items():
-            mean = -minus if affine is None else affine[0] * -minus + affine[1]
+            mean = -minus if span is None else scaled(-minus, *span)
             bonus = ucb_bonus(n, log_total, c)
             score = mean + bonus
             scores.append((entry[3], score))
@@ -228,8 +228,8 @@ class UcbIndex(Generic[A]):
         if n == 0:
             return inf
         mean = self._mean(arm)
-        if self._affine is not None:
-            mean = self._affine[0] * mean + self._affine[1]
+        if self._range is not None:
+            mean = scaled(mean, *self._range)
         return mean + ucb_bonus(n, log_total, self.c)
 
     def _put(self, arm: _Arm[A], runs: int, pending: int, reward_sum: float, order: int, is_open: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from math import cos, log1p, pi, sqrt
 from typing import Protocol, TypeVar
 
-from metta_sweep.core.bandit import ArmState, PendingRule, observed_scale, ucb_score
+from metta_sweep.core.bandit import ArmState, PendingRule, scaled, ucb_score
 from metta_sweep.core.seeds import derive_seed, unit_floats
 from metta_sweep.core.trial import Suggestion, Trial
 from metta_sweep.errors import InvalidInput, did_you_mean
@@ -86,7 +86,6 @@ def naive_best(
     prior = sum(state.reward_sum for state in arms.values()) / runs if runs else 0.0
     total = sum(state.runs + state.pending for state in arms.values())
     low = observed[0] if observed else 0.0
-    scale, shift = observed_scale(*observed) if observed else (1.0, 0.0)
     firsts: dict[int, tuple[float, int, A]] = {}
     for arm, state in arms.items():
         n = state.runs + state.pending
@@ -100,7 +99,10 @@ def naive_best(
             mean = state.reward_sum / state.runs if state.runs else prior
         if n not in firsts or (-mean, state.order) < (-firsts[n][0], firsts[n][1]):
             firsts[n] = (mean, state.order, arm)
-    scored = [(ucb_score(scale * mean + shift, n, total, c), -order, arm) for n, (mean, order, arm) in firsts.items()]
+    scored = [
+        (ucb_score(scaled(mean, *observed) if observed else mean, n, total, c), -order, arm)
+        for n, (mean, order, arm) in firsts.items()
+    ]
     if not scored:
         return None
     score, _, best = max(scored, key=lambda item: item[:2])

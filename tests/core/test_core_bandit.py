@@ -7,7 +7,7 @@ from math import inf, log, sqrt
 
 import pytest
 
-from metta_sweep.core.bandit import ArmState, PendingRule, observed_scale, ucb_bonus, ucb_score
+from metta_sweep.core.bandit import ArmState, PendingRule, scaled, ucb_bonus, ucb_score
 from metta_sweep.core.ucb import OTHERS_LIMIT, UcbIndex
 from metta_sweep.errors import SchedulerError
 from metta_sweep.testing.bandits import naive_best
@@ -22,12 +22,13 @@ def test_score_is_ucb1() -> None:
     assert ucb_bonus(4, log(10), 0.0) == 0.0
 
 
-def test_observed_scale_maps_the_range_to_0_and_1() -> None:
-    """The lowest reward counts as 0, the highest as 1; without a range every mean counts as 0.5."""
-    a, b = observed_scale(-4.0, 4.0)
-    assert (a * -4.0 + b, a * 0.0 + b, a * 4.0 + b) == (0.0, 0.5, 1.0)
-    assert observed_scale(3.0, 3.0) == (0.0, 0.5)
-    assert observed_scale(0.0, 5e-324) == (0.0, 0.5)
+def test_scaled_maps_the_range_to_0_and_1() -> None:
+    """The lowest reward counts as 0, the highest as 1; without a range that can be divided by every mean counts as 0.5."""
+    assert [scaled(mean, -4.0, 4.0) for mean in (-4.0, 0.0, 4.0)] == [0.0, 0.5, 1.0]
+    assert scaled(1e6 + 1.5, 1e6 + 1, 1e6 + 2) == 0.5
+    assert scaled(3.0, 3.0, 3.0) == 0.5
+    assert scaled(0.0, -1e308, 1e308) == 0.5
+    assert scaled(5e-324, 0.0, 5e-324) == 1.0
 
 
 def test_nothing_open_has_no_best() -> None:
