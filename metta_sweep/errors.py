@@ -38,7 +38,6 @@ Exceptions of users' functions are never wrapped: they propagate as they are, wi
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -328,6 +327,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     for ours in FOREIGN_NAMES.get(name, ()):
         if ours in candidates:
             return ours
+    import difflib
+
     close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     return close[0] if close else None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
-__all__ = ["derive_seed", "unit_floats"]
+__all__ = ["derive_seed", "draw_seed", "unit_floats"]
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -14,6 +15,11 @@ def derive_seed(*parts: int | str) -> int:
     """
     text = "\x1f".join([f"i{part}" if isinstance(part, int) else f"s{part}" for part in parts])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def draw_seed() -> int:
+    """A seed of 32 bits from the operating system, for a run that was given none; it is kept with the run."""
+    return int.from_bytes(os.urandom(4), "big")
 
 
 def unit_floats(seed: int, index: int, count: int) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -38,7 +37,8 @@ def _differences(path: str, kept: Any, given: Any) -> Iterator[tuple[str, Any, A
 
 def provenance() -> dict[str, Any]:
     """Where and with what a process ran: versions, platform, processors, command line, pid."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # slow to import, needed once per run
+    import platform
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, needed once per run
 
     versions: dict[str, str] = {"python": platform.python_version()}
     for package in ("metta_sweep", "pydantic"):

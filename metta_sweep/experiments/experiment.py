@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from metta_sweep.address import check_name
+from metta_sweep.core.seeds import draw_seed
 from metta_sweep.errors import BudgetError, InvalidInput
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import resolve_store
@@ -60,7 +60,7 @@ class Experiment:
     async def arun(self, **inputs: Any) -> Any:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
         plan = self.build()
-        seed = self.seed if self.seed is not None else secrets.randbits(32)
+        seed = self.seed if self.seed is not None else draw_seed()
         if self.name is None:
             return await plan.run(seed=seed, inputs=inputs)
         return await plan.run(name=self.name, store=self._store(), seed=seed, inputs=inputs)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
-
-from pydantic_core import from_json, to_json
 
 from metta_sweep.clock import wall_time
 from metta_sweep.core.budget import Budget, StopReason
@@ -15,6 +13,7 @@ from metta_sweep.core.events import Stop
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import BudgetError
 from metta_sweep.executors.executor import Executor
@@ -73,7 +72,7 @@ async def open_run(plan: Blueprint, store: Store, budget: Budget | None, more: i
         last = _last_start(store, row.run_id)
         if last is not None and plan.name is not None:
             check_same_definition(plan.name, last.definition, plan.definition)
-        seed = last.seed if last is not None else plan.seed if plan.seed is not None else secrets.randbits(32)
+        seed = last.seed if last is not None else plan.seed if plan.seed is not None else draw_seed()
         state = SweepState(plan.goal)
         recorder = SweepRecorder(store, row.run_id, state)
         setup = Setup(plan.search_space, plan.goal, seed, plan.slots)
@@ -119,7 +118,7 @@ def _find_or_create(plan: Blueprint, store: Store, *, fresh: bool) -> RunRow:
         found = None
     if found is not None:
         return found
-    row = RunRow(f"{plan.label}-{secrets.token_hex(4)}", plan.name, wall_time(), plan.tags)
+    row = RunRow(f"{plan.label}-{os.urandom(4).hex()}", plan.name, wall_time(), plan.tags)
     store.create_run(row)
     return row
 
@@ -131,11 +130,15 @@ def _last_start(store: Store, run_id: str) -> _Start | None:
             payload = record.payload
     if payload is None:
         return None
+    from pydantic_core import from_json
+
     note = from_json(payload)
     return _Start(note["seed"], Budget(**note["budget"]), note["definition"])
 
 
 def _start_note(plan: Blueprint, seed: int, budget: Budget) -> bytes:
+    from pydantic_core import to_json
+
     return to_json(
         {
             "version": 1,

@@ -8,7 +8,6 @@ from typing import overload
 from metta_sweep.core.events import Draw, Event
 from metta_sweep.core.reasons import reason_of
 from metta_sweep.core.trial import Trial
-from metta_sweep.experiments.codec import decode_events, decode_trial
 from metta_sweep.records import Store
 
 __all__ = ["TraceView", "TrialsView"]
@@ -21,6 +20,9 @@ class TrialsView(Sequence[Trial]):
     """
 
     def __init__(self, store: Store, run_id: str, count: int, unended: Mapping[int, Trial]) -> None:
+        from metta_sweep.experiments.codec import decode_trial
+
+        self._decode = decode_trial
         self._store = store
         self._run_id = run_id
         self._count = count
@@ -34,7 +36,7 @@ class TrialsView(Sequence[Trial]):
         row = next(rows, None)
         for number in range(self._count):
             if row is not None and row.number == number:
-                yield decode_trial(row)
+                yield self._decode(row)
                 row = next(rows, None)
             else:
                 yield self._unended[number]
@@ -55,7 +57,7 @@ class TrialsView(Sequence[Trial]):
         """The trial of that id. Raises ``KeyError`` when there is none."""
         row = self._store.trial_row(self._run_id, trial_id)
         if row is not None and row.number < self._count:
-            return decode_trial(row)
+            return self._decode(row)
         for trial in self._unended.values():
             if trial.id == trial_id:
                 return trial
@@ -63,7 +65,7 @@ class TrialsView(Sequence[Trial]):
 
     def _at(self, number: int) -> Trial:
         row = next(self._store.trial_rows(self._run_id, number, number + 1), None)
-        return self._unended[number] if row is None else decode_trial(row)
+        return self._unended[number] if row is None else self._decode(row)
 
     def __repr__(self) -> str:
         return f"<{self._count} trials>"
@@ -73,6 +75,9 @@ class TraceView(Sequence[Event]):
     """The events of a run, in order, read from the journal when they are looked at. ``print(trace)`` shows the first of them."""
 
     def __init__(self, store: Store, run_id: str, count: int) -> None:
+        from metta_sweep.experiments.codec import decode_events
+
+        self._decode = decode_events
         self._store = store
         self._run_id = run_id
         self._count = count
@@ -106,7 +111,7 @@ class TraceView(Sequence[Event]):
                 continue
             if record.seq >= self._count:
                 return
-            for event in decode_events(record):
+            for event in self._decode(record):
                 if start <= event.seq < self._count:
                     yield event
 

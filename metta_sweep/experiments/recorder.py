@@ -10,7 +10,6 @@ from metta_sweep.clock import crash_point, wall_time
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, PaperTrigger
 from metta_sweep.core.trial import Trial
-from metta_sweep.experiments.codec import decode_events, encode_events, encode_trial
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.strategies import Strategies
@@ -37,6 +36,11 @@ class SweepRecorder:
     needs_inputs = False
 
     def __init__(self, store: Store, run_id: str, state: SweepState) -> None:
+        from metta_sweep.experiments import codec  # pydantic, which is slow to import, is behind it
+
+        self._encode_events = codec.encode_events
+        self._encode_trial = codec.encode_trial
+        self._decode_events = codec.decode_events
         self._store = store
         self._run_id = run_id
         self._state = state
@@ -77,8 +81,8 @@ class SweepRecorder:
     def _keep(self, address: str, events: Sequence[Event]) -> None:
         apply = self._state.apply
         ended: list[Trial | None] = [apply(event) for event in events]
-        rows = [encode_trial(trial) for trial in ended if trial is not None]
-        record = Record(self._seq, len(events), address, "events", wall_time(), self.elapsed(), encode_events(events))
+        rows = [self._encode_trial(trial) for trial in ended if trial is not None]
+        record = Record(self._seq, len(events), address, "events", wall_time(), self.elapsed(), self._encode_events(events))
         crash_point("append.before")
         self._store.append(self._run_id, (record,), rows)
         crash_point("append.after")
@@ -115,7 +119,7 @@ class SweepRecorder:
             found = _ITERATION.search(record.address)
             if found is not None:
                 self._next_index = max(self._next_index, int(found.group(1)) + 1)
-            for event in decode_events(record):
+            for event in self._decode_events(record):
                 trial = state.apply(event)
                 if self.strategies is not None:
                     self.strategies.replay(event, trial)

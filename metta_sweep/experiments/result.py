@@ -6,8 +6,6 @@ from collections.abc import Generator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
-
 from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.goal import Goal
@@ -105,7 +103,7 @@ class SweepResult:
         Raises:
             MissingExtra: neither is installed.
         """
-        from metta_sweep.experiments.frames import frame_of  # noqa: PLC0415  # heavy libraries behind it
+        from metta_sweep.experiments.frames import frame_of
 
         return frame_of(self.trials)
 
@@ -129,11 +127,13 @@ class SweepResult:
 
     def to_json(self) -> str:
         """``to_dict()`` as JSON text."""
+        from pydantic_core import to_json
+
         return to_json(self.to_dict()).decode()
 
     def summary(self) -> str:
         """A table of branches (or of the best trials, without branches), the best trial and the stop reason, for people."""
-        from metta_sweep.experiments.summary import summary_of  # noqa: PLC0415  # rich is slow to import
+        from metta_sweep.experiments.summary import summary_of
 
         return summary_of(self)
 

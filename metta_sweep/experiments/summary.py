@@ -20,7 +20,7 @@ WIDTH = 110
 
 def summary_of(results: SweepResult) -> str:
     """The summary as text without colours, at most ``WIDTH`` columns wide."""
-    from rich.console import Console  # noqa: PLC0415  # slow to import, needed only here
+    from rich.console import Console  # slow to import, needed only here
 
     out = StringIO()
     console = Console(file=out, width=WIDTH, no_color=True, highlight=False, force_terminal=False)
@@ -38,7 +38,7 @@ def _head(results: SweepResult) -> str:
 
 
 def _branches(results: SweepResult) -> Table:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     table = Table("branch", "state", box=None, pad_edge=False)
     for title in ("runs", "failed", "mean reward", "best score"):
@@ -59,7 +59,7 @@ def _state(stats: BranchStats) -> str:
 
 
 def _trials(results: SweepResult) -> Table:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     table = Table("trial", "state", box=None, pad_edge=False)
     table.add_column("score", justify="right")
