@@ -75,7 +75,7 @@ class LoopIterationStarted(NamedTuple):
     """A loop begins an iteration."""
 
     address: str
-    index: int
+    iteration: int
 
 
 PipelineEvent = StageStarted | StageFinished | StageReused | StageRetried | StageFailed | HookFailed | LoopIterationStarted

@@ -86,7 +86,7 @@ class _Scan:
             self.attributes += name in ("LOAD_ATTR", "LOAD_METHOD")
             if _loads(instruction, parameter):
                 self._use(instruction, following, parameter, conditional=conditional)
-            elif name in ("STORE_FAST", "STORE_DEREF", "DELETE_FAST") and instruction.argval == parameter:
+            elif name.startswith(("STORE_FAST", "STORE_DEREF", "DELETE_FAST")) and _names(instruction, parameter):
                 self.escapes = True
             elif name == "LOAD_GLOBAL":
                 self.pure = self.pure and instruction.argval in _PURE and hasattr(builtins, instruction.argval)
@@ -119,9 +119,11 @@ class _Scan:
 
 def _loads(instruction: dis.Instruction, parameter: str) -> bool:
     """Whether an instruction puts the parameter on the stack (not: into a closure, which is looked at on its own)."""
-    if instruction.opname == "LOAD_DEREF":
-        return bool(instruction.argval == parameter)
-    if not instruction.opname.startswith("LOAD_FAST"):
-        return False
+    loading = instruction.opname == "LOAD_DEREF" or "LOAD_FAST" in instruction.opname
+    return loading and _names(instruction, parameter)
+
+
+def _names(instruction: dis.Instruction, parameter: str) -> bool:
+    """Whether an instruction is about the parameter; some are about two variables at once, from Python 3.13 on."""
     argval = instruction.argval
     return parameter in argval if isinstance(argval, tuple) else bool(argval == parameter)

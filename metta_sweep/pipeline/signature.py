@@ -108,7 +108,8 @@ def _function_of(fn: Any) -> Any:
         elif hasattr(fn, "__wrapped__"):
             fn = fn.__wrapped__
         elif isinstance(fn, type):
-            return fn.__init__ if isinstance(fn.__init__, types.FunctionType) else fn
+            made_by = vars(fn).get("__init__")
+            return made_by if isinstance(made_by, types.FunctionType) else fn
         elif isinstance(fn, types.FunctionType):
             return fn
         else:
