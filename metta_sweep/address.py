@@ -25,7 +25,9 @@ def check_name(name: object, where: str) -> str:
     if not name:
         raise InvalidName(where, "a name must not be empty", found=name, remedy="Give a short text such as 'digits'")
     if len(name) > MAX_NAME:
-        raise InvalidName(where, f"the name has {len(name)} characters", found=name, expected=f"at most {MAX_NAME}", remedy="Shorten it")
+        raise InvalidName(
+            where, f"the name has {len(name)} characters", found=name, expected=f"at most {MAX_NAME}", remedy="Shorten it"
+        )
     bad = _FORBIDDEN.search(name)
     if bad is not None:
         raise InvalidName(

@@ -7,9 +7,8 @@ virtual. Wall-clock time is for people and never decides anything.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 __all__ = ["crash_point", "crash_points", "wall_time"]
 

@@ -40,7 +40,9 @@ def decode_events(record: Record) -> Iterator[Event]:
             yield _validator(kind)(fields)._replace(seq=record.seq + offset, address=record.address)
     except (ValidationError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
-            f"record {record.seq} at {record.address}", f"its payload is no list of events ({error})", remedy="The journal is damaged"
+            f"record {record.seq} at {record.address}",
+            f"its payload is no list of events ({error})",
+            remedy="The journal is damaged",
         ) from error
 
 
@@ -61,9 +63,7 @@ def encode_trial(trial: Trial) -> TrialRow:
             trial.metadata or None,
         )
     )
-    return TrialRow(
-        trial.number, trial.id, trial.branch, trial.state.value, trial.score, trial.attempt, trial.seconds, payload
-    )
+    return TrialRow(trial.number, trial.id, trial.branch, trial.state.value, trial.score, trial.attempt, trial.seconds, payload)
 
 
 def decode_trial(row: TrialRow) -> Trial:

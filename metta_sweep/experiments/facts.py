@@ -79,7 +79,16 @@ def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
         final = failures > sweep.failures.retries
         backoff = 0.0 if final else sweep.failures.delay(failures)
         return Error(
-            live.id, live.branch, ended.attempt, error.type, error.message, error.traceback, ended.seconds, final, backoff, ended.metadata
+            live.id,
+            live.branch,
+            ended.attempt,
+            error.type,
+            error.message,
+            error.traceback,
+            ended.seconds,
+            final,
+            backoff,
+            ended.metadata,
         )
     metrics = ended.metrics or {}
     if ended.stopped is None:

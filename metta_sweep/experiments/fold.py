@@ -156,7 +156,9 @@ class SweepState:
         if draw is None:
             raise IllegalTransition(f"pick of suggestion {event.index}, which is not in the pool.")
         if event.number != self.picked or event.trial_id in self.live:
-            raise IllegalTransition(f"pick {event.number} of trial {event.trial_id!r} does not follow the {self.picked} picks before it.")
+            raise IllegalTransition(
+                f"pick {event.number} of trial {event.trial_id!r} does not follow the {self.picked} picks before it."
+            )
         del self.pool[event.index]
         if self.unfanned:
             self.unfanned.clear()
@@ -291,4 +293,3 @@ class SweepState:
         if fold is None:
             fold = self.branches[name] = BranchFold()
         return fold
-

@@ -46,10 +46,10 @@ def _expansion(sweep: SweepRun, trial: Trial, score: Score, follow: Follow, deci
         draw = sweep.strategies.follow_up(suggestion, index + len(draws))
         sweep.taken.check(draw, ids)
         draws.append(draw)
-    if not draws:
+    if not draws and not follow.refused:
         return []
     names = tuple(str(draw.id) for draw in draws)
-    return [Expand(trial.id, score.branch, follow.reward, follow.threshold, names), *draws]
+    return [Expand(trial.id, score.branch, follow.reward, follow.threshold, names, follow.refused), *draws]
 
 
 def _waiting(sweep: SweepRun, branch: str | None, decided: list[Event]) -> int:

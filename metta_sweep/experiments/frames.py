@@ -68,9 +68,7 @@ def _polars_frame(pl: Any, trials: list[Trial]) -> Any:
     plain = {"trial": text, "branch": text, "state": text, "score": number, "origin": text, "attempt": pl.Int64, "seconds": number}
     return pl.DataFrame(
         [
-            pl.Series(name, list(columns[name]), dtype=plain[name])
-            if name in plain
-            else _structs(pl, name, list(columns[name]))
+            pl.Series(name, list(columns[name]), dtype=plain[name]) if name in plain else _structs(pl, name, list(columns[name]))
             for name in COLUMNS
         ]
     )

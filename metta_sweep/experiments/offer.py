@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from metta_sweep.core.events import Draw, Event, Pick, Wait
@@ -20,7 +20,7 @@ MAX_DRAWS_FOR_BRANCH: Final = 32
 class TakenIds:
     """Whether an id belongs to a suggestion or trial already: those in flight are in the state, ended ones in the store."""
 
-    def __init__(self, state: SweepState, ended: Any) -> None:
+    def __init__(self, state: SweepState, ended: Callable[[str], bool]) -> None:
         self._state = state
         self._ended = ended
 
@@ -49,7 +49,9 @@ class SweepOffer:
     stage that is tried again asks no optimizer twice.
     """
 
-    def __init__(self, state: SweepState, strategies: Strategies, taken: TakenIds, undrawn: list[Draw], free: int, busy: int) -> None:
+    def __init__(
+        self, state: SweepState, strategies: Strategies, taken: TakenIds, undrawn: list[Draw], free: int, busy: int
+    ) -> None:
         self._state = state
         self._strategies = strategies
         self._taken = taken
@@ -88,6 +90,11 @@ class SweepOffer:
     def why(self) -> str:
         """Why ``next`` returned None the last time."""
         return self._why
+
+    @property
+    def fresh(self) -> Sequence[Draw]:
+        """All suggestions drawn in this offer so far, picked ones too."""
+        return self._in_order
 
     def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
         """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters."""
@@ -130,9 +137,13 @@ class SweepOffer:
         """Start this suggestion."""
         index = waiting.index
         if index in self._gone or (index not in self._fresh and index not in self._state.pool):
-            raise SchedulerError("Offer.pick", f"suggestion number {index} is not waiting", found=index, remedy="Pick each one once")
+            raise SchedulerError(
+                "Offer.pick", f"suggestion number {index} is not waiting", found=index, remedy="Pick each one once"
+            )
         if self.free < 1:
-            raise SchedulerError("Offer.pick", "no slot is free", found=0, expected="offer.free >= 1", remedy="Check offer.free before each pick")
+            raise SchedulerError(
+                "Offer.pick", "no slot is free", found=0, expected="offer.free >= 1", remedy="Check offer.free before each pick"
+            )
         self._gone.add(index)
         number = self._state.picked + self.picks
         draw = self._fresh.get(index) or self._state.pool[index]
@@ -230,4 +241,3 @@ class SweepOffer:
 def _has(draw: Draw, fixed: Mapping[str, Any]) -> bool:
     params = draw.params
     return all(name in params and params[name] == value for name, value in fixed.items())
-

@@ -63,7 +63,9 @@ class _Start(NamedTuple):
 
 
 @asynccontextmanager
-async def open_run(plan: Blueprint, store: Store, budget: Budget | None, more: int | None, *, fresh: bool) -> AsyncIterator[SweepRun]:
+async def open_run(
+    plan: Blueprint, store: Store, budget: Budget | None, more: int | None, *, fresh: bool
+) -> AsyncIterator[SweepRun]:
     """An open run. One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing."""
     row = _find_or_create(plan, store, fresh=fresh)
     store.acquire(row.run_id)
@@ -176,8 +178,7 @@ def _goes_on(stop: Stop, budget: Budget, last: _Start | None) -> bool:
     if last is None or StopReason(stop.reason).is_bad:
         return True
     return any(
-        before is not None and (now is None or now > before)
-        for before, now in zip(_caps(last.budget), _caps(budget), strict=True)
+        before is not None and (now is None or now > before) for before, now in zip(_caps(last.budget), _caps(budget), strict=True)
     )
 
 

@@ -22,7 +22,7 @@ def run_either_way(start: Callable[[], Coroutine[Any, Any, T]], spelled: str) ->
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(start())
-    return cast(T, PendingResult(start, spelled))
+    return cast("T", PendingResult(start, spelled))
 
 
 class PendingResult(Generic[T]):

@@ -93,9 +93,7 @@ class SweepRecorder:
         for event, trial in zip(events, ended, strict=True):
             strategies.apply(event, trial)
             if type(event) is PaperTrigger:
-                on_trigger = getattr(strategies.scheduler, "on_trigger", None)
-                if on_trigger is not None:
-                    on_trigger(event)
+                strategies.scheduler.on_trigger(event)
 
     def note_start(self, payload: bytes) -> None:
         """Keep the fact that a process takes the run up, and let it take effect."""

@@ -60,9 +60,7 @@ class SweepResult:
         unended = {live.number: live.trial() for live in state.live.values()}
         self.trials = TrialsView(store, run_id, state.picked, unended)
         """The picked trials, in that order."""
-        self.branches: dict[str, BranchStats] = {
-            name: stats for name, stats in state.branch_stats().items() if name is not None
-        }
+        self.branches: dict[str, BranchStats] = {name: stats for name, stats in state.branch_stats().items() if name is not None}
         """Statistics by branch, in the order in which branches appeared. Empty for a sweep without branches."""
         self.triggers: list[str] = list(state.triggers)
         """Names of the branches whose mean reward reached ``paper_threshold``, in that order."""
@@ -138,8 +136,8 @@ class SweepResult:
         return summary_of(self)
 
     def __await__(self) -> Generator[Any, None, SweepResult]:
+        yield from ()
         return self
-        yield
 
     def __repr__(self) -> str:
         best = "none completed" if self.best is None else f"best {self.best_score:g} by trial {self.best.id}"

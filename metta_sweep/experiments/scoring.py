@@ -30,7 +30,9 @@ def score_all(sweep: SweepRun) -> list[Event]:
         is_best = score is not None and (best is None or sweep.goal.better(score, best))
         if is_best:
             best = score
-        scores.append(Score(live.id, live.branch, score, reward, rewards.of(live.branch)[0], rewards.mean(live.branch), is_best, counts))
+        scores.append(
+            Score(live.id, live.branch, score, reward, rewards.of(live.branch)[0], rewards.mean(live.branch), is_best, counts)
+        )
     return scores
 
 

@@ -60,7 +60,9 @@ def _checked_optimizer(optimizer: Any) -> Optimizer:
             "a class is no optimizer" if isinstance(optimizer, type) else "it has no suggest() method",
             found=optimizer,
             expected="an instance of Optimizer",
-            remedy=f"Write {optimizer.__name__}()" if isinstance(optimizer, type) else "Define suggest(self, n) and observe(self, trial, result)",
+            remedy=f"Write {optimizer.__name__}()"
+            if isinstance(optimizer, type)
+            else "Define suggest(self, n) and observe(self, trial, result)",
         )
     if not isinstance(optimizer, Optimizer):
         raise OptimizerError(
@@ -89,11 +91,19 @@ def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> 
     """How many trials run at once."""
     if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
         raise BudgetError(
-            "SweepExperiment(slots=)", "the number of slots must be a whole number", found=slots, expected="1 or more", remedy="Write slots=3"
+            "SweepExperiment(slots=)",
+            "the number of slots must be a whole number",
+            found=slots,
+            expected="1 or more",
+            remedy="Write slots=3",
         )
     if executor is not None and not hasattr(executor, "capabilities"):
         raise ExecutorError(
-            "SweepExperiment(executor=)", "it is no executor", found=executor, expected="LocalExecutor() or another", remedy="Leave it out"
+            "SweepExperiment(executor=)",
+            "it is no executor",
+            found=executor,
+            expected="LocalExecutor() or another",
+            remedy="Leave it out",
         )
     limit = executor.slots if executor is not None else None
     if executor is not None and scheduler.needs_reports and not executor.capabilities.stops:
@@ -113,7 +123,12 @@ def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> 
 def check_hooks(hooks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The hooks of the four stages, each a plain dict."""
     if not isinstance(hooks, Mapping):
-        raise HookError("SweepExperiment(hooks=)", "hooks are a mapping of stages to hooks", found=hooks, remedy="Write {'score': hooks(after=...)}")
+        raise HookError(
+            "SweepExperiment(hooks=)",
+            "hooks are a mapping of stages to hooks",
+            found=hooks,
+            remedy="Write {'score': hooks(after=...)}",
+        )
     checked: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     for stage, given in hooks.items():
         if stage not in checked:
@@ -151,7 +166,9 @@ def grace_of(grace: object) -> float | None:
     if grace is None:
         return None
     if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not math.isfinite(grace) or grace < 0:
-        raise BudgetError("SweepExperiment(grace=)", "grace must be seconds", found=grace, expected="0 or more", remedy="Write grace=5.0")
+        raise BudgetError(
+            "SweepExperiment(grace=)", "grace must be seconds", found=grace, expected="0 or more", remedy="Write grace=5.0"
+        )
     return float(grace)
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, Stop, Wait
+from metta_sweep.executors.executor import StopCause
 from metta_sweep.experiments.facts import facts_of, start_due
 from metta_sweep.experiments.following import follow_up
 from metta_sweep.experiments.offer import SweepOffer
@@ -124,7 +125,7 @@ async def _something(sweep: SweepRun) -> None:
     while not executor.peek():
         if (sweep.interrupted or sweep.late()) and not sweep.asked_to_end:
             sweep.asked_to_end = True
-            cause = "interrupt" if sweep.interrupted else "deadline"
+            cause: StopCause = "interrupt" if sweep.interrupted else "deadline"
             for trial_id in state.running:
                 executor.stop(trial_id, cause, sweep.grace)
             continue

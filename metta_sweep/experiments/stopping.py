@@ -39,7 +39,7 @@ def _spent(run: SweepRun) -> Barrier | None:
     if budget.cost is not None and state.cost >= budget.cost:
         return StopReason.BUDGET_COST, f"a cost of {state.cost:g} of {budget.cost:g} is spent"
     done = run.scheduler.finished()
-    if getattr(run.scheduler, "all_pruned", False):
+    if run.scheduler.all_pruned:
         return StopReason.ALL_BRANCHES_PRUNED, done or "every branch fell below the floor"
     if done is not None:
         return StopReason.STOPPED_BY_SCHEDULER, done
@@ -50,7 +50,7 @@ def why_over(run: SweepRun, idle_why: str) -> Barrier:
     """The reason when nothing is in flight and nothing was picked, though something was allowed to start."""
     state = run.state
     exhausted = run.executor.exhausted()
-    if getattr(run.scheduler, "all_pruned", False):
+    if run.scheduler.all_pruned:
         return StopReason.ALL_BRANCHES_PRUNED, "every branch fell below the floor"
     if state.pool:
         return StopReason.STOPPED_BY_SCHEDULER, idle_why or f"it picked none of the {len(state.pool)} suggestions that wait"

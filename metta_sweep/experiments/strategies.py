@@ -127,7 +127,8 @@ class Strategies:
 
 
 def _optional(owner: object, name: str) -> Callable[[Trial], object] | None:
-    return _overridden(owner, Optimizer, name)
+    method: Callable[[Trial], object] | None = _overridden(owner, Optimizer, name)
+    return method
 
 
 def _overridden(owner: object, origin: type, name: str) -> Any:

@@ -48,7 +48,9 @@ class Updates:
             asyncio.get_running_loop()
         except RuntimeError:
             return self._blocking()
-        raise NotAwaited(f"inside an event loop {self._spelled} is an asynchronous stream. Write `async for update in {self._spelled}`.")
+        raise NotAwaited(
+            f"inside an event loop {self._spelled} is an asynchronous stream. Write `async for update in {self._spelled}`."
+        )
 
     def _blocking(self) -> Iterator[SweepUpdate]:
         updates = self._start()

@@ -123,7 +123,7 @@ class SweepExperiment(Experiment):
 
     # -- running ---------------------------------------------------------------------------------------------------------------
 
-    def run(  # type: ignore[override]
+    def run(
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
     ) -> SweepResult:
         """Run until the budget is spent, or for another of the stop reasons, and return the result.
@@ -145,7 +145,7 @@ class SweepExperiment(Experiment):
         given = self._checked(budget, more, unknown)
         return run_either_way(lambda: self._run(given, more, fresh=fresh), f"{type(self).__name__}.run(...)")
 
-    async def arun(  # type: ignore[override]
+    async def arun(
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
     ) -> SweepResult:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""

@@ -16,8 +16,8 @@ from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.outputs import Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
-from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
@@ -70,7 +70,9 @@ class SweepRun:
         self.slots = slots
         self.draws_a_queue = draws_a_queue
         """Whether the suggestions are a ``SuggestionQueue``'s."""
-        self.grace = grace if grace is not None else MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
+        self.grace = (
+            grace if grace is not None else MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
+        )
         """Seconds that running trials get to end by themselves, at the deadline and after an interrupt."""
         self.default_resources = Resources()
         kind = type(strategies.scheduler)

@@ -43,7 +43,9 @@ class MemoryStore:
     def create_run(self, row: RunRow) -> None:
         """Add a run."""
         if row.run_id in self._runs:
-            raise StoreError("MemoryStore.create_run", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id")
+            raise StoreError(
+                "MemoryStore.create_run", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id"
+            )
         if row.name is not None:
             self._check_name_free(row.name)
             self._names[row.name] = row.run_id
@@ -72,7 +74,9 @@ class MemoryStore:
         run = self._run(run_id)
         if run.held:
             shown = run.row.name or run_id
-            raise RunInUse(f"the run {shown!r} is being run in this process already. Wait for it to end, or give this one another name.")
+            raise RunInUse(
+                f"the run {shown!r} is being run in this process already. Wait for it to end, or give this one another name."
+            )
         run.held = True
 
     def release(self, run_id: str) -> None:
