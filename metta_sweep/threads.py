@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import threading
 import time
 from collections import deque
@@ -143,7 +144,7 @@ class WorkerThreads:
         self._queue: deque[ThreadCall] = deque()
         self._leaked: set[ThreadCall] = set()
         self._busy = 0
-        self._started = 0
+        self._numbers = itertools.count(1)
 
     @property
     def busy(self) -> int:
@@ -192,14 +193,9 @@ class WorkerThreads:
                 self._queue.append(call)
                 return call
             self._busy += 1
-            if self._idle:
-                worker = self._idle.pop()
-            else:
-                worker = None
-                self._started += 1
-                number = self._started
+            worker = self._idle.pop() if self._idle else None
         if worker is None:
-            worker = _Worker(self, f"{self.name}-{number}")
+            worker = _Worker(self, f"{self.name}-{next(self._numbers)}")
             worker.start()
         worker.inbox.put(call)
         return call

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from metta_sweep.core.trial import Metric
 from metta_sweep.executors.bus import ResultBus
 from metta_sweep.executors.context import TrialContext
+from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import ReportMade, StopCause, TrialTask
 from metta_sweep.threads import ThreadCall
 
@@ -23,9 +24,7 @@ class Host(Protocol):
     loop: asyncio.AbstractEventLoop
     thread: int
     bus: ResultBus
-
-    def directory(self, trial_id: str, number: int) -> Path:
-        """The directory of a trial."""
+    directories: TrialDirectories
 
 
 class Attempt:
@@ -136,4 +135,4 @@ class Attempt:
 
     def directory(self) -> Path:
         """The directory of its trial."""
-        return self.host.directory(self.task.trial.id, self.task.trial.number)
+        return self.host.directories.of(self.task.trial.id, self.task.trial.number)

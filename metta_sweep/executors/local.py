@@ -5,26 +5,25 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import tempfile
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
-from pathlib import Path
 from types import CoroutineType
-from typing import Any, Final, Never, Self, cast
+from typing import Any, Final, Never, Self
 
-from metta_sweep.core.metrics import as_metrics
 from metta_sweep.core.numbers import check_int
+from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import Metric, TrialError
-from metta_sweep.errors import ExecutorError, IllegalTransition, MetricError, TrialTimeout, refuse_unknown
+from metta_sweep.errors import ExecutorError, IllegalTransition, MetricError, refuse_unknown
 from metta_sweep.executors.attempt import Attempt
 from metta_sweep.executors.bus import ResultBus
 from metta_sweep.executors.context import TrialContext, kept_metadata
+from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, StopCause, TrialEvent, TrialTask
 from metta_sweep.executors.failure import trial_error
-from metta_sweep.executors.generators import STOPPED, drive, drive_async
-from metta_sweep.executors.objective import BoundObjective, Kind, ParameterNames, bind_objective
+from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
+from metta_sweep.executors.outcome import awaitable, in_thread, metrics_of, timeout_error
 from metta_sweep.threads import Leaked, WorkerThreads
 
 __all__ = ["LocalExecutor"]
@@ -58,8 +57,6 @@ class LocalExecutor:
         if checkpoint_dir is not None and not isinstance(checkpoint_dir, str | os.PathLike):
             raise ExecutorError("LocalExecutor(checkpoint_dir=)", "it is no path", found=checkpoint_dir, remedy="Give a directory")
         self._slots = slots
-        self._root = None if checkpoint_dir is None else Path(checkpoint_dir)
-        self._root_lock = threading.Lock()
         self._objective: BoundObjective | None = None
         self._attempts: dict[str, Attempt] = {}
         self._leaks: set[Attempt] = set()
@@ -70,6 +67,7 @@ class LocalExecutor:
         self.loop: asyncio.AbstractEventLoop
         self.thread = 0
         self.bus = ResultBus()
+        self.directories = TrialDirectories(checkpoint_dir)
 
     @property
     def slots(self) -> int | None:
@@ -100,7 +98,7 @@ class LocalExecutor:
         """Never of itself: a slot that is held by an attempt that was given up frees when that one ends."""
         return None
 
-    def prepare(self, objective: Any, search_space: ParameterNames | None = None) -> None:
+    def prepare(self, objective: Any, search_space: SearchSpace | None = None) -> None:
         """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called."""
         self._objective = bind_objective(objective, search_space)
 
@@ -153,7 +151,7 @@ class LocalExecutor:
         self._running += 1
         if objective.kind is Kind.THREAD:
             attempt.call = self._pool().submit(
-                partial(_in_thread, objective, attempt), partial(self._returned, attempt), name=task.address
+                partial(in_thread, objective, attempt), partial(self._returned, attempt), name=task.address
             )
         else:
             attempt.handle = self.loop.create_task(self._run(attempt, objective.call), name=task.address)
@@ -200,16 +198,6 @@ class LocalExecutor:
                 if known is not None and known.task.trial.attempt == event.attempt:
                     del attempts[event.trial_id]
 
-    def directory(self, trial_id: str, number: int) -> Path:
-        """The directory of a trial; made here."""
-        with self._root_lock:
-            if self._root is None:
-                self._root = Path(tempfile.mkdtemp(prefix="metta_sweep-"))
-        safe = trial_id if trial_id.strip(".") and "\\" not in trial_id and ":" not in trial_id else f"trial-{number}"
-        path = self._root / safe
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
     def _is_same(self, known: Attempt, task: TrialTask) -> bool:
         if known.task.trial.attempt == task.trial.attempt:
             return True
@@ -227,8 +215,8 @@ class LocalExecutor:
         attempt.begun = True
         try:
             given = call(attempt.context)
-            value = await (given if type(given) is CoroutineType else _awaitable(attempt, given))
-            metrics = _metrics(attempt, value)
+            value = await (given if type(given) is CoroutineType else awaitable(attempt, given))
+            metrics = metrics_of(attempt, value)
         except asyncio.CancelledError as cancelled:
             # our own cancellation ends the trial as it was asked to; any other goes on its way, and leaves an error
             if attempt.cut:
@@ -250,8 +238,8 @@ class LocalExecutor:
             attempt.handle = self.loop.create_task(self._run(attempt, lambda _: value), name=attempt.task.address)
         else:
             try:
-                metrics = _metrics(attempt, value)
-            except MetricError as wrong:
+                metrics = metrics_of(attempt, value)
+            except Exception as wrong:  # noqa: BLE001  # a mapping of a user may raise anything
                 self._end(attempt, error=trial_error(wrong))
             else:
                 self._end(attempt, metrics)
@@ -270,7 +258,7 @@ class LocalExecutor:
         except MetricError as wrong:
             error = error or trial_error(wrong)
         if attempt.timed_out:
-            error = _timeout(attempt)
+            error = timeout_error(attempt)
         if error is not None:
             metrics = None
         trial = attempt.task.trial
@@ -319,27 +307,3 @@ class LocalExecutor:
         if attempt in self._leaks:
             self._leaks.discard(attempt)
             self.bus.wake()
-
-
-def _in_thread(objective: BoundObjective, attempt: Attempt) -> Any:
-    value = objective.call(attempt.context)
-    return drive(attempt, value) if inspect.isgenerator(value) else value
-
-
-def _awaitable(attempt: Attempt, value: Any) -> Awaitable[Any]:
-    return cast("Awaitable[Any]", drive_async(attempt, value) if isinstance(value, AsyncGenerator) else value)
-
-
-def _metrics(attempt: Attempt, value: Any) -> dict[str, Metric] | None:
-    """What the trial function returned; one that was asked to end may return nothing."""
-    if value is STOPPED or (value is None and attempt.stopping):
-        return None
-    return as_metrics(value, attempt.task.address)
-
-
-def _timeout(attempt: Attempt) -> TrialError:
-    limit = attempt.task.resources.time_limit
-    runs = "; its thread runs on, and holds its slot until it ends" if attempt.call is not None else ""
-    message = f"{attempt.task.address} passed its time limit of {limit:g} s{runs}."
-    kind = f"{TrialTimeout.__module__}.{TrialTimeout.__qualname__}"
-    return TrialError(kind, message, f"{kind}: {message}\n")

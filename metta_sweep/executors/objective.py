@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final, NamedTuple, Protocol, get_origin
+from typing import Any, Final, NamedTuple
 
-from metta_sweep.errors import ObjectiveError, did_you_mean
-from metta_sweep.executors.annotations import UNRESOLVED, resolved
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.errors import ObjectiveError
+from metta_sweep.executors.binding import Binder
 from metta_sweep.executors.context import TrialContext
 
-__all__ = ["BoundObjective", "Kind", "ParameterNames", "bind_objective"]
+__all__ = ["BoundObjective", "Kind", "bind_objective"]
 
-_WHOLE: Final = ("params", "config")
-_REMEDY: Final = (
-    "Write it as def train(trial: TrialContext), or with parameters of the search space: def train(lr: float, layers: int)"
-)
-Getter = Callable[[TrialContext], Any]
-
-
-class ParameterNames(Protocol):
-    """What binding asks of a search space."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All parameters."""
-
-    @property
-    def model(self) -> type[Any] | None:
-        """The model that the space was made of, where there is one."""
-
-    def is_conditional(self, name: str, /) -> bool:
-        """Whether some alternative lacks this parameter."""
-
-    def build_model(self, params: Mapping[str, Any], /) -> Any:
-        """An instance of ``model``."""
+_REMEDY: Final = "Write it as def train(trial: TrialContext), or with parameters of the search space: def train(lr: float)"
 
 
 class Kind(Enum):
@@ -61,7 +38,7 @@ class BoundObjective(NamedTuple):
     call: Callable[[TrialContext], Any]
 
 
-def bind_objective(objective: Any, search_space: ParameterNames | None) -> BoundObjective:
+def bind_objective(objective: Any, search_space: SearchSpace | None) -> BoundObjective:
     """Find out what a trial function wants. Raises ``ObjectiveError`` when a trial cannot give it.
 
     Each parameter gets the first of these that fits it: the ``TrialContext``, by annotation; the parameter of the search space of
@@ -82,7 +59,7 @@ def bind_objective(objective: Any, search_space: ParameterNames | None) -> Bound
             expected="a function written in Python",
             remedy="Wrap it: lambda trial: ...",
         ) from error
-    binder = _Binder(where, objective, search_space)
+    binder = Binder(where, objective, search_space)
     call = binder.compile(signature)
     return BoundObjective(name, _kind(objective), call)
 
@@ -113,244 +90,6 @@ def _check_callable(objective: Any) -> None:
         )
 
 
-class _Binder:
-    """Compiles one signature into a call."""
-
-    def __init__(self, where: str, objective: Any, space: ParameterNames | None) -> None:
-        self.where = where
-        self.objective = objective
-        self.space = space
-        self.names: tuple[str, ...] = () if space is None else tuple(space.names)
-        self.whole = False
-        self.used: set[str] = set()
-
-    def compile(self, signature: inspect.Signature) -> Callable[[TrialContext], Any]:
-        getters: dict[str, Getter] = {}
-        left: list[inspect.Parameter] = []
-        optional: list[inspect.Parameter] = []
-        rest = False
-        for position, parameter in enumerate(signature.parameters.values()):
-            self._check_kind(parameter, position)
-            if parameter.kind is parameter.VAR_KEYWORD:
-                rest = self.whole = True
-            elif (getter := self._getter(parameter)) is not None:
-                getters[parameter.name] = getter
-            elif parameter.default is not parameter.empty:
-                optional.append(parameter)
-            else:
-                left.append(parameter)
-        self._place(left, getters)
-        self._check_unused([*optional, *left])
-        late = [parameter.name for parameter in optional] if self.space is None else []
-        if rest:
-            return functools.partial(_call_with_rest, self.objective, getters, self.names)
-        return self._call(getters, late)
-
-    def _call(self, getters: dict[str, Getter], late: list[str]) -> Callable[[TrialContext], Any]:
-        objective: Callable[..., Any] = self.objective
-        if not late and list(getters.values()) == [_context] and _first_is_positional(objective, getters):
-            return objective
-        items = tuple(getters.items())
-        conditional = {name for name in self.used if self.space is not None and self.space.is_conditional(name)}
-        if not late and not conditional:
-            return lambda trial: objective(**{name: get(trial) for name, get in items})
-        names = (*late, *conditional)
-        fixed = tuple((name, get) for name, get in items if name not in conditional)
-
-        def call(trial: TrialContext) -> Any:
-            params = trial.params
-            found = {name: params[name] for name in names if name in params}
-            return objective(**{name: get(trial) for name, get in fixed}, **found)
-
-        return call
-
-    def _getter(self, parameter: inspect.Parameter) -> Getter | None:
-        name = parameter.name
-        annotation = resolved(self.objective, parameter.annotation)
-        if annotation is TrialContext or (annotation is UNRESOLVED and "TrialContext" in str(parameter.annotation)):
-            return _context
-        if name in self.names:
-            self._check_conditional(parameter)
-            self.used.add(name)
-            return _param(name)
-        if name == "trial":
-            return _context
-        if (getter := self._model(annotation, name)) is not None:
-            self.whole = True
-            return getter
-        bare = annotation is parameter.empty
-        if _is_mapping(annotation) or (bare and name in _WHOLE):
-            self.whole = True
-            return _all_params
-        return None
-
-    def _model(self, annotation: Any, name: str) -> Getter | None:
-        space = self.space
-        if space is not None and annotation is space.model and annotation is not None:
-            build = space.build_model
-            return lambda trial: build(trial.params)
-        if not isinstance(annotation, type):
-            return None
-        pydantic: Any = sys.modules.get("pydantic")
-        if pydantic is not None and issubclass(annotation, pydantic.BaseModel):
-            model: Any = annotation
-            required = [field.alias or key for key, field in model.model_fields.items() if field.is_required()]
-            self._check_fields(name, annotation, required)
-            validate = model.model_validate
-            return lambda trial: validate(trial.params)
-        if dataclasses.is_dataclass(annotation):
-            fields = [field for field in dataclasses.fields(annotation) if field.init]
-            missing = (dataclasses.MISSING, dataclasses.MISSING)
-            self._check_fields(
-                name, annotation, [field.name for field in fields if (field.default, field.default_factory) == missing]
-            )
-            return _dataclass(annotation, frozenset(field.name for field in fields))
-        return None
-
-    def _check_fields(self, name: str, model: type[Any], required: list[str]) -> None:
-        if self.space is None:
-            return
-        for field in required:
-            if field not in self.names:
-                self._unknown(field, f"the field {field!r} of parameter {name!r}, a {model.__name__}, is in no search space")
-            if self.space.is_conditional(field):
-                raise ObjectiveError(
-                    self.where,
-                    f"the field {field!r} of parameter {name!r}, a {model.__name__}, is absent on some branches",
-                    remedy=f"Give {model.__name__}.{field} a default",
-                )
-
-    def _check_kind(self, parameter: inspect.Parameter, position: int) -> None:
-        shown = str(parameter)
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise ObjectiveError(
-                self.where,
-                f"the parameter {parameter.name!r} is positional-only, and parameters are given by name",
-                found=shown,
-                remedy="Take out the '/' or wrap the function",
-            )
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            raise ObjectiveError(
-                self.where,
-                f"it takes {shown}, and parameters are given by name",
-                found=shown,
-                expected="named parameters, or **params",
-                remedy="Name the parameters that it reads",
-            )
-        bare = parameter.annotation is parameter.empty and parameter.default is parameter.empty
-        if position == 0 and bare and parameter.name in {"self", "cls"} and parameter.name not in self.names:
-            raise ObjectiveError(
-                self.where,
-                f"it is a method without its object: nothing is there for {parameter.name!r}",
-                found=self.objective,
-                remedy="Pass the method of an instance, such as Model().train",
-            )
-
-    def _check_conditional(self, parameter: inspect.Parameter) -> None:
-        if self.space is not None and parameter.default is parameter.empty and self.space.is_conditional(parameter.name):
-            raise ObjectiveError(
-                self.where,
-                f"the parameter {parameter.name!r} is absent on some branches of the search space, and has no default",
-                found=str(parameter),
-                remedy=f"Give it a default: {parameter.name}=None",
-            )
-
-    def _place(self, left: list[inspect.Parameter], getters: dict[str, Getter]) -> None:
-        """Serve the parameters that nothing fits: the only one without annotation gets the context."""
-        bare = [parameter for parameter in left if parameter.annotation is parameter.empty]
-        sole = bare[0].name if len(bare) == 1 and _context not in getters.values() else None
-        for parameter in left:
-            name = parameter.name
-            if self.space is None:
-                getters[name] = _late(name, self.where, or_context=name == sole)
-            elif name == sole and did_you_mean(name, self.names) is None:
-                getters[name] = _context
-            else:
-                self._unknown(name, f"nothing is there for its parameter {name!r}", found=str(parameter))
-
-    def _check_unused(self, unplaced: list[inspect.Parameter]) -> None:
-        """A default must not hide a misspelt parameter that nothing else reads."""
-        if self.whole or self.space is None:
-            return
-        unread = [name for name in self.names if name not in self.used]
-        for parameter in unplaced:
-            guess = did_you_mean(parameter.name, unread)
-            if parameter.default is not parameter.empty and guess is not None:
-                raise ObjectiveError(
-                    self.where,
-                    f"its parameter {parameter.name!r} would always have its default, and nothing reads {guess!r}",
-                    found=str(parameter),
-                    expected=_listed(self.names),
-                    remedy=f"Did you mean {guess!r}?",
-                )
-
-    def _unknown(self, name: str, what: str, *, found: str | None = None) -> None:
-        guess = did_you_mean(name, self.names)
-        raise ObjectiveError(
-            self.where,
-            what,
-            found=name if found is None else found,
-            expected=_listed(self.names),
-            remedy=f"Did you mean {guess!r}?" if guess else "Give it a default, or add it to the search space",
-        )
-
-
-def _context(trial: TrialContext) -> TrialContext:
-    return trial
-
-
-def _all_params(trial: TrialContext) -> dict[str, Any]:
-    return trial.params
-
-
-def _param(name: str) -> Getter:
-    return lambda trial: trial.params[name]
-
-
-def _late(name: str, where: str, *, or_context: bool) -> Getter:
-    """The parameter of that name, when the trial runs: there is no search space that would know it before."""
-
-    def get(trial: TrialContext) -> Any:
-        params = trial.params
-        if name in params:
-            return params[name]
-        guess = did_you_mean(name, params)
-        if or_context and guess is None:
-            return trial
-        raise ObjectiveError(
-            where,
-            f"nothing is there for its parameter {name!r} in {trial.address}",
-            found=sorted(params),
-            expected=f"a suggestion with the parameter {name!r}",
-            remedy=f"Did you mean {guess!r}?" if guess else "Give it a default, or suggest it",
-        )
-
-    return get
-
-
-def _dataclass(model: type[Any], names: frozenset[str]) -> Getter:
-    return lambda trial: model(**{name: value for name, value in trial.params.items() if name in names})
-
-
-def _call_with_rest(
-    objective: Callable[..., Any], getters: Mapping[str, Getter], known: tuple[str, ...], trial: TrialContext
-) -> Any:
-    params = trial.params
-    given = {name: get(trial) for name, get in getters.items() if name not in known or name in params}
-    rest = {name: value for name, value in params.items() if name not in given}
-    return objective(**given, **rest)
-
-
-def _first_is_positional(objective: Callable[..., Any], getters: dict[str, Getter]) -> bool:
-    first = next(iter(inspect.signature(objective).parameters.values()))
-    return first.name in getters and first.kind is first.POSITIONAL_OR_KEYWORD
-
-
-def _is_mapping(annotation: Any) -> bool:
-    origin = get_origin(annotation) or annotation
-    return isinstance(origin, type) and origin is not object and issubclass(dict, origin)
-
-
 def _kind(objective: Any) -> Kind:
     while isinstance(objective, functools.partial):
         objective = objective.func
@@ -365,7 +104,3 @@ def _name(objective: Any) -> str:
     while isinstance(objective, functools.partial):
         objective = objective.func
     return getattr(objective, "__qualname__", None) or type(objective).__qualname__
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return "parameters of the search space (" + ", ".join(names) + "), trial, params, or a default"

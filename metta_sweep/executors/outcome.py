@@ -1,0 +1,43 @@
+"""From what a trial function gives to what its terminal event tells."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any, cast
+
+from metta_sweep.core.metrics import as_metrics
+from metta_sweep.core.trial import Metric, TrialError
+from metta_sweep.errors import TrialTimeout
+from metta_sweep.executors.attempt import Attempt
+from metta_sweep.executors.generators import STOPPED, drive, drive_async
+from metta_sweep.executors.objective import BoundObjective
+
+__all__ = ["awaitable", "in_thread", "metrics_of", "timeout_error"]
+
+
+def in_thread(objective: BoundObjective, attempt: Attempt) -> Any:
+    """Call a trial function in a worker thread; a generator runs to its end there."""
+    value = objective.call(attempt.context)
+    return drive(attempt, value) if inspect.isgenerator(value) else value
+
+
+def awaitable(attempt: Attempt, value: Any) -> Awaitable[Any]:
+    """What to await for the result of what a trial function gave."""
+    return cast("Awaitable[Any]", drive_async(attempt, value) if isinstance(value, AsyncGenerator) else value)
+
+
+def metrics_of(attempt: Attempt, value: Any) -> dict[str, Metric] | None:
+    """What the trial function returned; one that was asked to end may return nothing."""
+    if value is STOPPED or (value is None and attempt.stopping):
+        return None
+    return as_metrics(value, attempt.task.address)
+
+
+def timeout_error(attempt: Attempt) -> TrialError:
+    """The error of an attempt that passed its time limit."""
+    limit = attempt.task.resources.time_limit
+    runs = "; its thread runs on, and holds its slot until it ends" if attempt.call is not None else ""
+    message = f"{attempt.task.address} passed its time limit of {limit:g} s{runs}."
+    kind = f"{TrialTimeout.__module__}.{TrialTimeout.__qualname__}"
+    return TrialError(kind, message, f"{kind}: {message}\n")
