@@ -46,7 +46,7 @@ class Best(NamedTuple, Generic[A]):
     runs: int
     pending: int
     others: tuple[tuple[A, float], ...]
-    """The scores of other open arms, in queue order: of all when up to 32 are open, else of the best of each number of pulls."""
+    """The scores of other open arms: of all, in queue order, when up to 32 are open, else of the best of each number of pulls."""
     compared: int
     """How many arms were open, this one among them."""
 

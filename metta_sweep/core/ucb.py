@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from heapq import heapify, heappop, heappush
 from math import inf, isfinite, log
+from operator import attrgetter
 from typing import Final, Generic, TypeVar
 
 from metta_sweep.core.bandit import ArmState, Best, PendingRule, scaled, ucb_bonus
@@ -23,10 +24,27 @@ A = TypeVar("A", bound=Hashable)
 OTHERS_LIMIT: Final = 32
 """Up to so many open arms, a choice lists the scores of all of them."""
 _SLACK: Final = 16
+_ORDER: Final = attrgetter("order")
+
+
+_Entry = tuple[float, int, int]
+"""Minus the mean, the order, and the arm's number. Plain numbers, so that the garbage collector need not look at them."""
+
+
+class _Heap:
+    """The open arms of one number of pulls. Its first entry is live whenever it is not empty."""
+
+    __slots__ = ("entries", "home", "live", "n")
+
+    def __init__(self, n: int, home: dict[int, _Heap] | None) -> None:
+        self.n = n
+        self.home = home
+        self.entries: list[_Entry] = []
+        self.live = 0
 
 
 class _Arm(Generic[A]):
-    __slots__ = ("entry", "heap", "key", "number", "open", "order", "pending", "reward_sum", "runs")
+    __slots__ = ("heap", "key", "number", "open", "order", "pending", "reward_sum", "runs")
 
     def __init__(self, key: A, number: int) -> None:
         self.key = key
@@ -34,50 +52,10 @@ class _Arm(Generic[A]):
         self.runs = self.pending = self.order = 0
         self.reward_sum = 0.0
         self.open = False
-        self.entry: _Entry[A] | None = None
-        self.heap: _Heap[A] | None = None
+        self.heap: _Heap | None = None
 
     def state(self) -> ArmState:
         return ArmState(self.runs, self.pending, self.reward_sum, self.order, self.open)
-
-
-_Entry = tuple[float, int, int, _Arm[A]]
-"""Minus the mean, the order, the arm's number (it is unique, so that arms are never compared) and the arm."""
-
-
-def _order(scored: tuple[_Arm[A], float]) -> int:
-    return scored[0].order
-
-
-class _Heap(Generic[A]):
-    """The open arms of one number of pulls. Its first entry is live whenever it is not empty."""
-
-    __slots__ = ("entries", "home", "live", "n")
-
-    def __init__(self, n: int, home: dict[int, _Heap[A]] | None = None) -> None:
-        self.n = n
-        self.home = home
-        self.entries: list[_Entry[A]] = []
-        self.live = 0
-
-    def add(self, arm: _Arm[A], entry: _Entry[A]) -> None:
-        entries = self.entries
-        self.live += 1
-        heappush(entries, entry)
-        arm.entry = entry
-        arm.heap = self
-        if len(entries) > 2 * self.live + _SLACK:
-            self.entries = [item for item in entries if item[3].entry is item]
-            heapify(self.entries)
-
-    def drop(self, arm: _Arm[A]) -> None:
-        entries = self.entries
-        first = entries[0] is arm.entry
-        arm.entry = arm.heap = None
-        self.live -= 1
-        if first:
-            while entries and entries[0][3].entry is not entries[0]:
-                heappop(entries)
 
 
 class UcbIndex(Generic[A]):
@@ -98,16 +76,19 @@ class UcbIndex(Generic[A]):
         self._arms: dict[A, _Arm[A]] = {}
         self._open: dict[A, _Arm[A]] = {}
         self._busy: dict[A, _Arm[A]] = {}
-        self._fresh: _Heap[A] = _Heap(0)
-        self._heaps: dict[int, _Heap[A]] = {}
-        # Arms that have nothing but pending pulls, by their number: all of a number share one mean, which moves with every run.
-        self._apart: dict[int, _Heap[A]] = {}
+        self._numbered: list[_Arm[A]] = []
+        self._unused: list[int] = []
+        self._live: list[_Entry | None] = []
+        """By an arm's number, its entry; any other entry of that number is stale."""
+        self._fresh = _Heap(0, None)
+        self._heaps: dict[int, _Heap] = {}
+        self._apart: dict[int, _Heap] = {}
+        """Arms that have nothing but pending pulls: all of a number of pulls share one mean, which moves with every run."""
         self._total = 0
         self._runs = 0
         self._rewards = 0.0
         self._low = 0.0
         self._range: tuple[float, float] | None = None
-        self._made = 0
         self._undo: dict[A, ArmState | None] | None = None
 
     @property
@@ -140,8 +121,7 @@ class UcbIndex(Generic[A]):
         if self._undo is not None and arm not in self._undo:
             self._undo[arm] = None if record is None else record.state()
         if record is None:
-            record = self._arms[arm] = _Arm(arm, self._made)
-            self._made += 1
+            record = self._arms[arm] = self._new(arm)
         self._put(record, runs, pending, reward_sum, order, open)
 
     @contextmanager
@@ -154,8 +134,9 @@ class UcbIndex(Generic[A]):
         finally:
             for key, state in undo.items():
                 if state is None:
-                    self._put(self._arms[key], 0, 0, 0.0, 0, False)
-                    del self._arms[key]
+                    gone = self._arms.pop(key)
+                    self._put(gone, 0, 0, 0.0, 0, False)
+                    self._unused.append(gone.number)
                 else:
                     self._put(self._arms[key], *state)
             # Sums of floats depend on their order: what was undone must leave no trace in them.
@@ -174,49 +155,55 @@ class UcbIndex(Generic[A]):
         """The open arm with the highest score, with the scores of others; None when no arm is open."""
         if not self._open:
             return None
-        fresh = self._fresh.entries
-        scores: list[tuple[_Arm[A], float]] = [(fresh[0][3], inf)] if fresh else []
-        chosen = fresh[0][3] if fresh else None
-        best_score, best_mean, best_bonus, best_order = inf if fresh else -inf, 0.0, 0.0, fresh[0][1] if fresh else 0
         c, span = self.c, self._range
         log_total = log(self._total) if self._total else 0.0
-        for n, (minus, entry) in self._firsts().items():
+        best: _Entry | None = None
+        best_score, best_mean, best_bonus = -inf, 0.0, 0.0
+        scores: list[tuple[int, float]] = []
+        for n, minus, entry in self._firsts():
             mean = -minus if span is None else scaled(-minus, *span)
             bonus = ucb_bonus(n, log_total, c)
             score = mean + bonus
-            scores.append((entry[3], score))
-            if score > best_score or (score == best_score and entry[1] < best_order):
-                chosen, best_score, best_mean, best_bonus, best_order = entry[3], score, mean, bonus, entry[1]
-        if chosen is None:  # pragma: no cover - an open arm is in one of the heaps
+            scores.append((entry[2], score))
+            if best is None or score > best_score or (score == best_score and entry[1] < best[1]):
+                best, best_score, best_mean, best_bonus = entry, score, mean, bonus
+        fresh = self._fresh.entries
+        if fresh:
+            best, best_score = fresh[0], inf
+            scores.append((best[2], inf))
+        if best is None:
             return None
+        numbered = self._numbered
+        arm = numbered[best[2]]
         if len(self._open) <= OTHERS_LIMIT:
-            scores = [(arm, self._score(arm, log_total)) for arm in self._open.values()]
-        # Dictionaries remember what was undone in their order; what is shown must follow from the states alone.
-        scores.sort(key=_order)
-        others = tuple([(arm.key, score) for arm, score in scores if arm is not chosen])
-        tried = chosen.runs + chosen.pending > 0
-        return Best(
-            chosen.key,
-            best_score,
-            best_mean if tried else None,
-            best_bonus if tried else None,
-            chosen.runs,
-            chosen.pending,
-            others,
-            len(self._open),
-        )
+            others = self._scores(arm, log_total)
+        else:
+            others = tuple([(numbered[number].key, score) for number, score in scores if number != best[2]])
+        if fresh:
+            return Best(arm.key, inf, None, None, 0, 0, others, len(self._open))
+        return Best(arm.key, best_score, best_mean, best_bonus, arm.runs, arm.pending, others, len(self._open))
 
-    def _firsts(self) -> dict[int, tuple[float, _Entry[A]]]:
-        """Of each number of pulls, minus the mean and the entry of the arm that comes first."""
-        firsts = {n: (heap.entries[0][0], heap.entries[0]) for n, heap in self._heaps.items()}
-        if self._apart:
-            minus = -self.mean
-            for n, heap in self._apart.items():
-                entry = heap.entries[0]
-                other = firsts.get(n)
-                if other is None or (minus, entry[1]) < (other[0], other[1][1]):
-                    firsts[n] = (minus, entry)
-        return firsts
+    def _firsts(self) -> list[tuple[int, float, _Entry]]:
+        """Of each number of pulls: the number, minus the mean and the entry of the arm that comes first.
+
+        In the order of numbers: dictionaries remember in theirs what was undone, and what is shown must follow from states alone.
+        """
+        heaps = self._heaps
+        if not self._apart:
+            return [(n, heaps[n].entries[0][0], heaps[n].entries[0]) for n in sorted(heaps)]
+        firsts = {n: (heap.entries[0][0], heap.entries[0]) for n, heap in heaps.items()}
+        minus = -self.mean
+        for n, heap in self._apart.items():
+            entry = heap.entries[0]
+            other = firsts.get(n)
+            if other is None or (minus, entry[1]) < (other[0], other[1][1]):
+                firsts[n] = (minus, entry)
+        return [(n, *firsts[n]) for n in sorted(firsts)]
+
+    def _scores(self, chosen: _Arm[A], log_total: float) -> tuple[tuple[A, float], ...]:
+        """The scores of all other open arms, in queue order."""
+        arms = sorted(self._open.values(), key=_ORDER) if len(self._open) > 1 else ()
+        return tuple([(arm.key, self._score(arm, log_total)) for arm in arms if arm is not chosen])
 
     def _mean(self, arm: _Arm[A]) -> float:
         if self._pessimistic:
@@ -232,6 +219,16 @@ class UcbIndex(Generic[A]):
             mean = scaled(mean, *self._range)
         return mean + ucb_bonus(n, log_total, self.c)
 
+    def _new(self, key: A) -> _Arm[A]:
+        if self._unused:
+            number = self._unused.pop()
+            arm = self._numbered[number] = _Arm(key, number)
+            return arm
+        arm = _Arm(key, len(self._numbered))
+        self._numbered.append(arm)
+        self._live.append(None)
+        return arm
+
     def _put(self, arm: _Arm[A], runs: int, pending: int, reward_sum: float, order: int, is_open: bool) -> None:
         if arm.heap is not None:
             self._leave(arm, arm.heap)
@@ -239,30 +236,52 @@ class UcbIndex(Generic[A]):
         self._total += n - arm.runs - arm.pending
         self._runs += runs - arm.runs
         self._rewards += reward_sum - arm.reward_sum
-        arm.runs, arm.pending, arm.reward_sum, arm.order, arm.open = runs, pending, reward_sum, order, is_open
+        arm.runs, arm.pending, arm.reward_sum, arm.order = runs, pending, reward_sum, order
+        if is_open != arm.open:
+            arm.open = is_open
+            if is_open:
+                self._open[arm.key] = arm
+            else:
+                del self._open[arm.key]
         if self._pessimistic:
             if pending:
                 self._busy[arm.key] = arm
             else:
                 self._busy.pop(arm.key, None)
         if is_open:
-            self._open[arm.key] = arm
             self._enter(arm, n)
-        else:
-            self._open.pop(arm.key, None)
 
     def _enter(self, arm: _Arm[A], n: int) -> None:
         if n == 0:
-            self._fresh.add(arm, (0.0, arm.order, arm.number, arm))
-            return
-        apart = arm.runs == 0 and not self._pessimistic
-        heaps = self._apart if apart else self._heaps
-        heap = heaps.get(n)
-        if heap is None:
-            heap = heaps[n] = _Heap(n, heaps)
-        heap.add(arm, (0.0 if apart else -self._mean(arm), arm.order, arm.number, arm))
+            heap, minus = self._fresh, 0.0
+        else:
+            apart = arm.runs == 0 and not self._pessimistic
+            heaps = self._apart if apart else self._heaps
+            minus = 0.0 if apart else -self._mean(arm)
+            found = heaps.get(n)
+            if found is None:
+                found = heaps[n] = _Heap(n, heaps)
+            heap = found
+        entry = (minus, arm.order, arm.number)
+        live = self._live
+        live[arm.number] = entry
+        arm.heap = heap
+        heap.live += 1
+        heappush(heap.entries, entry)
+        if len(heap.entries) > 2 * heap.live + _SLACK:
+            heap.entries = [item for item in heap.entries if live[item[2]] is item]
+            heapify(heap.entries)
 
-    def _leave(self, arm: _Arm[A], heap: _Heap[A]) -> None:
-        heap.drop(arm)
-        if not heap.live and heap.home is not None:
-            del heap.home[heap.n]
+    def _leave(self, arm: _Arm[A], heap: _Heap) -> None:
+        live, entries = self._live, heap.entries
+        first = entries[0] is live[arm.number]
+        live[arm.number] = None
+        arm.heap = None
+        heap.live -= 1
+        if not heap.live:
+            entries.clear()
+            if heap.home is not None:
+                del heap.home[heap.n]
+        elif first:
+            while live[entries[0][2]] is not entries[0]:
+                heappop(entries)
