@@ -136,7 +136,9 @@ def _may_be_context(parameter: Parameter, free: list[Parameter], flow: Flow) -> 
 
 def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | None:
     field = parameter.name
-    if parameter.annotation is UNRESOLVED:
+    if parameter.annotation is UNRESOLVED and parameter.text == type_name(flow.fields[field].type):
+        pass  # a local class, seen by its name
+    elif parameter.annotation is UNRESOLVED:
         flow.leave_unchecked(name, f"{what}: the annotation {parameter.text!r} cannot be resolved")
     elif parameter.annotation is MISSING:
         flow.leave_unchecked(name, f"{what} has no annotation")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 from metta_sweep.address import check_name
 from metta_sweep.errors import BuildError, Fault
-from metta_sweep.pipeline.checks import field_types, is_model
+from metta_sweep.pipeline.checks import default_values, field_types, is_model
 from metta_sweep.pipeline.flow import FieldState, Flow
 from metta_sweep.pipeline.hooks import HookSet, check_global_hooks
 from metta_sweep.pipeline.loop import LoopSpec, Predicate
@@ -25,6 +26,8 @@ class _State(NamedTuple):
     """What has been described so far."""
 
     inputs: Mapping[str, Any]
+    defaults: Mapping[str, Callable[[], Any]]
+    """What makes the values of inputs that need not be given."""
     blocks: tuple[tuple[LoopSpec | None, tuple[Spec, ...]], ...] = ((None, ()),)
     """The open blocks, outermost first: their loop (None for the pipeline itself) and their parts so far."""
     pending: StageSpec | None = None
@@ -47,9 +50,11 @@ class Pipeline:
     def __init__(self, state: type | None = None, /, **inputs: Any) -> None:
         faults: list[Fault] = []
         declared: dict[str, Any] = {}
+        defaults: dict[str, Callable[[], Any]] = {}
         if state is not None:
             if is_model(state):
                 declared.update(field_types(state))
+                defaults.update(default_values(state))
             else:
                 faults.append(
                     Fault(
@@ -70,7 +75,7 @@ class Pipeline:
                     )
                 )
                 declared[name] = Any
-        self._state = _State(declared, faults=tuple(faults))
+        self._state = _State(declared, defaults, faults=tuple(faults))
 
     # -- stages -----------------------------------------------------------------------------------------------------
 
@@ -84,7 +89,9 @@ class Pipeline:
         """
         check_name(name, "Pipeline.stage()")
         state = self._settled()
-        return self._with(state._replace(pending=_new_stage(name, fn, constants)))
+        caller = inspect.currentframe()
+        around = caller.f_back.f_locals if caller is not None and caller.f_back is not None else {}
+        return self._with(state._replace(pending=_new_stage(name, fn, constants, around)))
 
     def through(self, contract: Any = _State, /, **keywords: Any) -> Pipeline:
         """Say what the output of the last stage must be, and attach hooks to it.
@@ -191,7 +198,7 @@ class Pipeline:
             raise BuildError(faults)
         for stage, field in flow.kept:
             _keep(nodes, stage, field)
-        return Plan(state.inputs, nodes, state.hooks, tuple(flow.notes), tuple(flow.unchecked), dict(flow.fields))
+        return Plan(state.inputs, state.defaults, nodes, state.hooks, tuple(flow.notes), tuple(flow.unchecked), dict(flow.fields))
 
     def _settled(self) -> _State:
         """The description with its pending stage in place."""
@@ -210,14 +217,14 @@ class Pipeline:
         return self._with(self._state._replace(faults=(*self._state.faults, Fault(place, message + "."))))
 
 
-def _new_stage(name: str, fn: Callable[..., Any], constants: Mapping[str, Any]) -> StageSpec:
+def _new_stage(name: str, fn: Callable[..., Any], constants: Mapping[str, Any], around: Mapping[str, Any]) -> StageSpec:
     if not callable(cast("object", fn)):
         fault = (
             f"the stage function cannot be called; found {fn!r}; expected a function. Pass the function itself, without calling it."
         )
         return StageSpec(name, fn, None, constants, inferred_contract(name, None), faults=(fault,))
     try:
-        signature = read_signature(fn)
+        signature = read_signature(fn, around)
     except (TypeError, ValueError):
         fault = f"the stage function has no signature; found {fn!r}; expected a Python function. Wrap it: lambda x: {getattr(fn, '__name__', 'fn')}(x)."
         return StageSpec(name, fn, None, constants, inferred_contract(name, None), faults=(fault,))

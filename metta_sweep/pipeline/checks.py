@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import inspect
 import sys
 import types
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "Misfit",
+    "default_values",
     "field_types",
     "has_json_form",
     "is_frozen",
@@ -81,6 +83,30 @@ def field_types(model: type) -> dict[str, Any]:
     except (NameError, TypeError):
         hints = {name: hint for name, hint in inspect.get_annotations(model).items() if not isinstance(hint, str)}
     return {name: hints.get(name, Any) for name in names}
+
+
+def default_values(model: type) -> dict[str, Callable[[], Any]]:
+    """What makes the values of the fields of a model that need not be given."""
+    made: dict[str, Callable[[], Any]] = {}
+    if is_pydantic_model(model):
+        fields: dict[str, Any] = model.model_fields  # type: ignore[attr-defined]
+        for name, info in fields.items():
+            if not info.is_required():
+                made[name] = functools.partial(info.get_default, call_default_factory=True)
+    elif dataclasses.is_dataclass(model):
+        for field in dataclasses.fields(model):
+            if field.default_factory is not dataclasses.MISSING:
+                made[field.name] = field.default_factory
+            elif field.default is not dataclasses.MISSING:
+                made[field.name] = functools.partial(_same, field.default)
+    else:
+        given: dict[str, Any] = getattr(model, "_field_defaults", {})
+        made.update({name: functools.partial(_same, value) for name, value in given.items()})
+    return made
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def value_check(form: Any) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from operator import attrgetter
@@ -12,6 +11,7 @@ from metta_sweep.errors import ContractError
 from metta_sweep.pipeline.checks import (
     Check,
     Misfit,
+    default_values,
     field_types,
     has_json_form,
     is_frozen,
@@ -327,10 +327,5 @@ def _model_writer(names: tuple[str, ...], model: type | None) -> Callable[[dict[
 
 
 def model_defaults(model: type | None) -> frozenset[str]:
-    """The fields that a dataclass or named tuple fills in by itself."""
-    if model is None:
-        return frozenset()
-    if dataclasses.is_dataclass(model):
-        missing = dataclasses.MISSING
-        return frozenset(f.name for f in dataclasses.fields(model) if f.default is not missing or f.default_factory is not missing)
-    return frozenset(getattr(model, "_field_defaults", ()))
+    """The fields that a model fills in by itself."""
+    return frozenset() if model is None else frozenset(default_values(model))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from metta_sweep.address import check_name
 from metta_sweep.clock import wall_time
@@ -22,6 +22,9 @@ from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
 
 __all__ = ["PipelineResult", "Plan"]
+
+
+_KEYWORDS: Final = frozenset({"name", "store", "recorder", "seed", "address", "listeners", "strict_hooks", "inputs"})
 
 
 class PipelineResult:
@@ -56,6 +59,7 @@ class Plan:
     def __init__(
         self,
         inputs: Mapping[str, Any],
+        defaults: Mapping[str, Callable[[], Any]],
         nodes: tuple[Node, ...],
         global_hooks: Mapping[str, Any],
         notes: Sequence[Unchecked],
@@ -64,6 +68,7 @@ class Plan:
     ) -> None:
         self.inputs = dict(inputs)
         """The declared inputs and their types."""
+        self._defaults = dict(defaults)
         self.nodes = nodes
         """The runnable parts, in order."""
         self.notes = tuple(notes)
@@ -159,8 +164,12 @@ class Plan:
         values: dict[str, Any] = {}
         for name, check in self._checks.items():
             form = type_name(self.inputs[name])
+            if name not in given and name in self._defaults:
+                values[name] = self._defaults[name]()
+                continue
             if name not in given:
-                raise InvalidInput(f"Plan.run({name}=)", f"the input {name!r} is missing", expected=form, remedy=f"Pass {name}=...")
+                remedy = f"Pass inputs={{{name!r}: ...}}" if name in _KEYWORDS else f"Pass {name}=..."
+                raise InvalidInput(f"Plan.run({name}=)", f"the input {name!r} is missing", expected=form, remedy=remedy)
             try:
                 values[name] = check(given[name])
             except Misfit as error:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
 __all__ = ["MISSING", "UNRESOLVED", "Parameter", "ReadSignature", "accepted_keywords", "is_coroutine_callable", "read_signature"]
@@ -51,15 +51,20 @@ class ReadSignature(NamedTuple):
     """How many of the parameters, from the first on, can be given by position."""
 
 
-def read_signature(fn: Callable[..., Any]) -> ReadSignature:
+def read_signature(fn: Callable[..., Any], around: Mapping[str, Any] | None = None) -> ReadSignature:
     """Read a function, bound method, partial, class or callable object.
+
+    Args:
+        fn: what to read.
+        around: names where ``fn`` is used; they resolve local classes, which postponed annotations leave out of the closure.
 
     Raises:
         ValueError: it has no signature (some builtins).
     """
     signature = inspect.signature(fn)
     inner = _function_of(fn)
-    scope = _names_in(inner)
+    names, local = _names_in(inner)
+    scope = (names, {**(around or {}), **local})
     parameters: list[Parameter] = []
     takes_kwargs = False
     leading = 0

@@ -20,7 +20,7 @@ from metta_sweep.pipeline.hooks import as_retry
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.recording import StageDigests
 from metta_sweep.pipeline.run import Lean, Scope, note_place
-from metta_sweep.pipeline.signature import ReadSignature, is_coroutine_callable
+from metta_sweep.pipeline.signature import UNRESOLVED, ReadSignature, is_coroutine_callable
 from metta_sweep.pipeline.stage_context import stage_seed
 from metta_sweep.pipeline.typeforms import type_name
 
@@ -38,6 +38,8 @@ class StageSpec:
     constants: Mapping[str, Any]
     contract: Contract
     hooks: Mapping[str, Any] = field(default_factory=dict)
+    inferred: bool = True
+    """The contract is the return annotation: there was no ``.through()``, or it named none."""
     faults: tuple[str, ...] = ()
     """What is wrong with the description itself."""
 
@@ -47,6 +49,7 @@ class StageSpec:
         """The same stage, with its contract and what is attached to it."""
         return replace(
             self,
+            inferred=contract is self.contract,
             contract=contract,
             constants={**self.constants, **constants},
             hooks={**self.hooks, **hooks},
@@ -61,6 +64,7 @@ class StageSpec:
         """Check the stage where it stands, and make it runnable. Faults go to ``flow``."""
         for message in self.faults:
             flow.faults.append(Fault(flow.at(self.name), message))
+        self._check_description(flow)
         observers = Observers.of(self, flow)
         binding = bind(self.name, self.fn, self.signature, self.constants, flow) if self.signature is not None else None
         flow.provide(self.name, self.contract.fields)
@@ -71,6 +75,19 @@ class StageSpec:
         if binding is None or self.faults:
             return None
         return StageNode(self, binding, observers)
+
+    def _check_description(self, flow: Flow) -> None:
+        contract = self.contract
+        if contract.kind == "one" and self.name in contract.fields and not self.name.isidentifier():
+            flow.fault(
+                self.name,
+                f"its output would be a field called {self.name!r}, which is no identifier; found {self.name!r}. "
+                f"Name the field: .through(result={type_name(contract.fields[self.name])}).",
+            )
+        if self.inferred and self.signature is not None and self.signature.returns is UNRESOLVED:
+            flow.fault(
+                self.name, "its return annotation cannot be resolved, so that it has no contract. Name it with .through(Type)."
+            )
 
 
 def no_json_form(name: str, contract: Contract) -> str:

@@ -119,7 +119,7 @@ def _unknown(key: str, value: object, stage: StageSpec) -> str:
 
 def _contract_of(stage: StageSpec, given: Any, absent: object, named: Mapping[str, Any], faults: list[str]) -> Contract:
     if given is absent:
-        return Contract(stage.name, named) if named else _checked_name(stage.contract, stage, faults)
+        return Contract(stage.name, named) if named else stage.contract
     if isinstance(given, FieldSet):
         return Contract(stage.name, {**given, **named})
     if isinstance(given, str):
@@ -136,20 +136,8 @@ def _contract_of(stage: StageSpec, given: Any, absent: object, named: Mapping[st
         )
     if given is None or given is type(None):
         return Contract(stage.name, {})
-    return _checked_name(Contract.of(stage.name, given), stage, faults)
+    return Contract.of(stage.name, given)
 
 
 def _suggestion(given: object) -> str:
     return "**the_mapping" if isinstance(given, Mapping) else type(given).__name__
-
-
-def _checked_name(contract: Contract, stage: StageSpec, faults: list[str]) -> Contract:
-    if contract.kind == "one" and stage.name in contract.fields and contract.model is None:
-        try:
-            check_field_name(stage.name, "through()")
-        except InvalidName:
-            faults.append(
-                f"its output would be a field called {stage.name!r}, which is no identifier; found {stage.name!r}. "
-                f"Name the field: .through(result={type_name(contract.fields[stage.name])})."
-            )
-    return contract

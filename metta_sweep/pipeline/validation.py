@@ -145,7 +145,7 @@ def check_stalled(name: str, predicate: Callable[..., Any], written: Mapping[str
     if reads is None or reads.escapes or not reads.pure or reads.deep:
         return
     fields = (*reads.always, *reads.sometimes)
-    if fields and not any(field in written for field in fields):
+    if fields and all(field in flow.fields for field in fields) and not any(field in written for field in fields):
         listed = ", ".join(map(repr, fields))
         flow.fault(
             name,

@@ -13,7 +13,13 @@ from metta_sweep.pipeline import Context
 def test_reading() -> None:
     """Fields are attributes and items; the whole is a mapping."""
     context = Context({"n": 1, "name": "a"})
-    assert (context.n, context["name"], len(context), list(context), dict(context)) == (1, "a", 2, ["n", "name"], {"n": 1, "name": "a"})
+    assert (context.n, context["name"], len(context), list(context), dict(context)) == (
+        1,
+        "a",
+        2,
+        ["n", "name"],
+        {"n": 1, "name": "a"},
+    )
     assert "n" in context
 
 

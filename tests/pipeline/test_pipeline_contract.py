@@ -106,7 +106,17 @@ def test_nothing_is_converted(form: Any, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("form", "value"),
-    [(int, 3), (float, 0.5), (int | None, None), (list[int], [1]), (Machine, Machine()), (Any, "x"), (Scored, 3), (object, 1), (Pair, Pair(1))],
+    [
+        (int, 3),
+        (float, 0.5),
+        (int | None, None),
+        (list[int], [1]),
+        (Machine, Machine()),
+        (Any, "x"),
+        (Scored, 3),
+        (object, 1),
+        (Pair, Pair(1)),
+    ],
 )
 def test_right_values_pass(form: Any, value: Any) -> None:
     """Values of the type pass unchanged."""

@@ -37,7 +37,16 @@ def test_reads_in_comprehensions() -> None:
 
 
 @pytest.mark.parametrize(
-    "fn", [lambda d: len(d), lambda d: d["n"], lambda d: getattr(d, "n"), lambda d: f"{d}", lambda d: (d := 3), lambda d: [d], lambda d: [d for _ in d.n]]
+    "fn",
+    [
+        lambda d: len(d),
+        lambda d: d["n"],
+        lambda d: getattr(d, "n"),
+        lambda d: f"{d}",
+        lambda d: (d := 3),
+        lambda d: [d],
+        lambda d: [d for _ in d.n],
+    ],
 )
 def test_escapes(fn: Callable[[Any], Any]) -> None:
     """Everything else that is done with the parameter is an escape."""
