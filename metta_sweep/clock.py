@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 __all__ = ["crash_point", "crash_points", "wall_time"]
 
-_hook: Callable[[str], None] | None = None
+_hooks: Final[list[Callable[[str], None]]] = []
 
 
 def wall_time() -> float:
@@ -22,16 +23,15 @@ def wall_time() -> float:
 
 def crash_point(name: str) -> None:
     """A named place at which tests may end the process, or raise. Does nothing otherwise."""
-    if _hook is not None:
-        _hook(name)
+    for hook in _hooks:
+        hook(name)
 
 
 @contextmanager
 def crash_points(hook: Callable[[str], None]) -> Iterator[None]:
     """Call ``hook`` with the name of each crash point that is passed inside the block."""
-    global _hook
-    before, _hook = _hook, hook
+    _hooks.append(hook)
     try:
         yield
     finally:
-        _hook = before
+        _hooks.remove(hook)

@@ -149,7 +149,7 @@ class Recorder(Protocol):
         """
 
     def loop_state(self, address: str) -> LoopState | None:
-        """Where the loop at this address goes on, when it is journalled; None: it starts at 0 (and stages are reused one by one)."""
+        """Where the loop at this address goes on, when it is journalled; None: it starts at 0, and stages are reused."""
 
 
 class NullRecorder:

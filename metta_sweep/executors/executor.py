@@ -72,6 +72,10 @@ class Executor(Protocol):
     def capabilities(self) -> Capabilities:
         """What it can do."""
 
+    @property
+    def leaked_slots(self) -> int:
+        """How many attempts were reported as ended, could not be ended, and still hold their slot."""
+
     def prepare(self, objective: Any, search_space: Any) -> None:
         """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called.
 

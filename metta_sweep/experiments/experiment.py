@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from metta_sweep.address import check_name
@@ -11,6 +12,7 @@ from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import resolve_store
 from metta_sweep.pipeline import Pipeline, Plan
 from metta_sweep.records import Store
+from metta_sweep.store import MemoryStore
 
 __all__ = ["Experiment"]
 
@@ -20,7 +22,8 @@ class Experiment:
 
     Args:
         name: what the run is called and kept under; None: not kept.
-        store: a ``Store``, or ``"memory"`` for a new one in memory each time; None: one in memory that lives as long as this object.
+        store: a ``Store``, or ``"memory"`` for a new one in memory each time; None: one in memory that lives as long as this
+            object.
         seed: the seed of everything random in it, 0 or more; None: drawn once per run.
 
     Raises:
@@ -29,6 +32,7 @@ class Experiment:
 
     name: str | None = None
     seed: int | None = None
+    _store: Callable[[], Store] = staticmethod(MemoryStore)
 
     def __init__(self, *, name: str | None = None, store: Store | str | None = None, seed: int | None = None) -> None:
         self._set_identity(name, store, seed)

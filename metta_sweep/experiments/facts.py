@@ -24,7 +24,7 @@ def start_due(sweep: SweepRun) -> list[Event]:
     if not state.to_start or sweep.halted():
         return []
     facts: list[Event] = []
-    free = sweep.slots - len(state.running) - getattr(sweep.executor, "leaked_slots", 0)
+    free = sweep.slots - len(state.running) - sweep.executor.leaked_slots
     for live in state.to_start.values():
         if free < 1:
             break

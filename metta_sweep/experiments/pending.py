@@ -73,8 +73,8 @@ class PendingResult(Generic[T]):
     def __iter__(self) -> NoReturn:
         self._refuse("the iteration")
 
-    def __len__(self) -> NoReturn:
+    def __len__(self) -> NoReturn:  # noqa: PLE0303
         self._refuse("the length")
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> NoReturn:  # noqa: PLE0304
         self._refuse("the truth")

@@ -10,6 +10,7 @@ from metta_sweep.clock import crash_point, wall_time
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, PaperTrigger
 from metta_sweep.core.trial import Trial
+from metta_sweep.experiments.event_log import note_events
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.strategies import Strategies
@@ -87,6 +88,7 @@ class SweepRecorder:
         self._store.append(self._run_id, (record,), rows)
         crash_point("append.after")
         self._seq += len(events)
+        note_events(events, address)
         strategies = self.strategies
         if strategies is None:
             return
@@ -117,8 +119,13 @@ class SweepRecorder:
             found = _ITERATION.search(record.address)
             if found is not None:
                 self._next_index = max(self._next_index, int(found.group(1)) + 1)
-            for event in self._decode_events(record):
-                trial = state.apply(event)
-                if self.strategies is not None:
-                    self.strategies.replay(event, trial)
+            events = list(self._decode_events(record))
+            # whatever comes after a score, other than its fan-out, says that its fan-out decided nothing
+            state.fanned_out()
+            if self.strategies is not None:
+                self.strategies.ask_again(events)
+            ended = [state.apply(event) for event in events]
+            if self.strategies is not None:
+                for event, trial in zip(events, ended, strict=True):
+                    self.strategies.apply(event, trial)
         self.active_before += active

@@ -37,7 +37,7 @@ def score_all(sweep: SweepRun) -> list[Event]:
 
 
 def _reward(sweep: SweepRun, trial: Trial, worst: float | None) -> float | None:
-    """The reward of a run: of a failed one the scheduler's word, else the worst so far; of a stopped one that of its last report."""
+    """The reward of a run: of a failed one what the scheduler says, else the worst so far; of a stopped one its last report."""
     scheduler = sweep.scheduler
     if trial.state is TrialState.FAILED:
         given = scheduler.failure_reward()

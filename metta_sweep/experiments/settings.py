@@ -15,7 +15,16 @@ from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.schedulers import FIFOScheduler
 from metta_sweep.schedulers.scheduler import Scheduler
 
-__all__ = ["check_hooks", "check_more", "check_tags", "describe_objective", "grace_of", "members_of", "slots_of"]
+__all__ = [
+    "check_hooks",
+    "check_more",
+    "check_searchable",
+    "check_tags",
+    "describe_objective",
+    "grace_of",
+    "members_of",
+    "slots_of",
+]
 
 STAGES = ("pick", "dispatch", "score", "fan_out")
 _REFUSED_HOOKS = {
@@ -41,16 +50,19 @@ def members_of(
             expected=f"that of the sweep: {', '.join(space.names)}",
             remedy="Give the search space to one of them only",
         )
-    shared = space if space is not None else own_space
-    if shared is None and isinstance(chosen, RandomOptimizer):
+    return chosen, planned, space if space is not None else own_space
+
+
+def check_searchable(optimizer: Optimizer, space: SearchSpace | None) -> None:
+    """Refuse a search without a search space, by an optimizer that brings no suggestions of its own."""
+    if space is None and isinstance(optimizer, RandomOptimizer):
         raise OptimizerError(
             "SweepExperiment(search_space=)",
-            f"{type(chosen).__name__} has nothing to search",
+            f"{type(optimizer).__name__} has nothing to search",
             found=None,
             expected="a mapping of names to distributions",
             remedy="Give search_space={'lr': LogUniform(1e-4, 1e-1)}, or an optimizer that brings its suggestions",
         )
-    return chosen, planned, shared
 
 
 def _checked_optimizer(optimizer: Any) -> Optimizer:

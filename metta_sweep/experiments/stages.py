@@ -22,6 +22,7 @@ from metta_sweep.threads import shared_workers
 __all__ = ["dispatch", "fan_out", "pick", "score"]
 
 T = TypeVar("T")
+_NOTHING_PICKED = Picked(())
 _NOTHING_HAPPENED = Happened(())
 _NOTHING_SCORED = Scored(())
 _NOTHING_FOLLOWS = FannedOut(())
@@ -30,6 +31,8 @@ _NOTHING_FOLLOWS = FannedOut(())
 async def pick(sweep: SweepRun) -> Picked:
     """Say which suggestions start, given the free slots; or that the run is over, and why."""
     state = sweep.state
+    if sweep.owes:
+        return _NOTHING_PICKED
     blocked = barrier(sweep)
     if blocked is not None:
         over = not state.running and (not state.to_start or sweep.halted())
@@ -50,15 +53,15 @@ async def pick(sweep: SweepRun) -> Picked:
     elif exhausted is not None:
         offer.wait(exhausted)
     events = offer.finish()
-    if offer.picks or state.live or sweep.late():
+    if offer.picks or state.live or sweep.late() or sweep.held_by_leaks():
         return Picked(events)
     return _stopped(why_over(sweep, offer.idle_why or offer.why), tuple(event for event in events if type(event) is not Wait))
 
 
 async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
-    """Start what was picked, and wait for what happens next. The facts are returned; the executor keeps them until they are recorded."""
+    """Start what was picked, and wait for what happens next. The executor keeps the facts until they are recorded."""
     state, executor = sweep.state, sweep.executor
-    if state.stop is not None:
+    if state.stop is not None or sweep.owes:
         return _NOTHING_HAPPENED
     for trial_id, step in sweep.go_on:
         executor.answer(trial_id, step)
@@ -129,9 +132,12 @@ async def _something(sweep: SweepRun) -> None:
             for trial_id in state.running:
                 executor.stop(trial_id, cause, sweep.grace)
             continue
-        if not state.running and (not sweep.not_before or sweep.halted()):
+        held = sweep.held_by_leaks()
+        if not state.running and (sweep.halted() or not (held or sweep.not_before)):
             return
         until = sweep.wake_at()
         if until is not None and until <= sweep.time():
             return
         await executor.wait(until)
+        if held and not sweep.held_by_leaks():
+            return

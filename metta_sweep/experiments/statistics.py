@@ -45,12 +45,12 @@ class Rewards:
     ``Rewards.overlay`` per turn, so that several results of one turn see each other while the state stays as it is.
     """
 
-    __slots__ = ("_base", "_own", "_unvalued", "worst")
+    __slots__ = ("_base", "_own", "unvalued", "worst")
 
     def __init__(self, base: Rewards | None = None) -> None:
         self._base = base
         self._own: dict[str | None, tuple[int, int, float]] = {}
-        self._unvalued: set[str | None] = set() if base is None else set(base._unvalued)
+        self.unvalued: set[str | None] = set() if base is None else set(base.unvalued)
         self.worst: float | None = None if base is None else base.worst
 
     def overlay(self) -> Rewards:
@@ -74,15 +74,15 @@ class Rewards:
         runs, unvalued, total = self.of(branch)
         if reward is None:
             self._own[branch] = (runs + 1, unvalued + 1, total)
-            self._unvalued.add(branch)
+            self.unvalued.add(branch)
             return
         self._own[branch] = (runs + 1, unvalued, total + reward)
         if failed:
             return
-        if self._unvalued:
-            for late in self._unvalued:
+        if self.unvalued:
+            for late in self.unvalued:
                 late_runs, late_count, late_total = self.of(late)
                 self._own[late] = (late_runs, 0, late_total + late_count * reward)
-            self._unvalued.clear()
+            self.unvalued.clear()
         if self.worst is None or reward < self.worst:
             self.worst = reward

@@ -90,21 +90,20 @@ class Strategies:
         """Tell both of an event that is in the journal. ``trial`` is the trial that a ``score`` event ended."""
         if self._scheduler_apply is not None:
             self._scheduler_apply(event)
-        kind = type(event)
-        if kind is Score and trial is not None:
-            if event.counts:  # type: ignore[union-attr]
-                tell = self._tell[trial.state]
-                if tell is not None:
-                    tell(trial)
-        elif kind is Reported and self._reported is not None:
-            live = self._state.running[event.trial_id]  # type: ignore[union-attr,index]
-            self._reported(live.trial(), live.reports[-1])
+        if isinstance(event, Score):
+            tell = self._tell[trial.state] if trial is not None and event.counts else None
+            if tell is not None and trial is not None:
+                tell(trial)
+        elif self._reported is not None and isinstance(event, Reported):
+            self._reported(self._state.live[event.trial_id].trial(), Report(event.step, event.metrics))
 
-    def replay(self, event: Event, trial: Trial | None) -> None:
-        """The same for an event that is read back: an optimizer that keeps its own place is asked again first."""
-        if type(event) is Draw and event.asked and "index" not in self._takes:
-            self._ask(event.asked, self._state.drawn - 1, event.fixed)
-        self.apply(event, trial)
+    def ask_again(self, events: Sequence[Event]) -> None:
+        """Before events of one record that is read back are applied: an optimizer that keeps its own place is asked again."""
+        if "index" in self._takes:
+            return
+        for event in events:
+            if type(event) is Draw and event.asked:
+                self._ask(event.asked, 0, event.fixed)
 
     def _ask(self, n: int, drawn: int, fixed: Mapping[str, Any] | None) -> Sequence[Suggestion | Mapping[str, Any]]:
         keywords: dict[str, Any] = {}

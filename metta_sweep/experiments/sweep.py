@@ -21,7 +21,16 @@ from metta_sweep.experiments.opening import Blueprint, open_run
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.result import SweepResult
-from metta_sweep.experiments.settings import check_hooks, check_more, check_tags, describe_objective, grace_of, members_of, slots_of
+from metta_sweep.experiments.settings import (
+    check_hooks,
+    check_more,
+    check_searchable,
+    check_tags,
+    describe_objective,
+    grace_of,
+    members_of,
+    slots_of,
+)
 from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
 from metta_sweep.experiments.stream import SweepUpdate, Updates
 from metta_sweep.experiments.sweep_run import SweepRun
@@ -99,6 +108,7 @@ class SweepExperiment(Experiment):
         self.grace = grace_of(grace)
         self.tags = check_tags(tags)
         if self.objective is not None:
+            check_searchable(self.optimizer, self.search_space)
             self._executor().prepare(self.objective, self.search_space)
 
     def pipeline(self) -> Pipeline:

@@ -82,6 +82,8 @@ class SweepRun:
         """Whether it has a say on reports."""
         self.rewards = kind.reward is not Scheduler.reward
         """Whether it has a say in rewards."""
+        self.owes = bool(state.unscored or state.unfanned)
+        """Whether a process before this one left results that are not scored or fanned out: that comes first."""
         self.interrupted = False
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
@@ -127,11 +129,16 @@ class SweepRun:
     def busy(self) -> int:
         """Slots in use: running trials, those that are to start now, and threads that could not be ended."""
         state = self.state
-        busy = len(state.running) + getattr(self.executor, "leaked_slots", 0)
+        busy = len(state.running) + self.executor.leaked_slots
         if not self.not_before:
             return busy + len(state.to_start)
         now = self._time()
         return busy + sum(1 for trial_id in state.to_start if self.not_before.get(trial_id, 0.0) <= now)
+
+    def held_by_leaks(self) -> bool:
+        """Whether no slot is free because attempts that could not be ended still run."""
+        leaked = self.executor.leaked_slots
+        return leaked > 0 and len(self.state.running) + leaked >= self.slots
 
     def may_have_more(self) -> bool:
         """Whether a suggestion waits or the optimizer may have another."""
@@ -180,6 +187,7 @@ class SweepRun:
             self._note_backoffs(output.facts)
             self.go_on = ()
         elif kind is Scored:
+            self.owes = False
             self.go_on = output.go_on
             self.state.judged()
 

@@ -1,0 +1,30 @@
+"""From events of a sweep to the standard logger ``metta_sweep``: failures as warnings, stops as infos, all else for debugging."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from logging import DEBUG, INFO, WARNING, getLogger
+from typing import Final
+
+from metta_sweep.core.events import Error, Event, Stop
+from metta_sweep.core.reasons import reason_of
+
+__all__ = ["LEVELS", "note_events"]
+
+LEVELS: Final[dict[type, int]] = {Error: WARNING, Stop: INFO}
+"""Levels of kinds of events; those left out are DEBUG."""
+
+_log = getLogger("metta_sweep")
+
+
+def note_events(events: Sequence[Event], address: str) -> None:
+    """Log the events that are wanted. What is not wanted is not formatted."""
+    all_wanted = _log.isEnabledFor(DEBUG)
+    for event in events:
+        if not all_wanted and type(event) not in LEVELS:
+            continue
+        level = LEVELS.get(type(event), DEBUG)
+        if _log.isEnabledFor(level):
+            trial_id = getattr(event, "trial_id", None)
+            subject = f" trial[{trial_id}]" if trial_id is not None else ""
+            _log.log(level, "%s %s%s: %s", address, event.kind, subject, reason_of(event))
