@@ -1,0 +1,147 @@
+"""A run that dies at any commit goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from metta_sweep import Choice, FailurePolicy, MemoryStore, Optimizer, Suggestion, SweepExperiment, SweepResult, Trial, TrialContext, Uniform
+from metta_sweep.clock import crash_points
+from metta_sweep.optimizers import RandomOptimizer
+from metta_sweep.schedulers import FIFOScheduler, IterationScheduler
+from metta_sweep.testing.virtual import run_virtual
+from sweep_kit import SPACE, essence, queue
+
+MODELS = {"model": Choice({"a": {"x": Uniform(0, 1)}, "b": {"x": Uniform(0, 1)}, "c": {}})}
+TRIALS = 9
+
+
+class Crash(BaseException):
+    """The death of the process."""
+
+
+class CrashAt:
+    """Raises at the given occurrence of one crash point, and counts them."""
+
+    def __init__(self, name: str, occurrence: int) -> None:
+        self.name = name
+        self.occurrence = occurrence
+        self.seen = 0
+
+    def __call__(self, name: str) -> None:
+        if name == self.name:
+            self.seen += 1
+            if self.seen == self.occurrence:
+                raise Crash(f"{name}, occurrence {self.occurrence}")
+
+
+async def objective(trial: TrialContext) -> float:
+    """A function of the trial's parameters and seed alone; some trials fail."""
+    await asyncio.sleep(1.0)
+    if trial.seed % 7 == 0:
+        raise ValueError("unlucky")
+    return float(0.5 * trial.params.get("x", 0.4) + 0.5 * trial.rng.random())
+
+
+def expander(trial: Trial) -> list[Suggestion]:
+    """One follow-up."""
+    return [Suggestion(params={"parent": trial.id})]
+
+
+class Climber(Optimizer):
+    """Draws from its own generator, near the best of what it was told."""
+
+    def __init__(self) -> None:
+        self.random = Random(5)
+        self.best = (float("-inf"), 0.5)
+        self.told = 0
+
+    def suggest(self, n: int) -> list[dict[str, Any]]:
+        """Near the best, less and less."""
+        width = 1.0 / (1 + self.told)
+        return [{"x": min(1.0, max(0.0, self.best[1] + width * (self.random.random() - 0.5)))} for _ in range(n)]
+
+    def observe(self, trial: Trial, result: float) -> None:
+        """Remember the best."""
+        self.told += 1
+        self.best = max(self.best, (result, trial.params["x"]))
+
+    def failed(self, trial: Trial) -> None:
+        """A failure counts as well."""
+        self.told += 1
+
+
+class PendingAware(Climber):
+    """Also reads what is in flight."""
+
+    def suggest(self, n: int, pending: Any = ()) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Depends on the ids in flight."""
+        return [{**params, "pending": len(pending)} for params in super().suggest(n)]
+
+
+SETUPS: dict[str, Callable[[], dict[str, Any]]] = {
+    "random, first in first out": lambda: {"search_space": SPACE, "optimizer": RandomOptimizer(), "scheduler": FIFOScheduler()},
+    "random, UCB over a choice": lambda: {
+        "search_space": MODELS,
+        "optimizer": RandomOptimizer(),
+        "scheduler": IterationScheduler(branch_by="model", paper_threshold=0.5, prune_floor=0.3),
+    },
+    "queue, UCB with follow-ups": lambda: {
+        "optimizer": queue("a", "a", "a", "a", "b", "b", "b", "c"),
+        "scheduler": IterationScheduler(expander=expander, paper_threshold=0.45, prune_floor=0.3, prune_after_runs=2),
+    },
+    "an optimizer that learns, first in first out": lambda: {"optimizer": Climber()},
+    "an optimizer that reads what is pending": lambda: {"optimizer": PendingAware()},
+    "an optimizer that learns, with retries": lambda: {"optimizer": Climber(), "failures": FailurePolicy(retries=1, backoff=2.0, tolerated_rate=1)},
+}
+
+
+def experiment(setup: str, store: MemoryStore) -> SweepExperiment:
+    """The sweep, as a process makes it."""
+    settings = {"failures": FailurePolicy(tolerated_rate=1), **SETUPS[setup]()}
+    return SweepExperiment(name="it", objective=objective, slots=1, seed=3, store=store, **settings)
+
+
+def run(setup: str, store: MemoryStore) -> SweepResult:
+    """Run it, or go on with it."""
+    return run_virtual(experiment(setup, store).arun(TRIALS))
+
+
+def summary(result: SweepResult) -> tuple[Any, ...]:
+    """What must be the same after a crash."""
+    branches = {name: (stats.runs, stats.pruned, stats.triggered, stats.reward_sum) for name, stats in result.branches.items()}
+    return essence(result), branches, result.triggers, result.stop_reason, result.best_score
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+@pytest.mark.parametrize("point", ["append.before", "append.after"])
+def test_one_slot_gives_the_same_trials_whenever_it_dies(setup: str, point: str) -> None:
+    """Killed at every commit in turn, and run again by a new object: the trials and branches of an uninterrupted run."""
+    never = CrashAt(point, 0)
+    with crash_points(never):
+        expected = summary(run(setup, MemoryStore()))
+    assert never.seen > 3 * TRIALS
+    for occurrence in range(1, never.seen + 1):
+        store = MemoryStore()
+        with crash_points(CrashAt(point, occurrence)), pytest.raises(Crash):
+            run(setup, store)
+        assert summary(run(setup, store)) == expected, f"died at {point} number {occurrence}"
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_dying_again_and_again_changes_nothing(setup: str) -> None:
+    """A run that dies at every eighth commit of each process still ends with the same trials."""
+    expected = summary(run(setup, MemoryStore()))
+    store = MemoryStore()
+    for _ in range(100):
+        try:
+            with crash_points(CrashAt("append.after", 8)):
+                result = run(setup, store)
+            break
+        except Crash:
+            continue
+    assert summary(result) == expected
