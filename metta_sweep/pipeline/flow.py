@@ -90,7 +90,7 @@ class Flow:
         if state is not None:
             self.fault(
                 reader,
-                f"{what} needs the field {field!r}, which only {state.provider!r} provides, and that may not have run: "
+                f"{what} needs the field {field!r}, which only {_quoted(state.provider)} provides, and that may not have run: "
                 f"give it a first value with carry={{{field!r}: ...}}, or provide it before",
                 field,
             )
@@ -116,7 +116,7 @@ class Flow:
         if reason is not None:
             self.fault(
                 reader,
-                f"{what} needs {type_name(needed)}, but {state.provider!r} provides {field!r} as {type_name(state.type)} ({reason}). "
+                f"{what} needs {type_name(needed)}, but {_quoted(state.provider)} provides {field!r} as {type_name(state.type)} ({reason}). "
                 "Change the contract or the annotation.",
                 field,
             )
@@ -140,6 +140,10 @@ class Flow:
                 provider = mine.provider if mine.provider == theirs.provider else f"{mine.provider}, {theirs.provider}"
                 joined[name] = FieldState(_either(mine.type, theirs.type), provider, mine.definite and theirs.definite)
         self.fields = joined
+
+
+def _quoted(provider: str) -> str:
+    return " or ".join(map(repr, provider.split(", ")))
 
 
 def _either(first: Any, second: Any) -> Any:

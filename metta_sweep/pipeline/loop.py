@@ -48,13 +48,15 @@ class LoopSpec:
         flow.fields.update(carried)
         entry = flow.fork()
         self._dry_run(flow)
-        flow.join(entry)
+        left, flow.fields = flow.fields, entry
+        flow.join(left)
         start = flow.fork()
         if callable(self.predicate):
             check_context_reads(self.name, "the predicate", self.predicate, flow)
             check_stalled(self.name, self.predicate, written, flow)
         nodes = self._inside(flow)
-        flow.join(start)
+        left, flow.fields = flow.fields, start
+        flow.join(left)
         if self.faults or nodes is None:
             return None
         return LoopNode(self, nodes)
