@@ -59,9 +59,11 @@ class Picker(Protocol[A]):
 
     def best(self) -> Best[A] | None:
         """The open arm to pull next; None when none is open."""
+        ...
 
     def overlay(self) -> AbstractContextManager[object]:
         """Whatever is set within this context is undone at its end."""
+        ...
 
     def scale(self, low: float, high: float) -> None:
         """Count the reward ``low`` as 0 and ``high`` as 1."""

@@ -21,6 +21,6 @@ class FIFOScheduler(Scheduler):
     def __init__(self, **unknown: Never) -> None:
         refuse_unknown("FIFOScheduler", unknown, ())
 
-    def for_run(self, setup: Setup) -> FIFOScheduler:  # noqa: ARG002 - part of the contract
+    def for_run(self, setup: Setup) -> FIFOScheduler:
         """Itself: it has neither settings nor history. A subclass gets a copy."""
         return self if type(self) is FIFOScheduler else copy.deepcopy(self)

@@ -18,11 +18,19 @@ class Waiting(Protocol):
     """A suggestion in the pool."""
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """Its number among all suggestions of the sweep, from 0."""
+        ...
+
     @property
-    def branch(self) -> str | None: ...
+    def branch(self) -> str | None:
+        """The research direction it belongs to."""
+        ...
+
     @property
-    def params(self) -> dict[str, Any]: ...
+    def params(self) -> dict[str, Any]:
+        """Its parameters."""
+        ...
 
 
 class Offer(Protocol):
@@ -31,27 +39,33 @@ class Offer(Protocol):
     @property
     def free(self) -> int:
         """Slots still free; each ``pick`` takes one."""
+        ...
 
     @property
     def busy(self) -> int:
         """Slots in use, by running trials and by picks of this offer."""
+        ...
 
     @property
     def why(self) -> str:
         """Why ``next`` returned None the last time."""
+        ...
 
     @property
     def fresh(self) -> Sequence[Waiting]:
         """All suggestions drawn in this offer so far, in their order, picked ones too. ``Scheduler.apply`` has not seen them."""
+        ...
 
     def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
         """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters.
 
         None when there is none now; ``why`` then says why, in words.
         """
+        ...
 
     def waiting(self, index: int) -> Waiting:
         """The waiting suggestion of that number."""
+        ...
 
     def pick(
         self,

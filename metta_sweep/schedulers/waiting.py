@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from metta_sweep.core.bandit import Best, Picker
 from metta_sweep.schedulers.branch_fold import BranchArm
@@ -33,7 +33,7 @@ class WaitingView:
         if waiting is None:
             self.why = self._offer.why
             return None
-        self._absorb(waiting)
+        self._absorb()
         best = self._picker.best()
         if best is None:
             self.why = f"branch {waiting.branch!r} of the next suggestion is pruned"
@@ -63,16 +63,11 @@ class WaitingView:
         fresh = self._fresh.get(name, ())
         return fresh[taken - len(kept)] if taken - len(kept) < len(fresh) else None
 
-    def _absorb(self, found: Waiting | None = None) -> None:
-        # An offer may leave ``fresh`` out; then what it draws becomes known one by one, as ``next`` returns it.
-        drawn: Sequence[Waiting] | None = getattr(self._offer, "fresh", None)
-        if drawn is None:
-            new: Sequence[Waiting] = () if found is None else (found,)
-        else:
-            new = drawn[self._seen :]
-            self._seen = len(drawn)
-        for waiting in new:
+    def _absorb(self) -> None:
+        drawn = self._offer.fresh
+        for waiting in drawn[self._seen :]:
             self._add(waiting)
+        self._seen = len(drawn)
 
     def _add(self, waiting: Waiting) -> None:
         name = waiting.branch or ""

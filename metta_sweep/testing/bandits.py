@@ -23,10 +23,12 @@ class BranchTrial(Protocol):
     @property
     def id(self) -> str:
         """The trial's id."""
+        ...
 
     @property
     def branch(self) -> str | None:
         """The trial's branch."""
+        ...
 
 
 def make_deterministic_runner(

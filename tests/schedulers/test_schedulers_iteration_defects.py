@@ -131,9 +131,9 @@ def test_defect_7_results_are_treated_alike_to_the_end() -> None:
     driver.slots = 0
     by_branch = {trial.branch: trial for trial in driver.running}
     assert [event.kind for event in driver.finish(by_branch["b"], 0.9)] == ["paper.trigger", "expand", "draw", "draw"]
-    for trial in list(driver.running):
-        last = driver.finish(trial, 0.0)
-    assert [event.kind for event in last] == ["prune"]
+    first, second = driver.running
+    assert driver.finish(first, 0.0) == []
+    assert [event.kind for event in driver.finish(second, 0.0)] == ["prune"]
 
 
 def test_defect_8_an_error_of_the_expander_loses_nothing() -> None:
