@@ -53,7 +53,7 @@ async def pick(sweep: SweepRun) -> Picked:
     elif exhausted is not None:
         offer.wait(exhausted)
     events = offer.finish()
-    if offer.picks or state.live or sweep.late() or sweep.held_by_leaks():
+    if offer.picks or state.live or sweep.held_by_leaks() or barrier(sweep) is not None:
         return Picked(events)
     return _stopped(why_over(sweep, offer.idle_why or offer.why), tuple(event for event in events if type(event) is not Wait))
 

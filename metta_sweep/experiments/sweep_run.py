@@ -173,7 +173,9 @@ class SweepRun:
 
     def wake_at(self) -> float | None:
         """When dispatch must look up though nothing happened: at the deadline, or when an attempt may be tried again."""
-        times: list[float] = list(self.not_before.values())
+        times: list[float] = []
+        if self.not_before and self.slots > len(self.state.running) + self.executor.leaked_slots and not self.halted():
+            times.extend(self.not_before.values())
         if self.deadline is not None and not self.asked_to_end:
             times.append(self.deadline)
         return min(times) if times else None
