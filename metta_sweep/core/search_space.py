@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-from metta_sweep.core.distributions import Choice, Distribution, Sampler, check_parameters
+from metta_sweep.core.distributions import Choice, Distribution, check_parameters
+from metta_sweep.core.levels import Condition, Level, active_parameters, collect, compile_level, in_words
 from metta_sweep.core.seeds import unit_floats
 from metta_sweep.errors import SearchSpaceError, SuggestionError, did_you_mean
 
@@ -18,13 +19,6 @@ __all__ = ["SearchSpace"]
 
 _WHERE: Final = "search_space"
 
-Level = tuple[tuple[str, Distribution], ...]
-"""The parameters of one level of a space."""
-Condition = tuple[tuple[str, str], ...]
-"""Choices and the alternatives of theirs under which a parameter exists; () at the top."""
-Program = Callable[[Sequence[float], dict[str, Any], Mapping[str, Any]], None]
-"""Draws the active parameters into a dict: (uniform floats, the dict, what is fixed)."""
-
 
 class SearchSpace:
     """What is searched: flat parameters and their distributions. Immutable; equal to another that describes the same.
@@ -32,7 +26,7 @@ class SearchSpace:
     Make one with ``SearchSpace.of``.
     """
 
-    __slots__ = ("_choices", "_conditions", "_draw", "_draw_sorted", "_level", "_text", "model", "names")
+    __slots__ = ("_choices", "_conditions", "_draw", "_draw_sorted", "_level", "_text", "_texts", "model", "names")
 
     names: tuple[str, ...]
     """All parameters, depth first; one that several alternatives share is there once."""
@@ -50,16 +44,17 @@ class SearchSpace:
             )
         level = check_parameters(_WHERE, parameters)
         conditions: dict[str, list[Condition]] = {}
-        choices: dict[str, list[Choice]] = {}
-        _collect(level, (), conditions, choices)
+        choices: dict[str, Choice] = {}
+        collect(level, (), conditions, choices)
         self.names = tuple(conditions)
         self.model = model
         self._level = level
         self._conditions = conditions
         self._choices = choices
-        self._draw = _compile(level, {name: number for number, name in enumerate(self.names)})
+        self._texts: dict[str, dict[str, Any]] = {}
+        self._draw = compile_level(level, {name: number for number, name in enumerate(self.names)})
         # by sorted name, so that the order in which a space is written does not matter to what is drawn
-        self._draw_sorted = _compile(level, {name: number for number, name in enumerate(sorted(self.names))})
+        self._draw_sorted = compile_level(level, {name: number for number, name in enumerate(sorted(self.names))})
         self._text = json.dumps(self.describe(), sort_keys=True)
 
     @classmethod
@@ -139,7 +134,7 @@ class SearchSpace:
 
     def check(self, params: Mapping[str, Any], where: str) -> None:
         """Raise ``SuggestionError``, naming everything at fault, unless these are the parameters of one point of the space."""
-        active = dict(_active(self._level, params))
+        active = dict(active_parameters(self._level, params))
         faults = [f"{name!r} is missing" for name in active if name not in params]
         faults += [self._unknown(name) for name in params if name not in active]
         faults += [
@@ -220,11 +215,13 @@ class SearchSpace:
     def _unknown(self, name: str) -> str:
         conditions = self._conditions.get(name)
         if conditions is not None:
-            return f"{name!r} is there only with {_in_words(conditions)}"
+            return f"{name!r} is there only with {in_words(conditions)}"
         guess = did_you_mean(name, self.names)
         return f"{name!r} is unknown" + (f" (did you mean {guess!r}?)" if guess else "")
 
     def _check_fixed(self, fixed: Mapping[str, Any]) -> None:
+        # goes only where the choice is fixed: what it finds is there in every suggestion
+        active = dict(active_parameters(self._level, fixed))
         for name, value in fixed.items():
             conditions = self._conditions.get(name)
             if conditions is None:
@@ -236,17 +233,15 @@ class SearchSpace:
                     expected="one of " + ", ".join(self.names),
                     remedy=f"Did you mean {guess!r}?" if guess else "Name one of those to fix a parameter",
                 )
-            if not any(
-                all(choice in fixed and fixed[choice] == option for choice, option in condition) for condition in conditions
-            ):
+            distribution = active.get(name)
+            if distribution is None:
                 raise SuggestionError(
                     "fixed",
-                    f"{name!r} is there only with {_in_words(conditions)}",
+                    f"{name!r} is there only with {in_words(conditions)}",
                     found=dict(fixed),
                     expected="parameters that are there in every suggestion",
                     remedy="Fix that choice, too",
                 )
-            distribution = next(found for key, found in _active(self._level, fixed) if key == name)
             if not distribution.contains(value):
                 raise SuggestionError(
                     f"fixed[{name!r}]",
@@ -257,6 +252,11 @@ class SearchSpace:
                 )
 
     def _by_text(self, name: str) -> dict[str, Any]:
+        if name not in self._texts:
+            self._texts[name] = self._read_options(name)
+        return self._texts[name]
+
+    def _read_options(self, name: str) -> dict[str, Any]:
         where = f"{_WHERE}[{name!r}]"
         if name not in self._choices:
             raise SearchSpaceError(
@@ -269,12 +269,12 @@ class SearchSpace:
         if self._conditions[name] != [()]:
             raise SearchSpaceError(
                 where,
-                f"{name!r} is there only with {_in_words(self._conditions[name])}",
+                f"{name!r} is there only with {in_words(self._conditions[name])}",
                 found=name,
                 expected="a choice at the top of the search space",
                 remedy="Name the choice that it belongs to",
             )
-        options = self._choices[name][0].options
+        options = self._choices[name].options
         by_text = {str(option): option for option in options}
         if len(by_text) < len(options):
             raise SearchSpaceError(
@@ -298,69 +298,3 @@ def _is_model(space: object) -> TypeGuard[type[BaseModel]]:
 def _guess(name: str, known: Mapping[str, Any]) -> str | None:
     guess = did_you_mean(name, known)
     return f"Did you mean {guess!r}?" if guess else None
-
-
-def _in_words(conditions: Sequence[Condition]) -> str:
-    return " or ".join(
-        [" and ".join([f"{choice} = {option!r}" for choice, option in condition]) for condition in conditions if condition]
-    )
-
-
-def _collect(level: Level, condition: Condition, conditions: dict[str, list[Condition]], choices: dict[str, list[Choice]]) -> None:
-    """Note each parameter with the condition under which it exists. Raises where an inner name clashes with an outer one."""
-    for name, distribution in level:
-        for outer in conditions.get(name, ()):
-            # two alternatives of one choice exclude each other; anything else may be there at the same time
-            if not _exclude(outer, condition):
-                raise SearchSpaceError(
-                    _WHERE,
-                    f"two parameters are called {name!r}, and both are there "
-                    + (f"with {_in_words([condition or outer])}" if condition or outer else "always"),
-                    found=name,
-                    expected="names that differ, but for those under different alternatives of one Choice",
-                    remedy="Rename one of them",
-                )
-        conditions.setdefault(name, []).append(condition)
-        if isinstance(distribution, Choice):
-            choices.setdefault(name, []).append(distribution)
-            for option, space in zip(distribution.options, distribution.spaces or (), strict=False):
-                _collect(space, (*condition, (name, option)), conditions, choices)
-
-
-def _exclude(one: Condition, other: Condition) -> bool:
-    for (choice, option), (other_choice, other_option) in zip(one, other, strict=False):
-        if choice != other_choice:
-            return False
-        if option != other_option:
-            return True
-    return False
-
-
-def _active(level: Level, params: Mapping[str, Any]) -> Iterator[tuple[str, Distribution]]:
-    """The parameters that exist beside these ones."""
-    for name, distribution in level:
-        yield name, distribution
-        if isinstance(distribution, Choice) and distribution.spaces is not None and name in params:
-            position = distribution.position(params[name])
-            if position is not None:
-                yield from _active(distribution.spaces[position], params)
-
-
-def _compile(level: Level, numbers: Mapping[str, int]) -> Program:
-    steps: list[tuple[str, int, Sampler]] = []
-    inner: list[tuple[str, Mapping[str, Program]]] = []
-    for name, distribution in level:
-        steps.append((name, numbers[name], distribution.sampler()))
-        if isinstance(distribution, Choice) and distribution.spaces is not None:
-            programs = {
-                option: _compile(space, numbers) for option, space in zip(distribution.options, distribution.spaces, strict=True)
-            }
-            inner.append((name, programs))
-
-    def draw(units: Sequence[float], params: dict[str, Any], fixed: Mapping[str, Any]) -> None:
-        for name, number, sample in steps:
-            params[name] = fixed[name] if name in fixed else sample(units[number])
-        for name, programs in inner:
-            programs[params[name]](units, params, fixed)
-
-    return draw

@@ -56,7 +56,7 @@ def test_stop_reasons_in_their_order() -> None:
         "optimizer_exhausted",
         "executor_exhausted",
     ]
-    assert str(StopReason.BUDGET_TRIALS) == "budget_trials"  # type: ignore[comparison-overlap]
+    assert str(StopReason.BUDGET_TRIALS) == "budget_trials"
     assert all(reason.meaning for reason in StopReason)
     assert [reason for reason in StopReason if reason.is_bad] == ["interrupted", "failure_rate", "executor_exhausted"]
 
