@@ -1,0 +1,377 @@
+"""Stopping, time limits, and what cannot be ended."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from executor_runs import Objective, next_events, run_to_end, task_of, told
+
+from metta_sweep.executors import Ended, LocalExecutor, ReportMade, StopCause, TrialContext
+from metta_sweep.testing.virtual import run_virtual
+
+
+def stopped(objective: Objective, *, after: float, grace: float, cause: StopCause = "verdict") -> tuple[Ended, float]:
+    """Start a trial, stop it after some seconds; its terminal event and when that came."""
+
+    async def main() -> tuple[Ended, float]:
+        executor = LocalExecutor()
+        executor.prepare(objective)
+        async with executor:
+            executor.start(task_of())
+            await asyncio.sleep(after)
+            executor.stop("0", cause, grace)
+            *_, ended = await run_to_end(executor)
+            assert isinstance(ended, Ended)
+            return ended, asyncio.get_running_loop().time()
+
+    return run_virtual(main())
+
+
+async def sleeps(trial: TrialContext) -> float:
+    await asyncio.sleep(1000)
+    return 1.0
+
+
+async def looks(trial: TrialContext) -> float:
+    while not trial.should_stop:
+        await asyncio.sleep(1)
+    return 0.7
+
+
+async def looks_and_returns_nothing(trial: TrialContext) -> None:
+    while not trial.should_stop:
+        await asyncio.sleep(1)
+
+
+def test_a_coroutine_is_cancelled_after_its_grace() -> None:
+    """It has ``grace`` seconds, then it is cancelled and reported as stopped."""
+    ended, when = stopped(sleeps, after=5, grace=10)
+
+    assert (ended.stopped, ended.metrics, ended.error) == ("verdict", None, None)
+    assert when == pytest.approx(15)
+
+
+def test_without_grace_it_is_cancelled_at_once() -> None:
+    """A grace of 0 cancels now."""
+    _, when = stopped(sleeps, after=5, grace=0)
+
+    assert when == pytest.approx(5)
+
+
+def test_what_returns_within_its_grace_keeps_its_metrics() -> None:
+    """A trial that looks at ``should_stop`` and returns is stopped, with metrics."""
+    ended, when = stopped(looks, after=2.5, grace=10, cause="deadline")
+
+    assert (ended.stopped, ended.metrics) == ("deadline", {"score": 0.7})
+    assert when == pytest.approx(3)
+
+
+def test_what_is_stopped_may_return_nothing() -> None:
+    """None is no metric, but a stopped trial may have none."""
+    ended, _ = stopped(looks_and_returns_nothing, after=2.5, grace=10)
+
+    assert (ended.stopped, ended.metrics, ended.error) == ("verdict", None, None)
+
+
+def test_the_first_cause_and_the_shortest_grace_count() -> None:
+    """An interrupt shortens the grace of a verdict, and does not change why the trial was stopped."""
+
+    async def main() -> tuple[StopCause | None, float]:
+        executor = LocalExecutor()
+        executor.prepare(sleeps)
+        async with executor:
+            executor.start(task_of())
+            await asyncio.sleep(1)
+            executor.stop("0", "verdict", 100)
+            executor.stop("0", "interrupt", 2)
+            executor.stop("0", "interrupt", 50)
+            (ended,) = await run_to_end(executor)
+            assert isinstance(ended, Ended)
+            return ended.stopped, asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) == ("verdict", pytest.approx(3))
+
+
+def test_an_error_within_the_grace_is_an_error() -> None:
+    """A trial that raises while it is being stopped failed."""
+
+    async def fails(trial: TrialContext) -> float:
+        await looks(trial)
+        raise OSError("disk full")
+
+    ended, _ = stopped(fails, after=1, grace=10)
+
+    assert told(ended) == "OSError: disk full"
+    assert ended.stopped is None
+
+
+def test_stopping_before_the_first_step() -> None:
+    """A trial that is cut before its task has run leaves its terminal event all the same."""
+    ended, _ = stopped(sleeps, after=0, grace=0)
+    again = run_virtual(_started_and_stopped())
+
+    assert ended.stopped == again.stopped == "verdict"
+
+
+async def _started_and_stopped() -> Ended:
+    executor = LocalExecutor()
+    executor.prepare(sleeps)
+    async with executor:
+        executor.start(task_of())
+        executor.stop("0", "verdict", 0)
+        (ended,) = await run_to_end(executor)
+        assert isinstance(ended, Ended)
+        return ended
+
+
+def test_a_coroutine_that_will_not_be_cancelled_is_given_up() -> None:
+    """It is reported as stopped a second after its cancellation, and holds its slot until it ends."""
+
+    async def main() -> tuple[Any, ...]:
+        async def stubborn(trial: TrialContext) -> float:
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                await asyncio.sleep(50)
+            return 1.0
+
+        executor = LocalExecutor(slots=1)
+        executor.prepare(stubborn)
+        async with executor:
+            executor.start(task_of())
+            await asyncio.sleep(1)
+            executor.stop("0", "deadline", 0)
+            (ended,) = await run_to_end(executor)
+            assert isinstance(ended, Ended)
+            when = asyncio.get_running_loop().time()
+            held = (executor.leaked_slots, executor.free_slots(), executor.leaked[0].name)
+            await executor.wait()
+            return ended.stopped, when, held, executor.leaked_slots, asyncio.get_running_loop().time(), executor.peek()
+
+    assert run_virtual(main()) == ("deadline", pytest.approx(2), (1, 0, "trial[0]"), 0, pytest.approx(51), [])
+
+
+async def test_a_thread_is_given_up_after_its_grace() -> None:
+    """It is reported as stopped, its slot stays taken until it ends, its late result and reports are dropped."""
+    gate = threading.Event()
+
+    def hangs(trial: TrialContext) -> float:
+        gate.wait(10)
+        trial.report(1, 0.5)
+        return 1.0
+
+    executor = LocalExecutor(slots=2)
+    executor.prepare(hangs)
+    async with executor:
+        executor.start(task_of())
+        executor.stop("0", "interrupt", 0.01)
+        (ended,) = await run_to_end(executor)
+        assert isinstance(ended, Ended)
+        assert ended.stopped == "interrupt"
+        assert (executor.leaked_slots, executor.busy, executor.free_slots()) == (1, 1, 1)
+        assert [leak.name for leak in executor.leaked] == ["trial[0]"]
+        gate.set()
+        while executor.leaked_slots:
+            await asyncio.wait_for(executor.wait(), 10)
+        assert (executor.free_slots(), executor.peek()) == (2, [])
+
+
+def test_a_thread_that_looks_ends_within_its_grace() -> None:
+    """``should_stop`` shows in threads, and what they return is kept."""
+
+    def polls(trial: TrialContext) -> float:
+        while not trial.should_stop:
+            threading.Event().wait(0.001)
+        return 0.5
+
+    ended, _ = stopped(polls, after=0, grace=10, cause="pause")
+
+    assert (ended.stopped, ended.metrics) == ("pause", {"score": 0.5})
+
+
+def test_a_time_limit_cuts_a_coroutine() -> None:
+    """At the limit the attempt fails with a timeout."""
+    ended, when = limited(sleeps, 3)
+
+    assert told(ended) == "metta_sweep.errors.TrialTimeout: trial[0] passed its time limit of 3 s."
+    assert (ended.stopped, ended.metrics) == (None, None)
+    assert when == pytest.approx(3)
+
+
+def test_a_time_limit_gives_up_a_thread() -> None:
+    """The message says that the thread runs on."""
+    gate = threading.Event()
+
+    def hangs(trial: TrialContext) -> float:
+        gate.wait(10)
+        return 1.0
+
+    ended, _ = limited(hangs, 0.01)
+    gate.set()
+
+    assert "its thread runs on" in told(ended)
+
+
+def test_a_time_limit_that_is_kept_does_nothing() -> None:
+    """A trial that ends in time has its metrics, and its timer is gone."""
+
+    async def quick(trial: TrialContext) -> float:
+        await asyncio.sleep(1)
+        return 1.0
+
+    ended, when = limited(quick, 3)
+
+    assert (ended.metrics, ended.error) == ({"score": 1.0}, None)
+    assert when == pytest.approx(1)
+
+
+def limited(objective: Objective, limit: float) -> tuple[Ended, float]:
+    """The terminal event of a trial with a time limit, and when it came."""
+
+    async def main() -> tuple[Ended, float]:
+        executor = LocalExecutor()
+        executor.prepare(objective)
+        async with executor:
+            executor.start(task_of(time_limit=limit))
+            (ended,) = await run_to_end(executor)
+            assert isinstance(ended, Ended)
+            return ended, asyncio.get_running_loop().time()
+
+    return run_virtual(main())
+
+
+closed: list[str] = []
+
+
+async def async_epochs(trial: TrialContext) -> AsyncIterator[Any]:
+    try:
+        for epoch in range(1, 100):
+            yield {"loss": 1.0 / epoch}
+    finally:
+        closed.append("async")
+
+
+def epochs(trial: TrialContext) -> Iterator[Any]:
+    try:
+        for epoch in range(1, 100):
+            yield {"loss": 1.0 / epoch}
+    finally:
+        closed.append("sync")
+
+
+@pytest.mark.parametrize("objective", [async_epochs, epochs])
+@pytest.mark.parametrize("cause", ["verdict", "pause"])
+def test_a_generator_ends_at_its_yield(objective: Objective, cause: StopCause) -> None:
+    """It waits for each verdict; a stop ends it there, by closing it, without waiting for any grace."""
+    closed.clear()
+
+    async def main() -> list[Any]:
+        executor = LocalExecutor()
+        executor.prepare(objective)
+        async with executor:
+            executor.start(task_of())
+            events = await next_events(executor)
+            executor.answer("0", 7)
+            executor.answer("0", 1)
+            events += await next_events(executor)
+            executor.stop("0", cause, 1000)
+            events += await next_events(executor)
+            return events
+
+    first, second, ended = run_virtual(main())
+
+    assert first == ReportMade("0", 1, 1, {"loss": 1.0})
+    assert second == ReportMade("0", 1, 2, {"loss": 0.5})
+    assert (ended.stopped, ended.metrics, ended.error) == (cause, None, None)
+    assert len(closed) == 1
+
+
+def test_a_generator_may_number_its_steps_and_return_its_result() -> None:
+    """``{"step": k, ...}`` is the report of step k, later ones count on; a returned value is the result."""
+
+    def steps(trial: TrialContext) -> Any:
+        yield {"step": 10, "loss": 0.5}
+        yield {"loss": 0.4}
+        return {"accuracy": 0.9}
+
+    async def main() -> list[Any]:
+        executor = LocalExecutor()
+        executor.prepare(steps)
+        async with executor:
+            executor.start(task_of())
+            return await run_to_end(executor)
+
+    first, second, ended = run_virtual(main())
+
+    assert (first.step, first.metrics, second.step) == (10, {"loss": 0.5}, 11)
+    assert ended.metrics == {"accuracy": 0.9}
+
+
+def test_a_generator_without_metrics_fails() -> None:
+    """Nothing yielded and nothing returned is no result."""
+
+    async def silent(trial: TrialContext) -> AsyncIterator[float]:
+        for _ in ():
+            yield 1.0
+
+    ended, _ = limited(silent, 3)
+
+    assert "ended without a metric" in told(ended)
+
+
+def test_leaving_the_executor_stops_what_runs() -> None:
+    """Coroutines are cancelled, generators closed, threads given up; each has its terminal event."""
+    gate = threading.Event()
+    cancelled: list[int] = []
+
+    async def waits(trial: TrialContext) -> float:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            cancelled.append(trial.number)
+        return 1.0
+
+    def hangs(trial: TrialContext) -> float:
+        gate.wait(10)
+        return 1.0
+
+    async def main(objective: Objective) -> list[Any]:
+        executor = LocalExecutor()
+        executor.prepare(objective)
+        async with executor:
+            executor.start(task_of(0))
+            executor.start(task_of(1))
+            await asyncio.sleep(0)
+            executor.start(task_of(2))
+        return [event.stopped for event in executor.peek() if isinstance(event, Ended)]
+
+    assert run_virtual(main(waits)) == ["interrupt"] * 3
+    assert cancelled == [0, 1]
+    assert run_virtual(main(hangs)) == ["interrupt"] * 3
+    assert run_virtual(main(epochs)) == ["interrupt"] * 3
+    gate.set()
+
+
+def test_stopping_what_does_not_run_does_nothing() -> None:
+    """An unknown trial, and one that has ended, are left alone."""
+
+    async def quick(trial: TrialContext) -> float:
+        return 1.0
+
+    async def main() -> list[Any]:
+        executor = LocalExecutor()
+        executor.prepare(quick)
+        async with executor:
+            executor.stop("nobody", "verdict", 1)
+            executor.answer("nobody", 1)
+            executor.start(task_of())
+            await executor.wait()
+            executor.stop("0", "verdict", 1)
+            return await run_to_end(executor)
+
+    (ended,) = run_virtual(main())
+    assert (ended.stopped, ended.metrics) == (None, {"score": 1.0})
