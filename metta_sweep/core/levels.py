@@ -75,11 +75,8 @@ def compile_level(level: Level, numbers: Mapping[str, int]) -> Program:
     for name, distribution in level:
         steps.append((name, numbers[name], distribution.sampler()))
         if isinstance(distribution, Choice) and distribution.spaces is not None:
-            programs = {
-                option: compile_level(space, numbers)
-                for option, space in zip(distribution.options, distribution.spaces, strict=True)
-            }
-            inner.append((name, programs))
+            alternatives = zip(distribution.options, distribution.spaces, strict=True)
+            inner.append((name, {option: compile_level(space, numbers) for option, space in alternatives}))
 
     def draw(units: Sequence[float], params: dict[str, Any], fixed: Mapping[str, Any]) -> None:
         for name, number, sample in steps:

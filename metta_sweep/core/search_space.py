@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+from metta_sweep.address import check_name
 from metta_sweep.core.distributions import Choice, Distribution, check_parameters
 from metta_sweep.core.levels import Condition, Level, active_parameters, collect, compile_level, in_words
 from metta_sweep.core.seeds import unit_floats
@@ -156,6 +157,7 @@ class SearchSpace:
 
         Raises:
             SearchSpaceError: when it is no choice at the top of the space, or two of its options read the same.
+            InvalidName: when an option cannot be the name of a branch.
         """
         return tuple(self._by_text(name))
 
@@ -275,7 +277,7 @@ class SearchSpace:
                 remedy="Name the choice that it belongs to",
             )
         options = self._choices[name].options
-        by_text = {str(option): option for option in options}
+        by_text = {check_name(str(option), f"{where} as branches"): option for option in options}
         if len(by_text) < len(options):
             raise SearchSpaceError(
                 where,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+from typing import Final
 import os
 
 __all__ = ["derive_seed", "draw_seed", "unit_floats"]
+
+_WORDS: Final = struct.Struct(">8Q")
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -31,7 +35,7 @@ def unit_floats(seed: int, index: int, count: int) -> list[float]:
     block = 0
     while len(floats) < count:
         digest = hashlib.blake2b(b"%d:%d:%d" % (seed, index, block), digest_size=64).digest()
-        for start in range(0, min(64, 8 * (count - len(floats))), 8):
-            floats.append((int.from_bytes(digest[start : start + 8], "big") >> 11) * 2.0**-53)
+        words = _WORDS.unpack(digest)
+        floats += [(word >> 11) * 2.0**-53 for word in words[: count - len(floats)]]
         block += 1
     return floats

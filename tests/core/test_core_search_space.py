@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from metta_sweep.core.distributions import Choice, Constant, Integer, LogUniform, Uniform
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import unit_floats
-from metta_sweep.errors import InvalidInput, SearchSpaceError, SuggestionError
+from metta_sweep.errors import InvalidInput, InvalidName, SearchSpaceError, SuggestionError
 
 exactly = settings(derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -294,6 +294,19 @@ def test_alternatives_that_read_the_same_are_refused() -> None:
     space = SearchSpace.of({"x": Choice([1, "1"])})
     with pytest.raises(SearchSpaceError, match=r"read the same.*Give them different names"):
         space.alternatives("x")
+
+
+def test_options_that_are_no_names_are_no_branches() -> None:
+    """An option whose text cannot be part of an address cannot be a branch."""
+    with pytest.raises(InvalidName, match=r"search_space\['x'\] as branches: the name '\[1, 2\]' holds '\['.*Use letters"):
+        SearchSpace.of({"x": Choice([[1, 2], [3]])}).alternatives("x")
+
+
+def test_many_alternatives_may_share_a_name() -> None:
+    """A name under thousands of alternatives is one parameter, and any of them can be fixed."""
+    space = SearchSpace.of({"arm": Choice({f"a{number}": {"x": Integer(number, number)} for number in range(5000)})})
+    assert space.names == ("arm", "x")
+    assert space.sample_at(0, 0, {"arm": "a4321"}) == {"arm": "a4321", "x": 4321}
 
 
 def test_fixed_parameters_of_a_sub_space() -> None:
