@@ -21,7 +21,7 @@ REPEATS = 9
 class Counted(NamedTuple):
     """The output of a stage with a model as its contract."""
 
-    count: int
+    total: int
 
 
 async def step(count: int) -> int:

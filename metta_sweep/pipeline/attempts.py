@@ -18,7 +18,7 @@ __all__ = ["Attempt", "ThreadedCall", "worth_retrying"]
 
 
 class ThreadedCall:
-    """A stage function in a thread, and a way to wait for its end after it was given up."""
+    """A stage function for a thread, which calls it; and a way to wait for its end after it was given up."""
 
     def __init__(self, fn: Callable[[], Any]) -> None:
         self._fn = fn
@@ -26,6 +26,7 @@ class ThreadedCall:
         self._ended = asyncio.Event()
 
     def __call__(self) -> Any:
+        """Call the function, in the thread."""
         try:
             return self._fn()
         finally:

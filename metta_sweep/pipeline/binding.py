@@ -12,7 +12,7 @@ from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
 from metta_sweep.pipeline.stage_context import StageContext
-from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.typeforms import brief, type_name
 from metta_sweep.pipeline.validation import check_constant
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mappin
         )
         flow.fault(
             name,
-            f"the constant {key!r} is no parameter of the stage function; found {value!r}; expected one of {', '.join(known) or 'none'}.{hint}",
+            f"the constant {key!r} is no parameter of the stage function; found {brief(value)}; "
+            f"expected one of {', '.join(known) or 'none'}.{hint}",
         )
 
 

@@ -17,7 +17,7 @@ from metta_sweep.pipeline.signature import read_signature
 from metta_sweep.pipeline.spec import Spec, compile_all, providers_of
 from metta_sweep.pipeline.stage import StageNode, StageSpec
 from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through
-from metta_sweep.pipeline.typeforms import is_type_form
+from metta_sweep.pipeline.typeforms import brief, is_type_form
 
 __all__ = ["Pipeline"]
 
@@ -59,7 +59,8 @@ class Pipeline:
                 faults.append(
                     Fault(
                         "inputs",
-                        f"Pipeline() takes a pydantic model or a dataclass; found {state!r}. Declare single inputs by name: Pipeline(n=int).",
+                        f"Pipeline() takes a pydantic model or a dataclass; found {brief(state)}. "
+                        "Declare single inputs by name: Pipeline(n=int).",
                     )
                 )
         for name, form in inputs.items():
@@ -70,7 +71,7 @@ class Pipeline:
                 faults.append(
                     Fault(
                         "inputs",
-                        f"the input {name!r} needs a type; found {form!r}; expected a type such as list[str]. Write {name}=str.",
+                        f"the input {name!r} needs a type; found {brief(form)}; expected a type. Write {name}=str.",
                         name,
                     )
                 )
@@ -104,7 +105,8 @@ class Pipeline:
         if pending is None:
             return self._with_fault(
                 "through",
-                "there is no stage that .through() could follow; found .through() twice, or before a stage. Add a .stage() before it",
+                "there is no stage that .through() could follow; found .through() twice, or before a stage. "
+                "Add a .stage() before it",
             )
         given = _State if contract is _State else contract
         return self._with(self._state._replace(pending=read_through(pending, given, _State, keywords)))
@@ -161,7 +163,10 @@ class Pipeline:
     # -- the whole --------------------------------------------------------------------------------------------------
 
     def with_global_hooks(self, **hooks: Any) -> Pipeline:
-        """Attach observers to every stage: ``before(stage, data)``, ``after(stage, data)``, ``profile=True``. They are outermost."""
+        """Attach observers to every stage: ``before(stage, data)``, ``after(stage, data)``, ``profile=True``.
+
+        They are outermost: first before a stage, last after it.
+        """
         problems = check_global_hooks(hooks)
         faults = (*self._state.faults, *(Fault("global hooks", problem) for problem in problems))
         good = {} if problems else hooks
@@ -219,14 +224,13 @@ class Pipeline:
 
 def _new_stage(name: str, fn: Callable[..., Any], constants: Mapping[str, Any], around: Mapping[str, Any]) -> StageSpec:
     if not callable(cast("object", fn)):
-        fault = (
-            f"the stage function cannot be called; found {fn!r}; expected a function. Pass the function itself, without calling it."
-        )
+        fault = f"the stage function cannot be called; found {brief(fn)}; expected a function. Pass it without calling it."
         return StageSpec(name, fn, None, constants, inferred_contract(name, None), faults=(fault,))
     try:
         signature = read_signature(fn, around)
     except (TypeError, ValueError):
-        fault = f"the stage function has no signature; found {fn!r}; expected a Python function. Wrap it: lambda x: {getattr(fn, '__name__', 'fn')}(x)."
+        wrapped = f"lambda x: {getattr(fn, '__name__', 'fn')}(x)"
+        fault = f"the stage function has no signature; found {brief(fn)}; expected a Python function. Wrap it: {wrapped}."
         return StageSpec(name, fn, None, constants, inferred_contract(name, None), faults=(fault,))
     return StageSpec(name, fn, signature, constants, inferred_contract(name, signature))
 
@@ -243,13 +247,15 @@ def _loop_faults(predicate: object, max_iterations: object) -> tuple[str, ...]:
     faults: list[str] = []
     if not callable(predicate):
         faults.append(
-            f"the predicate cannot be called; found {predicate!r}; expected a function of the context. Write loop_while(lambda ctx: ctx.n < 3)."
+            f"the predicate cannot be called; found {brief(predicate)}; expected a function of the context. "
+            "Write loop_while(lambda ctx: ctx.n < 3)."
         )
     if max_iterations is not None and (
         isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1
     ):
         faults.append(
-            f"max_iterations cannot be used; found {max_iterations!r}; expected an int of at least 1, or None. Write max_iterations=100."
+            f"max_iterations cannot be used; found {brief(max_iterations)}; expected an int of at least 1, or None. "
+            "Write max_iterations=100."
         )
     return tuple(faults)
 

@@ -128,7 +128,10 @@ def value_check(form: Any) -> Check:
 
 
 def make_adapter(form: Any) -> TypeAdapter[Any] | None:
-    """The pydantic adapter of a type; None for a type that pydantic has no schema for. Other classes are checked with ``isinstance``."""
+    """The pydantic adapter of a type; None for a type that pydantic has no schema for.
+
+    Classes of users, also within containers, are checked with ``isinstance``.
+    """
     from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
 
     try:

@@ -87,7 +87,8 @@ class Contract:
         except PydanticSerializationError as error:
             fields = ", ".join(map(repr, self.fields))
             raise ContractError(
-                f"stage {self.stage!r}: its output ({fields}) cannot be kept as JSON: {error}. Opt the stage out with checkpoint=False."
+                f"stage {self.stage!r}: its output ({fields}) cannot be kept as JSON: {error}. "
+                "Opt the stage out with checkpoint=False."
             ) from error
 
     def from_json(self, payload: bytes) -> Any:
@@ -104,7 +105,7 @@ class Contract:
             if adapter is None:
                 raise self._recorded_misfit(name, "its type has no JSON form")
             try:
-                values[name] = adapter.validate_json(to_json(stored[name]), strict=True)
+                values[name] = adapter.validate_json(to_json(stored[name]), strict=True, by_name=True, by_alias=True)
             except ValidationError as error:
                 raise self._recorded_misfit(name, misfit_of(error).details) from None
         if self.kind == "none":
@@ -221,9 +222,13 @@ class Contract:
         def check_other(raw: Any) -> Any:
             if isinstance(raw, Mapping):
                 return self._model_of(raw)
+            if not isinstance(raw, model) and is_model(type(raw)):
+                given = {name: getattr(raw, name) for name in field_types(type(raw)) if name in self.fields}
+                return self._model_of(given)
             if not isinstance(raw, model):
                 raise ContractError(
-                    f"stage {self.stage!r}: found {shown(raw)}, expected {model.__name__}. Return an instance of it, or a dict with its fields."
+                    f"stage {self.stage!r}: found {shown(raw)}, expected {model.__name__}. "
+                    "Return an instance of it, or a dict with its fields."
                 )
             try:
                 revalidate(raw)

@@ -105,7 +105,8 @@ class Flow:
         hint = f" Did you mean {guess!r}?" if guess else f" Declare it, Pipeline({field}=...), or let an earlier stage provide it."
         self.fault(
             reader,
-            f"{what} needs the field {field!r}, which nothing provides; provided here: {', '.join(self.fields) or 'nothing'}.{hint}",
+            f"{what} needs the field {field!r}, which nothing provides; "
+            f"provided here: {', '.join(self.fields) or 'nothing'}.{hint}",
             field,
         )
 
@@ -116,8 +117,8 @@ class Flow:
         if reason is not None:
             self.fault(
                 reader,
-                f"{what} needs {type_name(needed)}, but {_quoted(state.provider)} provides {field!r} as {type_name(state.type)} ({reason}). "
-                "Change the contract or the annotation.",
+                f"{what} needs {type_name(needed)}, but {_quoted(state.provider)} provides {field!r} as {type_name(state.type)} "
+                f"({reason}). Change the contract or the annotation.",
                 field,
             )
 

@@ -68,7 +68,10 @@ class Retry:
             )
 
     def delay(self, attempt: int, seed: int) -> float:
-        """Seconds to wait after attempt number ``attempt`` (from 1) failed: ``min(backoff * 2**(attempt-1), max_backoff)``, jittered."""
+        """Seconds to wait after attempt ``attempt`` (from 1) failed: ``d = min(backoff * 2**(attempt-1), max_backoff)``, jittered.
+
+        With jitter it is drawn uniformly from ``[d * (1 - jitter), d]``, by the seed and the attempt.
+        """
         base = min(self.backoff * 2.0 ** min(attempt - 1, 64), self.max_backoff)
         if not base or not self.jitter:
             return base
@@ -111,8 +114,8 @@ def hooks(
         "checkpoint": checkpoint,
         "profile": profile,
     }
-    for name in unknown:
-        raise unknown_hook(f"hooks({name}=)", name, unknown[name])
+    for name, value in unknown.items():
+        raise unknown_hook(f"hooks({name}=)", name, value)
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
         problem = check_hook(name, value)

@@ -30,7 +30,7 @@ _KEYWORDS: Final = frozenset({"name", "store", "recorder", "seed", "address", "l
 class PipelineResult:
     """What a run left behind. The final fields are attributes and items of it.
 
-    ``context``, ``profile`` and ``seconds`` are about the run; a field of one of these names is read as an item, or from ``context``.
+    ``context``, ``profile`` and ``seconds`` are about the run; a field of one of these names is read as an item.
     """
 
     __slots__ = ("context", "profile", "seconds")

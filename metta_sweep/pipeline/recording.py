@@ -84,7 +84,7 @@ def _as_json(value: Any) -> bytes:
 
 
 def _stand_in(value: object) -> str:
-    """What stands for a value without a JSON form: functions by name, other objects by class, since addresses differ between runs."""
+    """What stands for a value without a JSON form: functions by name, others by class. Their ``repr`` differs between runs."""
     name = getattr(value, "__qualname__", None)
     return f"<{name}>" if isinstance(name, str) else f"<{type(value).__qualname__}>"
 

@@ -23,6 +23,7 @@ class Node(Protocol):
     @property
     def name(self) -> str:
         """Its name, unique where it stands."""
+        ...  # type checkers need it
 
     @property
     def lean(self) -> Lean | None:
@@ -33,6 +34,7 @@ class Node(Protocol):
 
     def faults_when_kept(self, scope: str) -> list[Fault]:
         """What stands against keeping its outputs in a store."""
+        ...  # type checkers need it
 
 
 class Lean(NamedTuple):
@@ -66,7 +68,12 @@ class Run:
     def tell(self, event: PipelineEvent) -> None:
         """Give an event to the listeners."""
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:
+                if self.strict_hooks:
+                    raise
+                logger.warning("a listener raised %s at %s: %s", type(error).__name__, event.address, error, exc_info=error)
 
     def hook_failed(self, address: str, stage: str, hook: str, error: Exception) -> None:
         """An observer raised: strict hooks raise it, others are logged and told."""

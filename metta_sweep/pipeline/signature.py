@@ -98,9 +98,9 @@ def is_coroutine_callable(fn: Callable[..., Any]) -> bool:
     """Whether calling ``fn`` gives a coroutine: an ``async def``, or an object whose ``__call__`` is one."""
     while isinstance(fn, functools.partial):
         fn = fn.func
-    return inspect.iscoroutinefunction(fn) or (
-        not inspect.isroutine(fn) and inspect.iscoroutinefunction(getattr(fn, "__call__", None))
-    )
+    if inspect.isroutine(fn) or isinstance(fn, type):
+        return inspect.iscoroutinefunction(fn)
+    return inspect.iscoroutinefunction(type(fn).__call__)
 
 
 def _function_of(fn: Any) -> Any:

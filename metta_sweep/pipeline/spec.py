@@ -17,9 +17,11 @@ class Spec(Protocol):
     @property
     def name(self) -> str:
         """Its name, unique where it stands."""
+        ...  # type checkers need it
 
     def provides(self) -> Mapping[str, Any]:
         """The fields that it writes, with their types."""
+        ...  # type checkers need it
 
     def compile(self, flow: Flow) -> Any:
         """Check it where it stands and make it runnable; None when there was a fault."""

@@ -20,9 +20,10 @@ from metta_sweep.pipeline.hooks import as_retry
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.recording import StageDigests
 from metta_sweep.pipeline.run import Lean, Scope, note_place
-from metta_sweep.pipeline.signature import UNRESOLVED, ReadSignature, is_coroutine_callable
+from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, is_coroutine_callable
 from metta_sweep.pipeline.stage_context import stage_seed
 from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.validation import check_returns
 
 __all__ = ["StageNode", "StageSpec"]
 
@@ -84,7 +85,10 @@ class StageSpec:
                 f"its output would be a field called {self.name!r}, which is no identifier; found {self.name!r}. "
                 f"Name the field: .through(result={type_name(contract.fields[self.name])}).",
             )
-        if self.inferred and self.signature is not None and self.signature.returns is UNRESOLVED:
+        returns = MISSING if self.signature is None else self.signature.returns
+        if not self.inferred and returns not in (MISSING, UNRESOLVED):
+            check_returns(self.name, returns, contract, flow)
+        if self.inferred and returns is UNRESOLVED:
             flow.fault(
                 self.name, "its return annotation cannot be resolved, so that it has no contract. Name it with .through(Type)."
             )
@@ -93,8 +97,8 @@ class StageSpec:
 def no_json_form(name: str, contract: Contract) -> str:
     """The fault of a stage whose output is to be kept and cannot be."""
     return (
-        f"the field {name!r} cannot be kept as JSON; found the type {type_name(contract.fields[name])}; expected a type with a JSON form. "
-        "Opt the stage out with checkpoint=False."
+        f"the field {name!r} cannot be kept as JSON; found the type {type_name(contract.fields[name])}; "
+        "expected a type with a JSON form. Opt the stage out with checkpoint=False."
     )
 
 
@@ -187,7 +191,7 @@ class StageNode:
         while True:
             try:
                 return await self._gated(await self.attempt.run(scope, address, attempts[0], leaked), address)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # it is raised below, unless there is another attempt or a replacement
                 if self.retry is None or attempts[0] > self.retry.retries or not worth_retrying(error, self.retry):
                     return await self._replacement(error, address)
                 delay = self.retry.delay(attempts[0], stage_seed(scope.run.seed, address))
@@ -214,7 +218,7 @@ class StageNode:
             replacement = self.on_error(error)
             if inspect.isawaitable(replacement):
                 replacement = await replacement
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001  # the first error stands, with a note of this one
             if raised is not error:
                 error.add_note(f"its on_error hook raised {type(raised).__name__}: {raised}")
             raise error from error.__cause__

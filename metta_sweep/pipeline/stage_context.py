@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import random
+from collections.abc import MutableMapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,13 +79,19 @@ class StageContext:
         bound: Any = structlog.wrap_logger(
             logging.getLogger("metta_sweep"),
             wrapper_class=structlog.stdlib.BoundLogger,
-            processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+            processors=[structlog.stdlib.filter_by_level, _as_text],
         )
         return bound.bind(address=self.address)  # type: ignore[no-any-return]
 
     def cancel(self) -> None:
         """Make ``check_cancelled`` end the stage. The runner calls this at the deadline."""
         self._cancelled = True
+
+
+def _as_text(_: object, __: str, event: MutableMapping[str, Any]) -> str:
+    """One line: the message, and what goes with it."""
+    parts = [f"{key}={value!r}" for key, value in event.items() if key != "event"]
+    return " ".join([str(event["event"]), *parts])
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop) -> bool:

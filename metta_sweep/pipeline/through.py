@@ -11,7 +11,7 @@ from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.hooks import COMING, HOOKS, check_hook
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
 from metta_sweep.pipeline.stage import StageSpec
-from metta_sweep.pipeline.typeforms import is_type_form, type_name
+from metta_sweep.pipeline.typeforms import brief, is_type_form, type_name
 
 __all__ = ["FieldSet", "check_field_name", "fields", "inferred_contract", "read_through"]
 
@@ -112,7 +112,8 @@ def _unknown(key: str, value: object, stage: StageSpec) -> str:
         guess = did_you_mean(key, [*HOOKS, *_parameters(stage)])
         hint = f" Did you mean {guess!r}?" if guess else " Leave it out, or add it to the stage function as a parameter."
     return (
-        f"{key!r} is neither a field (its value is no type), nor a hook, nor a parameter of the stage function; found {value!r}; "
+        f"{key!r} is neither a field (its value is no type), nor a hook, nor a parameter of the stage function; "
+        f"found {brief(value)}; "
         f"expected a type, or one of {', '.join([*HOOKS, *_parameters(stage)])}.{hint}"
     )
 
@@ -127,12 +128,12 @@ def _contract_of(stage: StageSpec, given: Any, absent: object, named: Mapping[st
         return Contract(stage.name, named)
     if not is_type_form(given):
         what = "an instance" if not isinstance(given, Mapping) else "a mapping"
-        faults.append(f"the contract is {what}; found {given!r}; expected a type. Write .through({_suggestion(given)}).")
+        faults.append(f"the contract is {what}; found {brief(given)}; expected a type. Write .through({_suggestion(given)}).")
         return Contract(stage.name, named)
     if named:
         faults.append(
-            f"there is a contract ({type_name(given)}) and the fields {', '.join(map(repr, named))} beside it; expected one of the two. "
-            "Put the fields into the model, or give types as constants in .stage()."
+            f"there is a contract ({type_name(given)}) and the fields {', '.join(map(repr, named))} beside it; "
+            "expected one of the two. Put the fields into the model, or give types as constants in .stage()."
         )
     if given is None or given is type(None):
         return Contract(stage.name, {})

@@ -6,7 +6,7 @@ import types
 import typing
 from typing import Any, get_args, get_origin
 
-__all__ = ["is_type_form", "type_name"]
+__all__ = ["brief", "is_type_form", "type_name"]
 
 
 def is_type_form(value: object) -> bool:
@@ -17,6 +17,12 @@ def is_type_form(value: object) -> bool:
     if value is None or value is Any or isinstance(value, type | types.UnionType | types.GenericAlias | typing.NewType):
         return True
     return get_origin(value) is not None or type(value).__name__ == "TypeAliasType"
+
+
+def brief(value: object, limit: int = 120) -> str:
+    """A value in a message: its ``repr``, shortened."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def type_name(form: object) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.errors import did_you_mean
+from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.checks import Misfit, is_model, is_pydantic_model, value_check
 from metta_sweep.pipeline.context import Context
 from metta_sweep.pipeline.reads import reads_of
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.contract import Contract
     from metta_sweep.pipeline.flow import Flow
 
-__all__ = ["check_carried", "check_constant", "check_context_reads", "check_output_reads", "check_stalled"]
+__all__ = ["check_carried", "check_constant", "check_context_reads", "check_output_reads", "check_returns", "check_stalled"]
 
 
 def check_context_reads(name: str, what: str, fn: Callable[..., Any], flow: Flow, *, own: Mapping[str, Any] | None = None) -> None:
@@ -45,7 +47,8 @@ def check_context_reads(name: str, what: str, fn: Callable[..., Any], flow: Flow
         elif own is not None and field in own and field not in flow.fields:
             flow.fault(
                 name,
-                f"{what} reads {field!r}, which this stage itself provides, later; found it in 'before'. Use after= for what a stage has made.",
+                f"{what} reads {field!r}, which this stage itself provides, later; found it in 'before'. "
+                "Use after= for what a stage has made.",
                 field,
             )
         else:
@@ -107,6 +110,32 @@ def _attributes(model: Any) -> frozenset[str]:
     return frozenset(model._fields)
 
 
+def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> None:
+    """Check the return annotation of a stage function against its contract.
+
+    A contract may be narrower than the annotation, since outputs are validated; a fault is only what can never fit.
+    """
+    origin = typing.get_origin(returns) or returns
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return  # its keys are known at run time only
+    if contract.kind == "none":
+        never = returns is not type(None) and explain_mismatch(type(None), returns, "") is not None
+        expected = "None"
+    elif contract.kind == "fields":
+        never = isinstance(origin, type) and not is_model(origin) and origin.__module__ == "builtins" and origin is not object
+        expected = f"a mapping, model or dataclass with the fields {', '.join(contract.fields)}"
+    else:
+        form = contract.model or next(iter(contract.fields.values()))
+        never = explain_mismatch(returns, form, "") is not None and explain_mismatch(form, returns, "") is not None
+        expected = type_name(form)
+    if never:
+        flow.fault(
+            name,
+            f"the stage function returns {type_name(returns)}, which its contract never takes; expected {expected}. "
+            "Mend the one or the other.",
+        )
+
+
 def check_constant(name: str, key: str, value: object, annotation: Any, flow: Flow) -> None:
     """Check a constant of a stage against the annotation of its parameter."""
     if annotation in (MISSING, UNRESOLVED):
@@ -115,7 +144,8 @@ def check_constant(name: str, key: str, value: object, annotation: Any, flow: Fl
     if misfit is not None:
         flow.fault(
             name,
-            f"the constant {key!r} does not fit its parameter: {misfit}; the parameter takes {type_name(annotation)}. Change the one or the other.",
+            f"the constant {key!r} does not fit its parameter: {misfit}; the parameter takes {type_name(annotation)}. "
+            "Change the one or the other.",
         )
 
 
@@ -125,7 +155,8 @@ def check_carried(name: str, key: str, value: object, form: Any, flow: Flow) -> 
     if misfit is not None:
         flow.fault(
             name,
-            f"the carried field {key!r} begins with a value that does not fit: {misfit}; the body provides {type_name(form)}. Change the one or the other.",
+            f"the carried field {key!r} begins with a value that does not fit: {misfit}; the body provides {type_name(form)}. "
+            "Change the one or the other.",
             key,
         )
 

@@ -1,5 +1,6 @@
 """Whether a value of one type may be used where another is needed."""
 
+# ruff: noqa: D102  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import collections.abc as abc

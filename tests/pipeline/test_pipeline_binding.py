@@ -1,8 +1,10 @@
 """What a stage function receives."""
 
+# ruff: noqa: D102, D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypedDict
@@ -143,7 +145,7 @@ async def test_the_whole_context() -> None:
     """The one other unannotated parameter gets all values, and so does one annotated as Context."""
 
     async def annotated(everything: Context, n: int) -> int:
-        return everything.n + n
+        return int(everything.n) + n
 
     ran = await Pipeline(n=int).stage("a", annotated).stage("b", lambda ctx: len(ctx)).through(int).build().run(n=1)
     assert (ran.a, ran.b) == (2, 2)
@@ -215,6 +217,17 @@ async def test_stage_contexts() -> None:
     assert len({entry[2] for entry in seen}) == 4
 
 
+async def test_the_logger(caplog: pytest.LogCaptureFixture) -> None:
+    """It writes through the standard logger, one line with the address, and takes any keyword."""
+
+    async def look(context: StageContext) -> None:
+        context.logger.info("100% seen", name="a")
+
+    with caplog.at_level(logging.INFO, "metta_sweep"):
+        await Pipeline().stage("look", look).build().run()
+    assert caplog.messages == ["100% seen address='look' name='a'"]
+
+
 def test_accepted_keywords() -> None:
     """Which keywords a function takes; None for any."""
 
@@ -222,6 +235,6 @@ def test_accepted_keywords() -> None:
 
     def anything(a: int, **more: int) -> None: ...
 
-    assert accepted_keywords(some) == {"b", "c"}
+    assert accepted_keywords(some) == frozenset({"b", "c"})
     assert accepted_keywords(anything) is None
-    assert accepted_keywords(functools.partial(some, 1)) == {"b", "c"}
+    assert accepted_keywords(functools.partial(some, 1)) == frozenset({"b", "c"})

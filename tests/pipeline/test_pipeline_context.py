@@ -1,5 +1,6 @@
 """The values that a stage may read."""
 
+# stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import copy

@@ -1,5 +1,6 @@
 """Loops: carried values, definite assignment through them, limits, addresses."""
 
+# ruff: noqa: D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -47,7 +48,7 @@ async def test_a_loop_carries() -> None:
 async def test_max_iterations() -> None:
     """Going on after the limit is an error that names loop and limit; ending at it is none."""
     assert (await counting(5, max_iterations=5).build().run()).turn == 5
-    with pytest.raises(LoopLimit, match="'loop'.*max_iterations=4"):
+    with pytest.raises(LoopLimit, match=r"'loop'.*max_iterations=4"):
         await counting(5, max_iterations=4).build().run()
 
 

@@ -1,5 +1,6 @@
 """Bad input: each malformed hook, name and pipeline gives one clear error before anything runs."""
 
+# ruff: noqa: D102, D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -51,7 +52,12 @@ HOOKS: list[tuple[Callable[[], Any], str, str, str]] = [
     (lambda: hooks(retry=1.5), "retry", "1.5", "Write retry=3"),  # type: ignore[arg-type]
     (lambda: hooks(after=3), "after", "3", "Write after=lambda d: ..."),  # type: ignore[arg-type]
     (lambda: hooks(validate=two), "validate", "two(a", "Write validate=lambda d: ..."),  # type: ignore[arg-type]
-    (lambda: hooks(after=Recorder), "after", "Recorder", "Pass an instance"),
+    (
+        lambda: hooks(after=Recorder),  # type: ignore[arg-type]
+        "after",
+        "Recorder",
+        "Pass an instance",
+    ),
     (lambda: hooks(timeout=float), "timeout", "float", "fields(timeout=float)"),  # type: ignore[arg-type]
     (lambda: hooks(checkpoint="yes"), "checkpoint", "'yes'", "Write checkpoint=False"),  # type: ignore[arg-type]
     (lambda: hooks(afterr=len), "afterr", "len", "Did you mean 'after'?"),
@@ -160,6 +166,10 @@ PIPELINES: list[tuple[Callable[[], Any], str, str | None, tuple[str, ...]]] = [
     (lambda: Pipeline(n=int).stage("a", count).through(3).build(), "a", None, ("found 3", "expected a type")),
     (lambda: Pipeline(n=int).stage("a", count).through(Trials, m=int).build(), "a", None, ("Trials", "'m'", "one of the two")),
     (lambda: Pipeline(n=int).stage("a", count).through(_m=int).build(), "a", None, ("'_m'", "Use letters")),
+    (lambda: Pipeline(n=int).stage("a", count).through(m=str).build(), "a", None, ("returns int", "expected str", "Mend")),
+    (lambda: Pipeline(n=int).stage("a", count).through(m=int, k=int).build(), "a", None, ("returns int", "fields m, k", "Mend")),
+    (lambda: Pipeline(n=int).stage("a", count).through(Trials).build(), "a", None, ("returns int", "expected Trials", "Mend")),
+    (lambda: Pipeline(n=int).stage("a", count).through(None).build(), "a", None, ("returns int", "expected None", "Mend")),
     (lambda: Pipeline(n=int).stage("a-b", count).build(), "a-b", None, ("'a-b'", ".through(result=int)")),
     (lambda: Pipeline().through(int).build(), "through", None, ("found .through()", "Add a .stage()")),
     (lambda: Pipeline().end_loop().build(), "end_loop", None, ("found end_loop()", "Remove it")),

@@ -1,5 +1,6 @@
 """Retries and timeouts."""
 
+# ruff: noqa: D102  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import asyncio
@@ -211,12 +212,11 @@ async def test_no_late_writes() -> None:
         time.sleep(0.03)
         return 99
 
-    plan = (
-        pipeline(sleeps, timeout=0.005, on_error=lambda error: 1)
-        .stage("then", lambda ctx: (time.sleep(0.06), ctx.s)[1])
-        .through(int)
-        .build()
-    )
+    async def wait(s: int) -> int:
+        await asyncio.sleep(0.06)
+        return s
+
+    plan = pipeline(sleeps, timeout=0.005, on_error=lambda error: 1).stage("then", wait).through(int).build()
     result = await plan.run()
     assert (result.s, result.then) == (1, 1)
     assert isinstance(result.context, Context)

@@ -1,5 +1,6 @@
 """What predicates and hooks read, from their code objects."""
 
+# stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import functools
@@ -41,9 +42,9 @@ def test_reads_in_comprehensions() -> None:
     [
         lambda d: len(d),
         lambda d: d["n"],
-        lambda d: getattr(d, "n"),
+        lambda d: vars(d),
         lambda d: f"{d}",
-        lambda d: (d := 3),
+        lambda d: (d := 3) + d,
         lambda d: [d],
         lambda d: [d for _ in d.n],
     ],

@@ -1,5 +1,6 @@
 """Kept runs: checkpoints, resuming, and recorders of others."""
 
+# ruff: noqa: D102  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import logging

@@ -1,5 +1,6 @@
 """Running a plan: order, hooks, errors, events, profile."""
 
+# ruff: noqa: D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import asyncio
@@ -120,6 +121,20 @@ async def test_a_failing_observer_loses_nothing(hook: str, caplog: pytest.LogCap
     assert result.score == 0.5
     assert [event.hook for event in events if isinstance(event, HookFailed)] == [hook]
     assert f"hook '{hook}' of stage 'train' at train raised ZeroDivisionError" in caplog.text
+
+
+async def test_a_failing_listener_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and raises only where hooks are strict."""
+
+    def listener(event: PipelineEvent) -> None:
+        raise ZeroDivisionError
+
+    plan = Pipeline(n=int).stage("train", train).build()
+    with caplog.at_level(logging.WARNING, "metta_sweep"):
+        assert (await plan.run(n=1, listeners=[listener])).score == 0.5
+    assert "a listener raised ZeroDivisionError at train" in caplog.text
+    with pytest.raises(ZeroDivisionError):
+        await plan.run(n=1, listeners=[listener], strict_hooks=True)
 
 
 async def test_strict_hooks_raise() -> None:
