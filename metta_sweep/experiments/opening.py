@@ -22,6 +22,7 @@ from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.optimizers.optimizer import Optimizer
@@ -67,6 +68,7 @@ async def open_run(
     plan: Blueprint, store: Store, budget: Budget | None, more: int | None, *, fresh: bool
 ) -> AsyncIterator[SweepRun]:
     """An open run. One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing."""
+    await left_runs_ended()
     row = _find_or_create(plan, store, fresh=fresh)
     store.acquire(row.run_id)
     async with AsyncExitStack() as stack:

@@ -10,7 +10,7 @@ from metta_sweep.core.trial import Trial
 from metta_sweep.errors import NotAwaited
 from metta_sweep.experiments.result import SweepResult
 
-__all__ = ["SweepUpdate", "Updates"]
+__all__ = ["SweepUpdate", "Updates", "left_runs_ended"]
 
 
 class SweepUpdate(NamedTuple):
@@ -41,7 +41,7 @@ class Updates:
         self._spelled = spelled
 
     def __aiter__(self) -> AsyncIterator[SweepUpdate]:
-        return self._start()
+        return _Following(self._start())
 
     def __iter__(self) -> Iterator[SweepUpdate]:
         try:
@@ -63,6 +63,52 @@ class Updates:
                     yield update
             finally:
                 runner.run(_close(updates))
+
+
+class _Following(AsyncIterator[SweepUpdate]):
+    """One ``async for``. When it is left early, its run is ended at once, and not when a garbage collector finds the time."""
+
+    def __init__(self, updates: AsyncGenerator[SweepUpdate, None]) -> None:
+        self._updates = updates
+        self._loop = asyncio.get_running_loop()
+        self._over = False
+
+    async def __anext__(self) -> SweepUpdate:
+        try:
+            return await anext(self._updates)
+        except BaseException:
+            self._over = True
+            raise
+
+    async def aclose(self) -> None:
+        """End the run, as leaving the loop does."""
+        self._over = True
+        await self._updates.aclose()
+
+    def __del__(self) -> None:
+        if not self._over and _in_loop(self._loop):
+            task = self._loop.create_task(self._updates.aclose())
+            _ending.add(task)
+            task.add_done_callback(_ending.discard)
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+_ending: set[asyncio.Task[None]] = set()
+"""Runs that were left early and have not ended yet."""
+
+
+async def left_runs_ended() -> None:
+    """Wait until the runs of this event loop that were left early have ended, so that they can go on."""
+    loop = asyncio.get_running_loop()
+    ending = [task for task in _ending if task.get_loop() is loop]
+    if ending:
+        await asyncio.wait(ending)
 
 
 async def _next(updates: AsyncGenerator[SweepUpdate, None]) -> SweepUpdate | None:

@@ -183,23 +183,23 @@ class SweepExperiment(Experiment):
 
     async def _updates(self, budget: Budget | None, more: int | None, *, fresh: bool) -> AsyncGenerator[SweepUpdate, None]:
         updates: asyncio.Queue[SweepUpdate | None] = asyncio.Queue(maxsize=1)
+        told = 0
+
+        async def tell(stage: Any, data: Any) -> None:
+            nonlocal told
+            ended = _ended(run)
+            if isinstance(data, FannedOut) and ended > told:
+                told = ended
+                await updates.put(self._update(run))
+
+        async def drive() -> None:
+            try:
+                await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
+            finally:
+                await updates.put(None)
+
+        plan = self.pipeline().with_global_hooks(after=tell).build()
         async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
-            told = 0
-
-            async def tell(stage: Any, data: Any) -> None:
-                nonlocal told
-                ended = _ended(run)
-                if isinstance(data, FannedOut) and ended > told:
-                    told = ended
-                    await updates.put(self._update(run))
-
-            async def drive() -> None:
-                try:
-                    await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
-                finally:
-                    await updates.put(None)
-
-            plan = self.pipeline().with_global_hooks(after=tell).build()
             driver = asyncio.create_task(drive())
             try:
                 while (update := await updates.get()) is not None:
