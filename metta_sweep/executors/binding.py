@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, get_origin
 
 from metta_sweep.core.distributions import Choice
-from metta_sweep.core.search_space import Level, SearchSpace
+from metta_sweep.core.levels import Level
+from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import ObjectiveError, did_you_mean
 from metta_sweep.executors.annotations import UNRESOLVED, resolved
 from metta_sweep.executors.context import TrialContext

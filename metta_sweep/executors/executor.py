@@ -67,14 +67,17 @@ class Executor(Protocol):
     @property
     def slots(self) -> int | None:
         """How many attempts it can run at once; None: any number."""
+        ...
 
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
+        ...
 
     @property
     def leaked_slots(self) -> int:
         """How many attempts were reported as ended, could not be ended, and still hold their slot."""
+        ...
 
     def prepare(self, objective: Any, search_space: Any) -> None:
         """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called.
@@ -97,6 +100,7 @@ class Executor(Protocol):
 
     def peek(self) -> Sequence[TrialEvent]:
         """What has happened and is not acknowledged, in the order of dispatch; does not wait."""
+        ...
 
     async def wait(self, until: float | None = None) -> None:
         """Return as soon as something is unacknowledged, or at ``until`` (seconds on the event loop's clock)."""

@@ -76,14 +76,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             if not events:
                 raise NothingToWaitFor(self._story())
             return events
-        self._now = max(self._now + timeout, math.nextafter(self._now, math.inf))
+        self._advance(timeout)
         return []
 
     def _wait_really(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         before = time.monotonic()
         events = self._real.select(timeout)
-        self._now += time.monotonic() - before
+        self._advance(time.monotonic() - before)
         return events
+
+    def _advance(self, seconds: float) -> None:
+        self._now = max(self._now + seconds, math.nextafter(self._now, math.inf))
+        # asyncio's own: a timer is due within it, also where floats have become coarser than that
+        self._clock_resolution = max(1e-9, 4 * math.ulp(self._now))
 
     def _story(self) -> str:
         waiting = sorted(f"{task.get_name()} at {_place(task)}" for task in asyncio.all_tasks(self))

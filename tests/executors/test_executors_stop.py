@@ -31,25 +31,25 @@ def stopped(objective: Objective, *, after: float, grace: float, cause: StopCaus
     return run_virtual(main())
 
 
-async def sleeps(trial: TrialContext) -> float:
+async def _sleeps(trial: TrialContext) -> float:
     await asyncio.sleep(1000)
     return 1.0
 
 
-async def looks(trial: TrialContext) -> float:
-    while not trial.should_stop:
+async def _looks(trial: TrialContext) -> float:
+    while not trial.should_stop:  # noqa: ASYNC110  # what users do
         await asyncio.sleep(1)
     return 0.7
 
 
-async def looks_and_returns_nothing(trial: TrialContext) -> None:
-    while not trial.should_stop:
+async def _looks_and_returns_nothing(trial: TrialContext) -> None:
+    while not trial.should_stop:  # noqa: ASYNC110  # what users do
         await asyncio.sleep(1)
 
 
 def test_a_coroutine_is_cancelled_after_its_grace() -> None:
     """It has ``grace`` seconds, then it is cancelled and reported as stopped."""
-    ended, when = stopped(sleeps, after=5, grace=10)
+    ended, when = stopped(_sleeps, after=5, grace=10)
 
     assert (ended.stopped, ended.metrics, ended.error) == ("verdict", None, None)
     assert when == pytest.approx(15)
@@ -57,14 +57,14 @@ def test_a_coroutine_is_cancelled_after_its_grace() -> None:
 
 def test_without_grace_it_is_cancelled_at_once() -> None:
     """A grace of 0 cancels now."""
-    _, when = stopped(sleeps, after=5, grace=0)
+    _, when = stopped(_sleeps, after=5, grace=0)
 
     assert when == pytest.approx(5)
 
 
 def test_what_returns_within_its_grace_keeps_its_metrics() -> None:
-    """A trial that looks at ``should_stop`` and returns is stopped, with metrics."""
-    ended, when = stopped(looks, after=2.5, grace=10, cause="deadline")
+    """A trial that _looks at ``should_stop`` and returns is stopped, with metrics."""
+    ended, when = stopped(_looks, after=2.5, grace=10, cause="deadline")
 
     assert (ended.stopped, ended.metrics) == ("deadline", {"score": 0.7})
     assert when == pytest.approx(3)
@@ -72,7 +72,7 @@ def test_what_returns_within_its_grace_keeps_its_metrics() -> None:
 
 def test_what_is_stopped_may_return_nothing() -> None:
     """None is no metric, but a stopped trial may have none."""
-    ended, _ = stopped(looks_and_returns_nothing, after=2.5, grace=10)
+    ended, _ = stopped(_looks_and_returns_nothing, after=2.5, grace=10)
 
     assert (ended.stopped, ended.metrics, ended.error) == ("verdict", None, None)
 
@@ -80,9 +80,9 @@ def test_what_is_stopped_may_return_nothing() -> None:
 def test_the_first_cause_and_the_shortest_grace_count() -> None:
     """An interrupt shortens the grace of a verdict, and does not change why the trial was stopped."""
 
-    async def main() -> tuple[StopCause | None, float]:
+    async def main() -> tuple[Any, ...]:
         executor = LocalExecutor()
-        executor.prepare(sleeps)
+        executor.prepare(_sleeps)
         async with executor:
             executor.start(task_of())
             await asyncio.sleep(1)
@@ -100,7 +100,7 @@ def test_an_error_within_the_grace_is_an_error() -> None:
     """A trial that raises while it is being stopped failed."""
 
     async def fails(trial: TrialContext) -> float:
-        await looks(trial)
+        await _looks(trial)
         raise OSError("disk full")
 
     ended, _ = stopped(fails, after=1, grace=10)
@@ -111,7 +111,7 @@ def test_an_error_within_the_grace_is_an_error() -> None:
 
 def test_stopping_before_the_first_step() -> None:
     """A trial that is cut before its task has run leaves its terminal event all the same."""
-    ended, _ = stopped(sleeps, after=0, grace=0)
+    ended, _ = stopped(_sleeps, after=0, grace=0)
     again = run_virtual(_started_and_stopped())
 
     assert ended.stopped == again.stopped == "verdict"
@@ -119,7 +119,7 @@ def test_stopping_before_the_first_step() -> None:
 
 async def _started_and_stopped() -> Ended:
     executor = LocalExecutor()
-    executor.prepare(sleeps)
+    executor.prepare(_sleeps)
     async with executor:
         executor.start(task_of())
         executor.stop("0", "verdict", 0)
@@ -195,7 +195,7 @@ def test_a_thread_that_looks_ends_within_its_grace() -> None:
 
 def test_a_time_limit_cuts_a_coroutine() -> None:
     """At the limit the attempt fails with a timeout."""
-    ended, when = limited(sleeps, 3)
+    ended, when = limited(_sleeps, 3)
 
     assert told(ended) == "metta_sweep.errors.TrialTimeout: trial[0] passed its time limit of 3 s."
     assert (ended.stopped, ended.metrics) == (None, None)
@@ -247,7 +247,7 @@ def limited(objective: Objective, limit: float) -> tuple[Ended, float]:
 closed: list[str] = []
 
 
-async def async_epochs(trial: TrialContext) -> AsyncIterator[Any]:
+async def _async_epochs(trial: TrialContext) -> AsyncIterator[Any]:
     try:
         for epoch in range(1, 100):
             yield {"loss": 1.0 / epoch}
@@ -255,7 +255,7 @@ async def async_epochs(trial: TrialContext) -> AsyncIterator[Any]:
         closed.append("async")
 
 
-def epochs(trial: TrialContext) -> Iterator[Any]:
+def _epochs(trial: TrialContext) -> Iterator[Any]:
     try:
         for epoch in range(1, 100):
             yield {"loss": 1.0 / epoch}
@@ -263,7 +263,7 @@ def epochs(trial: TrialContext) -> Iterator[Any]:
         closed.append("sync")
 
 
-@pytest.mark.parametrize("objective", [async_epochs, epochs])
+@pytest.mark.parametrize("objective", [_async_epochs, _epochs])
 @pytest.mark.parametrize("cause", ["verdict", "pause"])
 def test_a_generator_ends_at_its_yield(objective: Objective, cause: StopCause) -> None:
     """It waits for each verdict; a stop ends it there, by closing it, without waiting for any grace."""
@@ -352,7 +352,7 @@ def test_leaving_the_executor_stops_what_runs() -> None:
     assert run_virtual(main(waits)) == ["interrupt"] * 3
     assert cancelled == [0, 1]
     assert run_virtual(main(hangs)) == ["interrupt"] * 3
-    assert run_virtual(main(epochs)) == ["interrupt"] * 3
+    assert run_virtual(main(_epochs)) == ["interrupt"] * 3
     gate.set()
 
 
