@@ -42,7 +42,7 @@ def as_metrics(value: Any, where: str) -> dict[str, Metric]:
 def _name(name: object, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise MetricError(f"{where}: the name of a metric must be a non-empty string; found {name!r}. Name it, such as 'accuracy'.")
-    return str(name)
+    return str(plain_scalar(name))
 
 
 def _metric(value: Any, where: str, name: object) -> Metric:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from typing import Final
-import os
 
 __all__ = ["derive_seed", "draw_seed", "unit_floats"]
 

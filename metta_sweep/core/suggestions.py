@@ -8,7 +8,7 @@ from typing import Any
 
 from metta_sweep.address import check_name
 from metta_sweep.core.trial import Suggestion
-from metta_sweep.core.values import NotJson, plain_json
+from metta_sweep.core.values import NotJson, plain_json, plain_scalar
 from metta_sweep.errors import SuggestionError
 
 __all__ = ["check_suggestion"]
@@ -29,7 +29,6 @@ def check_suggestion(value: Suggestion | Mapping[str, Any], where: str) -> Sugge
         if not isinstance(value, Mapping):
             raise _no_suggestion(value, where)
         return Suggestion(params=_plain_params(value, where))
-    _check_names(value, where)
     if not isinstance(value.params, Mapping):
         raise SuggestionError(
             f"{where}.params",
@@ -39,20 +38,21 @@ def check_suggestion(value: Suggestion | Mapping[str, Any], where: str) -> Sugge
             remedy="Write params={'lr': 0.1}, say",
         )
     params = _plain_params(value.params, f"{where}.params")
-    return Suggestion(params=params, branch=value.branch, id=value.id, origin=value.origin, parent=value.parent)
+    return Suggestion(
+        params=params,
+        branch=None if value.branch is None else check_name(plain_scalar(value.branch), f"{where}.branch"),
+        id=None if value.id is None else check_name(plain_scalar(value.id), f"{where}.id"),
+        origin=_text(value.origin, f"{where}.origin"),
+        parent=_text(value.parent, f"{where}.parent"),
+    )
 
 
-def _check_names(suggestion: Suggestion, where: str) -> None:
-    if suggestion.id is not None:
-        check_name(suggestion.id, f"{where}.id")
-    if suggestion.branch is not None:
-        check_name(suggestion.branch, f"{where}.branch")
-    for name in ("origin", "parent"):
-        text = getattr(suggestion, name)
-        if text is not None and not isinstance(text, str):
-            raise SuggestionError(
-                f"{where}.{name}", f"its {name} must be text", found=text, expected="a string or None", remedy="Leave it out"
-            )
+def _text(value: object, where: str) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, str):
+        return str(plain_scalar(value))
+    raise SuggestionError(where, "it must be text", found=value, expected="a string or None", remedy="Leave it out")
 
 
 def _plain_params(params: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _plain_params(params: Mapping[str, Any], where: str) -> dict[str, Any]:
                     expected="a dict of names and JSON values",
                     remedy=f"Write {str(name)!r}",
                 )
-            name = str(name)  # noqa: PLW2901 - an enum member or np.str_ becomes the text that it is
+            name = str(plain_scalar(name))  # noqa: PLW2901 - an enum member or np.str_ becomes the text that it is
         kind = type(value)
         if kind is float:
             if not math.isfinite(value):

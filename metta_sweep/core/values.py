@@ -31,7 +31,10 @@ def plain_scalar(value: Any) -> Any:
         item = getattr(value, "item", None)
         if callable(item):
             return item()
-        return next(base(value) for base in (bool, int, float, str) if isinstance(value, base))
+        if isinstance(value, str):
+            # str(member) of a `class Colour(str, Enum)` would be "Colour.RED"
+            return str.__str__(value)
+        return int.__int__(value) if isinstance(value, int) else float.__float__(value)
     if getattr(value, "ndim", None) == 0:
         item = getattr(value, "item", None)
         if callable(item):
@@ -71,5 +74,5 @@ def _plain_mapping(value: Mapping[Any, Any], path: str) -> dict[str, Any]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise NotJson(path, f"has the key {key!r}, which is not a string", value)
-        plain[str(key)] = plain_json(item, f"{path}[{key!r}]")
+        plain[plain_scalar(key)] = plain_json(item, f"{path}[{key!r}]")
     return plain

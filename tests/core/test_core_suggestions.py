@@ -16,8 +16,12 @@ from metta_sweep.core.trial import Suggestion
 from metta_sweep.errors import InvalidInput, InvalidName, SuggestionError
 
 
-class Colour(enum.StrEnum):
+class Colour(str, enum.Enum):  # noqa: UP042 - its str() is not its value
     RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
 
 
 def test_a_mapping_is_the_parameters() -> None:
@@ -52,13 +56,34 @@ def test_values_become_plain() -> None:
         "a": np.arange(2),
         "t": (1, (2,)),
         "e": Colour.RED,
+        "l": Level.HIGH,
+        Colour.RED: 1.0,
         np.str_("k"): None,
     }
     params = check_suggestion(given, "s").params
-    assert params == {"i": 3, "f": 0.5, "h": 0.5, "b": True, "s": "x", "a": [0, 1], "t": [1, [2]], "e": "red", "k": None}
-    assert [type(value) for value in params.values()] == [int, float, float, bool, str, list, list, str, type(None)]
+    assert params == {
+        "i": 3,
+        "f": 0.5,
+        "h": 0.5,
+        "b": True,
+        "s": "x",
+        "a": [0, 1],
+        "t": [1, [2]],
+        "e": "red",
+        "l": 3,
+        "red": 1.0,
+        "k": None,
+    }
+    assert [type(value) for value in params.values()] == [int, float, float, bool, str, list, list, str, int, float, type(None)]
     assert {type(name) for name in params} == {str}
     assert json.loads(json.dumps(params)) == params
+
+
+def test_names_become_plain() -> None:
+    """Ids and branches that are members of a text enum become their values."""
+    checked = check_suggestion(Suggestion(params={}, branch=Colour.RED, id=np.str_("a"), origin=Colour.RED), "s")
+    assert checked == Suggestion(params={}, branch="red", id="a", origin="red")
+    assert {type(checked.branch), type(checked.id), type(checked.origin)} == {str}
 
 
 MALFORMED: list[tuple[Any, type[InvalidInput], str, Any, str]] = [
