@@ -12,8 +12,7 @@ import types
 import typing
 from typing import Any, Final, get_args, get_origin
 
-from metta_sweep.pipeline.checks import field_types, is_model, is_pydantic_model
-from metta_sweep.pipeline.contract import model_defaults
+from metta_sweep.pipeline.models import default_values, field_types, is_model
 from metta_sweep.pipeline.typeforms import type_name
 
 __all__ = ["explain_mismatch"]
@@ -145,9 +144,7 @@ def _fields(have: dict[str, Any], want: type, path: str) -> str | None:
 def _is_required(model: Any, name: str) -> bool:
     if typing.is_typeddict(model):
         return name in model.__required_keys__
-    if is_pydantic_model(model):
-        return bool(model.model_fields[name].is_required())
-    return name not in model_defaults(model)
+    return name not in default_values(model)
 
 
 def _protocol(have: type, want: Any, provided: Any, needed: Any, path: str) -> str | None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import did_you_mean
-from metta_sweep.pipeline.checks import field_types, is_model, is_pydantic_model
 from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.models import default_values, field_types, is_model, make_model
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
 from metta_sweep.pipeline.stage_context import StageContext
@@ -218,12 +218,7 @@ def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | No
 def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
     """The fields of a view, and those of them that it can do without."""
     if is_model(form):
-        fields = field_types(form)
-        if is_pydantic_model(form):
-            return fields, frozenset(key for key, info in form.model_fields.items() if not info.is_required())
-        from metta_sweep.pipeline.contract import model_defaults
-
-        return fields, model_defaults(form)
+        return field_types(form), frozenset(default_values(form))
     try:
         hints = typing.get_type_hints(form, include_extras=True)
     except (NameError, TypeError):
@@ -232,12 +227,8 @@ def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
 
 
 def _view_maker(form: Any, fields: tuple[str, ...]) -> Source:
-    if is_pydantic_model(form):
-        return lambda scope: form.__pydantic_validator__.validate_python(
-            {key: scope.values[key] for key in fields}, strict=True, by_name=True
-        )
     if is_model(form):
-        return lambda scope: form(**{key: scope.values[key] for key in fields})
+        return lambda scope: make_model(form, {key: scope.values[key] for key in fields})
     if typing.is_typeddict(form):
         return lambda scope: {key: scope.values[key] for key in fields}
     return lambda scope: context_of({key: scope.values[key] for key in fields})

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, cast
 
 from metta_sweep.address import check_name
 from metta_sweep.errors import BuildError, Fault
-from metta_sweep.pipeline.checks import default_values, field_types, is_model
 from metta_sweep.pipeline.flow import FieldState, Flow
 from metta_sweep.pipeline.hooks import HookSet, check_global_hooks
 from metta_sweep.pipeline.loop import LoopSpec, Predicate
+from metta_sweep.pipeline.models import default_values, field_types, is_model
 from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.signature import read_signature
 from metta_sweep.pipeline.spec import Spec, compile_all, providers_of

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import functools
-import inspect
-import sys
 import types
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+
+from metta_sweep.pipeline.models import field_types, is_frozen, is_model, is_pydantic_model
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -18,13 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "Misfit",
-    "default_values",
-    "field_types",
     "has_json_form",
-    "is_frozen",
-    "is_model",
-    "is_named_tuple",
-    "is_pydantic_model",
     "make_adapter",
     "misfit_of",
     "revalidation",
@@ -45,68 +37,6 @@ class Misfit(Exception):
         self.path = path
         self.details = details
         super().__init__(details)
-
-
-def is_pydantic_model(form: object) -> bool:
-    """Whether ``form`` is a pydantic model. Does not import pydantic."""
-    pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and isinstance(form, type) and issubclass(form, pydantic.BaseModel)
-
-
-def is_named_tuple(form: object) -> bool:
-    """Whether ``form`` is a class made by ``NamedTuple``."""
-    return isinstance(form, type) and issubclass(form, tuple) and hasattr(form, "_fields")
-
-
-def is_model(form: object) -> bool:
-    """Whether the fields of ``form`` join the context: a pydantic model, a dataclass or a ``NamedTuple`` class."""
-    return isinstance(form, type) and (dataclasses.is_dataclass(form) or is_named_tuple(form) or is_pydantic_model(form))
-
-
-def is_frozen(model: type) -> bool:
-    """Whether instances of a model cannot have become invalid since they were made."""
-    if is_named_tuple(model):
-        return True
-    if dataclasses.is_dataclass(model):
-        return bool(model.__dataclass_params__.frozen)  # type: ignore[attr-defined]
-    return bool(getattr(model, "model_config", {}).get("frozen"))
-
-
-def field_types(model: type) -> dict[str, Any]:
-    """The fields of a model and their types; a type that cannot be resolved is ``Any``."""
-    if is_pydantic_model(model):
-        fields: dict[str, Any] = model.model_fields  # type: ignore[attr-defined]
-        return {name: info.rebuild_annotation() for name, info in fields.items()}
-    names = [field.name for field in dataclasses.fields(model)] if dataclasses.is_dataclass(model) else list(model._fields)  # type: ignore[attr-defined]
-    try:
-        hints = typing.get_type_hints(model, include_extras=True)
-    except (NameError, TypeError):
-        hints = {name: hint for name, hint in inspect.get_annotations(model).items() if not isinstance(hint, str)}
-    return {name: hints.get(name, Any) for name in names}
-
-
-def default_values(model: type) -> dict[str, Callable[[], Any]]:
-    """What makes the values of the fields of a model that need not be given."""
-    made: dict[str, Callable[[], Any]] = {}
-    if is_pydantic_model(model):
-        fields: dict[str, Any] = model.model_fields  # type: ignore[attr-defined]
-        for name, info in fields.items():
-            if not info.is_required():
-                made[name] = functools.partial(info.get_default, call_default_factory=True)
-    elif dataclasses.is_dataclass(model):
-        for field in dataclasses.fields(model):
-            if field.default_factory is not dataclasses.MISSING:
-                made[field.name] = field.default_factory
-            elif field.default is not dataclasses.MISSING:
-                made[field.name] = functools.partial(_same, field.default)
-    else:
-        given: dict[str, Any] = getattr(model, "_field_defaults", {})
-        made.update({name: functools.partial(_same, value) for name, value in given.items()})
-    return made
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def value_check(form: Any) -> Check:

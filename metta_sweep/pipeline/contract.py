@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 from metta_sweep.errors import ContractError
-from metta_sweep.pipeline.checks import (
-    Check,
-    Misfit,
-    default_values,
-    field_types,
-    has_json_form,
-    is_frozen,
-    is_model,
-    is_named_tuple,
-    is_pydantic_model,
-    make_adapter,
-    misfit_of,
-    revalidation,
-    shown,
-    value_check,
-)
+from metta_sweep.pipeline.checks import Check, Misfit, misfit_of, revalidation, shown, value_check
 from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.models import default_values, field_types, is_frozen, is_model, is_pydantic_model, make_model
 from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.writing import Kind, Write, writer
 from metta_sweep.records import digest
 
-__all__ = ["Contract", "model_defaults"]
-
-Kind = Literal["none", "one", "fields", "model"]
+__all__ = ["Contract"]
 
 
 class Contract:
@@ -53,7 +37,7 @@ class Contract:
         self._checks: dict[str, Check] = {}
         self.check: Callable[[Any], Any] = self._make_check()
         """Validates an output and returns it as hooks and recorders see it; raises ``ContractError``."""
-        self.write: Callable[[dict[str, Any], Any], None] = self._make_write()
+        self.write: Write = writer(tuple(self.fields), self.kind, model)
         """Adds the fields of a checked output to the values of a run."""
 
     @classmethod
@@ -68,69 +52,18 @@ class Contract:
         return values
 
     @cached_property
-    def without_json(self) -> tuple[str, ...]:
-        """The fields that cannot be kept, since their types have no JSON form."""
-        return tuple(name for name, form in self.fields.items() if not has_json_form(form))
-
-    @cached_property
     def schema_digest(self) -> str:
         """Of the names and types of the fields: changes when the contract changes."""
         parts = [f"{name}:{type_name(form)}" for name, form in sorted(self.fields.items())]
         return digest("\n".join(parts).encode())
 
-    def to_json(self, output: Any) -> bytes:
-        """A checked output as JSON. Raises ``ContractError`` for what has no JSON form."""
-        from pydantic_core import PydanticSerializationError, to_json
-
-        try:
-            return to_json(self.view(output), by_alias=False)
-        except PydanticSerializationError as error:
-            fields = ", ".join(map(repr, self.fields))
-            raise ContractError(
-                f"stage {self.stage!r}: its output ({fields}) cannot be kept as JSON: {error}. "
-                "Opt the stage out with checkpoint=False."
-            ) from error
-
-    def from_json(self, payload: bytes) -> Any:
-        """The output that was recorded. Raises ``ContractError`` where it no longer fits."""
-        from pydantic import ValidationError
-        from pydantic_core import from_json, to_json
-
-        stored: dict[str, Any] = from_json(payload)
-        values: dict[str, Any] = {}
-        for name, form in self.fields.items():
-            if name not in stored:
-                raise self._recorded_misfit(name, "it is not in what was recorded")
-            adapter = make_adapter(form)
-            if adapter is None:
-                raise self._recorded_misfit(name, "its type has no JSON form")
-            try:
-                values[name] = adapter.validate_json(to_json(stored[name]), strict=True, by_name=True, by_alias=True)
-            except ValidationError as error:
-                raise self._recorded_misfit(name, misfit_of(error).details) from None
-        if self.kind == "none":
-            return None
-        return (
-            self._model_from(values)
-            if self.model is not None
-            else context_of(values)
-            if self.kind == "fields"
-            else values[next(iter(values))]
-        )
-
-    def _recorded_misfit(self, name: str, details: str) -> ContractError:
-        return ContractError(
-            f"stage {self.stage!r}: what is recorded no longer fits field {name!r} ({type_name(self.fields[name])}): {details}. "
-            f"Run under another name, or change the contract back."
-        )
-
-    def _model_from(self, values: dict[str, Any]) -> Any:
-        model = self.model
-        if model is None or is_named_tuple(model) or not is_pydantic_model(model):
-            return model(**values) if model is not None else None
-        return model.__pydantic_validator__.validate_python(values, strict=True, by_name=True)  # type: ignore[attr-defined]
-
-    # -- checking ---------------------------------------------------------------------------------------------------
+    def model_of(self, values: Mapping[str, Any]) -> Any:
+        """The output that has these fields, which were validated before."""
+        if self.model is not None:
+            return make_model(self.model, values)
+        if self.kind == "fields":
+            return context_of(dict(values))
+        return next(iter(values.values()), None)
 
     def _make_check(self) -> Callable[[Any], Any]:
         if self.kind == "none":
@@ -252,7 +185,7 @@ class Contract:
                 misfit = misfit_of(error)
                 raise self._error(misfit.path, misfit) from None
         required = self.fields if model is None else {**self.fields, **raw}
-        defaults = model_defaults(model)
+        defaults = default_values(model) if model is not None else {}
         missing = [name for name in self.fields if name not in raw and name not in defaults]
         extra = [name for name in required if name not in self.fields]
         if missing or extra:
@@ -264,7 +197,7 @@ class Contract:
                 value_check(self.fields[name])(value)
             except Misfit as error:
                 raise self._error(name, error) from None
-        return self._model_from(given)
+        return make_model(model, given)
 
     def _error(self, name: str, misfit: Misfit) -> ContractError:
         top = name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
@@ -277,60 +210,3 @@ class Contract:
         place = f"field {path!r}" if path else "the output"
         wants = f" (contract: {type_name(form)})" if top in self.fields else ""
         return ContractError(f"stage {self.stage!r}: {place}: {misfit.details}{wants}. Contracts are strict: nothing is converted.")
-
-    # -- writing ----------------------------------------------------------------------------------------------------
-
-    def _make_write(self) -> Callable[[dict[str, Any], Any], None]:
-        names = tuple(self.fields)
-        if self.kind == "none" or not names:
-            return _write_nothing
-        if self.kind == "one":
-            return _one_writer(names[0])
-        if self.kind == "fields":
-            return dict.update
-        return _model_writer(names, self.model)
-
-
-def _write_nothing(values: dict[str, Any], output: Any) -> None:
-    pass
-
-
-def _one_writer(name: str) -> Callable[[dict[str, Any], Any], None]:
-    def write(values: dict[str, Any], output: Any) -> None:
-        values[name] = output
-
-    return write
-
-
-def _model_writer(names: tuple[str, ...], model: type | None) -> Callable[[dict[str, Any], Any], None]:
-    if model is not None and is_named_tuple(model):
-        if len(names) == 1:
-            only = names[0]
-
-            def write_first(values: dict[str, Any], output: Any) -> None:
-                values[only] = output[0]
-
-            return write_first
-
-        def write_tuple(values: dict[str, Any], output: Any) -> None:
-            values.update(zip(names, output, strict=False))
-
-        return write_tuple
-    if len(names) == 1:
-        name = names[0]
-
-        def write_single(values: dict[str, Any], output: Any) -> None:
-            values[name] = getattr(output, name)
-
-        return write_single
-    read = attrgetter(*names)
-
-    def write(values: dict[str, Any], output: Any) -> None:
-        values.update(zip(names, read(output), strict=True))
-
-    return write
-
-
-def model_defaults(model: type | None) -> frozenset[str]:
-    """The fields that a model fills in by itself."""
-    return frozenset() if model is None else frozenset(default_values(model))

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from metta_sweep.pipeline.contract import Contract
+from metta_sweep.pipeline.payload import to_payload
 from metta_sweep.records import Checkpoint, LoopState, Store, digest
 
 __all__ = ["StageDigests", "StoreRecorder"]
@@ -68,7 +69,7 @@ class StageDigests:
 
     def checkpoint(self, address: str, inputs: str, output: Any) -> Checkpoint:
         """The JSON form of an output."""
-        payload = self._contract.to_json(output)
+        payload = to_payload(self._contract, output)
         return Checkpoint(address, inputs, self._contract.schema_digest, self.code, payload, digest(payload))
 
     @cached_property

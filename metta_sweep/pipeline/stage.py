@@ -18,6 +18,7 @@ from metta_sweep.pipeline.events import StageFailed, StageFinished, StageRetried
 from metta_sweep.pipeline.flow import Flow
 from metta_sweep.pipeline.hooks import as_retry
 from metta_sweep.pipeline.observers import Observers
+from metta_sweep.pipeline.payload import fields_without_json, from_payload
 from metta_sweep.pipeline.recording import StageDigests
 from metta_sweep.pipeline.run import Lean, Scope, note_place
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, is_coroutine_callable
@@ -71,7 +72,7 @@ class StageSpec:
         flow.provide(self.name, self.contract.fields)
         observers.check_outputs(self, flow)
         if self.hooks.get("checkpoint") is True:
-            for name in self.contract.without_json:
+            for name in fields_without_json(self.contract):
                 flow.fault(self.name, no_json_form(name, self.contract), name)
         if binding is None or self.faults:
             return None
@@ -136,7 +137,7 @@ class StageNode:
 
     def faults_when_kept(self, scope: str) -> list[Fault]:
         """What stands against keeping this stage's output."""
-        names = self.contract.without_json if self.checkpoint else ()
+        names = fields_without_json(self.contract) if self.checkpoint else ()
         return [Fault(join(scope, self.name), no_json_form(name, self.contract), name) for name in names]
 
     async def run(self, scope: Scope) -> None:
@@ -180,7 +181,7 @@ class StageNode:
         recorded = scope.run.recorder.recorded(address, inputs, self.contract.schema_digest, self.digests.code)
         if recorded is None:
             return False
-        self._finish(scope, self.contract.from_json(recorded.payload))
+        self._finish(scope, from_payload(self.contract, recorded.payload))
         if scope.run.listeners:
             scope.run.tell(StageReused(address, self.name))
         return True

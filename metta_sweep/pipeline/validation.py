@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
-from metta_sweep.pipeline.checks import Misfit, is_model, is_pydantic_model, value_check
+from metta_sweep.pipeline.checks import Misfit, value_check
 from metta_sweep.pipeline.context import Context
+from metta_sweep.pipeline.models import field_types, is_model
 from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED
 from metta_sweep.pipeline.typeforms import type_name
@@ -96,18 +96,10 @@ def _has(contract: Contract, attribute: str) -> bool:
         return False
     form = next(iter(contract.fields.values()))
     if is_model(form):
-        return attribute in _attributes(form) or hasattr(form, attribute)
+        return attribute in field_types(form) or hasattr(form, attribute)
     form = getattr(form, "__origin__", form)
     known = isinstance(form, type) and form.__module__ == "builtins" and form is not object
     return not known or hasattr(form, attribute)
-
-
-def _attributes(model: Any) -> frozenset[str]:
-    if is_pydantic_model(model):
-        return frozenset(model.model_fields)
-    if dataclasses.is_dataclass(model):
-        return frozenset(field.name for field in dataclasses.fields(model))
-    return frozenset(model._fields)
 
 
 def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> None:
