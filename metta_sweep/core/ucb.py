@@ -157,28 +157,26 @@ class UcbIndex(Generic[A]):
             return None
         c, span = self.c, self._range
         log_total = log(self._total) if self._total else 0.0
-        best: _Entry | None = None
-        best_score, best_mean, best_bonus = -inf, 0.0, 0.0
+        number, best_score, best_mean, best_bonus, best_order = -1, -inf, 0.0, 0.0, 0
         scores: list[tuple[int, float]] = []
         for n, minus, entry in self._firsts():
             mean = -minus if span is None else scaled(-minus, *span)
             bonus = ucb_bonus(n, log_total, c)
             score = mean + bonus
             scores.append((entry[2], score))
-            if best is None or score > best_score or (score == best_score and entry[1] < best[1]):
-                best, best_score, best_mean, best_bonus = entry, score, mean, bonus
+            if score > best_score or (score == best_score and entry[1] < best_order):
+                best_score, best_mean, best_bonus = score, mean, bonus
+                _, best_order, number = entry
         fresh = self._fresh.entries
         if fresh:
-            best, best_score = fresh[0], inf
-            scores.append((best[2], inf))
-        if best is None:
-            return None
+            number = fresh[0][2]
+            scores.append((number, inf))
         numbered = self._numbered
-        arm = numbered[best[2]]
+        arm = numbered[number]
         if len(self._open) <= OTHERS_LIMIT:
             others = self._scores(arm, log_total)
         else:
-            others = tuple([(numbered[number].key, score) for number, score in scores if number != best[2]])
+            others = tuple([(numbered[other].key, score) for other, score in scores if other != number])
         if fresh:
             return Best(arm.key, inf, None, None, 0, 0, others, len(self._open))
         return Best(arm.key, best_score, best_mean, best_bonus, arm.runs, arm.pending, others, len(self._open))
@@ -190,14 +188,14 @@ class UcbIndex(Generic[A]):
         """
         heaps = self._heaps
         if not self._apart:
-            return [(n, heaps[n].entries[0][0], heaps[n].entries[0]) for n in sorted(heaps)]
+            return [(n, (entry := heaps[n].entries[0])[0], entry) for n in sorted(heaps)]
         firsts = {n: (heap.entries[0][0], heap.entries[0]) for n, heap in heaps.items()}
         minus = -self.mean
         for n, heap in self._apart.items():
-            entry = heap.entries[0]
+            first = heap.entries[0]
             other = firsts.get(n)
-            if other is None or (minus, entry[1]) < (other[0], other[1][1]):
-                firsts[n] = (minus, entry)
+            if other is None or (minus, first[1]) < (other[0], other[1][1]):
+                firsts[n] = (minus, first)
         return [(n, *firsts[n]) for n in sorted(firsts)]
 
     def _scores(self, chosen: _Arm[A], log_total: float) -> tuple[tuple[A, float], ...]:
