@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -22,7 +23,7 @@ def model_parameters(model: type[BaseModel]) -> dict[str, Distribution]:
     """The distributions that the fields of a model carry.
 
     Raises:
-        SearchSpaceError: for a required field without a distribution, and for one with two.
+        SearchSpaceError: for a required field without a distribution, for one with two, and for a model without any.
     """
     parameters: dict[str, Distribution] = {}
     for name, info in model.model_fields.items():
@@ -37,6 +38,16 @@ def model_parameters(model: type[BaseModel]) -> dict[str, Distribution]:
             raise SearchSpaceError(
                 where, f"field {name!r} carries {len(found)} distributions", found=found, expected="one", remedy="Keep one"
             )
+        inside = next(_carried(info.annotation), None)
+        if inside is not None:
+            remedy = f"Write Annotated[the whole type, {inside!r}]"
+            raise SearchSpaceError(
+                where,
+                f"field {name!r} carries a distribution inside its type",
+                found=inside,
+                expected="one around the type",
+                remedy=remedy,
+            )
         if found:
             parameters[name] = found[0]
         elif info.is_required():
@@ -47,7 +58,24 @@ def model_parameters(model: type[BaseModel]) -> dict[str, Distribution]:
                 expected="Annotated[type, distribution], or a default",
                 remedy=f"Write {name}: Annotated[float, Uniform(0.0, 1.0)], say, or give it a default",
             )
+    if not parameters:
+        raise SearchSpaceError(
+            model.__name__,
+            "none of its fields carries a distribution",
+            found=list(model.model_fields),
+            expected="at least one field such as lr: Annotated[float, LogUniform(1e-4, 1e-1)]",
+            remedy="Annotate the fields that are to be searched",
+        )
     return parameters
+
+
+def _carried(annotation: object) -> Iterator[Distribution]:
+    """Distributions within a type: ``Annotated[float, Uniform(0, 1)] | None`` would lose its own without a word."""
+    for part in get_args(annotation):
+        if isinstance(part, Distribution):
+            yield part
+        else:
+            yield from _carried(part)
 
 
 def check_model(model: type[BaseModel], space: SearchSpace) -> None:

@@ -201,6 +201,14 @@ class _Field(BaseModel):
     gamma: float = 1.0
 
 
+class _Inside(BaseModel):
+    lr: Annotated[float, Uniform(0, 1)] | None = None
+
+
+class _Plain(BaseModel):
+    lr: float = 0.1
+
+
 MALFORMED: list[tuple[Any, str, str, Any, str]] = [
     ({}, "search_space", "no parameters", {}, "SuggestionQueue"),
     ({"lr": 0.1}, "search_space['lr']", "'lr'", 0.1, "Write Constant(0.1)"),
@@ -225,6 +233,8 @@ MALFORMED: list[tuple[Any, str, str, Any, str]] = [
     (_Class, "_Class.lr", "'lr'", Uniform, "Uniform(lower, upper)"),
     (_Twice, "_Twice.lr", "2 distributions", [Uniform(0, 1), Integer(0, 1)], "Keep one"),
     (_Type, "_Type.lr", "'lr'", 0.37, "Make the type of the field fit Uniform(0.0, 1.0)"),
+    (_Inside, "_Inside.lr", "'lr'", Uniform(0, 1), "Annotated[the whole type, Uniform(0.0, 1.0)]"),
+    (_Plain, "_Plain", "none of its fields", ["lr"], "Annotate the fields"),
     (_Field, "_Field", "'gama'", "gama", "Did you mean 'gamma'?"),
 ]
 
