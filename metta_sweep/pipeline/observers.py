@@ -93,7 +93,7 @@ class Observers:
 async def _tell(scope: Scope, name: str, address: str, hook: str, observer: Callable[..., Any], *args: Any) -> None:
     try:
         told = observer(*args)
-        if inspect.isawaitable(told):
+        if told is not None and inspect.isawaitable(told):
             await told
     except Exception as error:  # noqa: BLE001  # an observer never loses a result: logged and told, or raised where hooks are strict
         scope.run.hook_failed(address, name, hook, error)

@@ -127,8 +127,10 @@ class StageNode:
             spec.name, binding.call, threaded=threaded, timeout=timeout, needs_context=binding.needs_stage_context
         )
         self.digests = StageDigests(spec.fn, spec.constants, spec.contract)
-        plain = not (threaded or timeout is not None or self.retry or self.on_error or self.validate or observers)
-        self.lean = Lean(binding.call, self.check, self.write) if plain else None
+        single = not (threaded or timeout is not None or self.retry or self.on_error)
+        self._only_call = binding.call if single else None
+        """The call of a coroutine function that is tried once, without a deadline."""
+        self.lean = Lean(binding.call, self.check, self.write) if single and not (self.validate or observers) else None
 
     def keep(self, fields: tuple[str, ...]) -> None:
         """Keep these fields under the stage's name, for ``ref("stage.field")``."""
@@ -174,8 +176,8 @@ class StageNode:
 
     def _finish(self, scope: Scope, output: Any) -> None:
         self.write(scope.values, output)
-        for name in self.keep_fields:
-            scope.run.kept[f"{self.name}.{name}"] = scope.values[name]
+        if self.keep_fields:
+            scope.run.kept.update({f"{self.name}.{name}": scope.values[name] for name in self.keep_fields})
 
     def _reuse(self, scope: Scope, address: str, inputs: str) -> bool:
         recorded = scope.run.recorder.recorded(address, inputs, self.contract.schema_digest, self.digests.code)
@@ -188,6 +190,9 @@ class StageNode:
 
     async def _output(self, scope: Scope, address: str, attempts: list[int]) -> Any:
         """The checked output of the first attempt that succeeds, or the replacement that ``on_error`` gives."""
+        if self._only_call is not None:
+            scope.node = self.name
+            return await self._gated(await self._only_call(scope), address)
         leaked: list[ThreadedCall] = []
         while True:
             try:
