@@ -11,6 +11,7 @@ from metta_sweep.address import check_name
 from metta_sweep.core.distributions import Choice, Distribution, check_parameters
 from metta_sweep.core.levels import Condition, Level, active_parameters, collect, compile_level, in_words
 from metta_sweep.core.seeds import unit_floats
+from metta_sweep.core.values import plain_json
 from metta_sweep.errors import SearchSpaceError, SuggestionError, did_you_mean
 
 if TYPE_CHECKING:
@@ -127,8 +128,7 @@ class SearchSpace:
         units = unit_floats(seed, index, len(self.names))
         params: dict[str, Any] = {}
         if fixed:
-            self._check_fixed(fixed)
-            self._draw_sorted(units, params, fixed)
+            self._draw_sorted(units, params, self._plain_fixed(fixed))
         else:
             self._draw_sorted(units, params, _NOTHING_FIXED)
         return params
@@ -221,7 +221,9 @@ class SearchSpace:
         guess = did_you_mean(name, self.names)
         return f"{name!r} is unknown" + (f" (did you mean {guess!r}?)" if guess else "")
 
-    def _check_fixed(self, fixed: Mapping[str, Any]) -> None:
+    def _plain_fixed(self, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy made of plain values; raises for what no suggestion, or not every one, can have."""
+        plain: dict[str, Any] = {}
         # goes only where the choice is fixed: what it finds is there in every suggestion
         active = dict(active_parameters(self._level, fixed))
         for name, value in fixed.items():
@@ -252,6 +254,8 @@ class SearchSpace:
                     expected=repr(distribution),
                     remedy="Fix a value that the search space has",
                 )
+            plain[name] = plain_json(value)
+        return plain
 
     def _by_text(self, name: str) -> dict[str, Any]:
         if name not in self._texts:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -324,6 +325,15 @@ def test_fixed_parameters_of_a_sub_space() -> None:
     params = SearchSpace.of(DIGITS).sample_at(0, 0, {"model": "svm", "kernel": "linear", "C": 2.0})
     assert {name: params[name] for name in ("model", "kernel", "C")} == {"model": "svm", "kernel": "linear", "C": 2.0}
     assert "gamma" not in params
+
+
+def test_fixed_values_become_plain() -> None:
+    """Fixed numpy scalars become plain numbers, and a fixed list is copied."""
+    space, layers = SearchSpace.of({"n": Integer(0, 9), "layers": Choice([[1], [2]])}), [2]
+    params = space.sample_at(0, 0, {"n": np.int64(3), "layers": layers})
+    layers.append(3)
+    assert params == {"n": 3, "layers": [2]}
+    assert type(params["n"]) is int
 
 
 def test_constants_are_parameters() -> None:
