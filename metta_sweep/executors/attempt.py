@@ -114,8 +114,9 @@ class Attempt:
         self.context.should_stop = True
         self.decide(go_on=False)
 
-    def disarm(self) -> None:
-        """Cancel its timers."""
+    def release(self) -> None:
+        """Cancel its timers, and let go of the context, which refers to the attempt: nothing is left for the garbage collector."""
+        del self.context
         if self.limit is not None:
             self.limit.cancel()
             self.limit = None

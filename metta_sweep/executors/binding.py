@@ -89,7 +89,7 @@ class Binder:
         if (getter := self._model(annotation, name)) is not None:
             self.whole = True
             return getter
-        bare = annotation in (parameter.empty, Any)
+        bare = _is_bare(annotation)
         if _is_mapping(annotation) or (bare and name in _WHOLE):
             self.whole = True
             return _all_params
@@ -168,7 +168,7 @@ class Binder:
 
     def _place(self, left: list[inspect.Parameter], getters: dict[str, Getter]) -> None:
         """Serve the parameters that nothing fits: the only one without annotation gets the context."""
-        bare = [parameter for parameter in left if parameter.annotation in (parameter.empty, Any, "Any")]
+        bare = [parameter for parameter in left if _is_bare(parameter.annotation)]
         sole = bare[0].name if len(bare) == 1 and _context not in getters.values() else None
         for parameter in left:
             name = parameter.name
@@ -264,6 +264,11 @@ def _call_with_rest(
 def _first_is_positional(objective: Callable[..., Any], getters: dict[str, Getter]) -> bool:
     first = next(iter(inspect.signature(objective).parameters.values()))
     return first.name in getters and first.kind is first.POSITIONAL_OR_KEYWORD
+
+
+def _is_bare(annotation: Any) -> bool:
+    """Whether it says nothing. By identity: annotations may be anything, also what cannot be compared."""
+    return annotation is inspect.Parameter.empty or annotation is Any or (type(annotation) is str and annotation == "Any")
 
 
 def _is_mapping(annotation: Any) -> bool:

@@ -151,7 +151,7 @@ class LocalExecutor:
         self._running += 1
         if objective.kind is Kind.THREAD:
             attempt.call = self._pool().submit(
-                partial(in_thread, objective, attempt), partial(self._returned, attempt), name=task.address
+                partial(in_thread, objective, attempt, attempt.context), partial(self._returned, attempt), name=task.address
             )
         else:
             attempt.handle = self.loop.create_task(self._run(attempt, objective.call), name=task.address)
@@ -250,13 +250,13 @@ class LocalExecutor:
             self._released(attempt)
             return
         attempt.ended = True
-        attempt.disarm()
         self._running -= 1
         metadata = None
         try:
             metadata = kept_metadata(attempt.context)
         except MetricError as wrong:
             error = error or trial_error(wrong)
+        attempt.release()
         if attempt.timed_out:
             error = timeout_error(attempt)
         if error is not None:

@@ -10,15 +10,18 @@ from metta_sweep.core.metrics import as_metrics
 from metta_sweep.core.trial import Metric, TrialError
 from metta_sweep.errors import TrialTimeout
 from metta_sweep.executors.attempt import Attempt
+from metta_sweep.executors.context import TrialContext
 from metta_sweep.executors.generators import STOPPED, drive, drive_async
 from metta_sweep.executors.objective import BoundObjective
 
 __all__ = ["awaitable", "in_thread", "metrics_of", "timeout_error"]
 
 
-def in_thread(objective: BoundObjective, attempt: Attempt) -> Any:
-    """Call a trial function in a worker thread; a generator runs to its end there."""
-    value = objective.call(attempt.context)
+def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext) -> Any:
+    """Call a trial function in a worker thread, unless it was given up before; a generator runs to its end there."""
+    if attempt.ended:
+        return STOPPED
+    value = objective.call(context)
     return drive(attempt, value) if inspect.isgenerator(value) else value
 
 
