@@ -12,7 +12,7 @@ import types
 import typing
 from typing import Any, Final, get_args, get_origin
 
-from metta_sweep.pipeline.models import default_values, field_types, is_model
+from metta_sweep.pipeline.models import default_values, field_types, is_model, typed_dict_fields
 from metta_sweep.pipeline.typeforms import type_name
 
 __all__ = ["explain_mismatch"]
@@ -123,14 +123,13 @@ def _type_of(provided: Any, needed: Any, path: str) -> str | None:
 
 def _from_typed_dict(have: type, provided: Any, want: type, needed: Any, path: str) -> str | None:
     if typing.is_typeddict(want):
-        return _fields(typing.get_type_hints(have), want, path)
+        return _fields(typed_dict_fields(have)[0], want, path)
     return None if _is_subclass(dict, want) else _reason(provided, needed, path)
 
 
 def _fields(have: dict[str, Any], want: type, path: str) -> str | None:
     """Structural: every field that ``want`` needs is there, and fits."""
-    typed = typing.is_typeddict(want)
-    wanted = typing.get_type_hints(want) if typed else field_types(want)
+    wanted = typed_dict_fields(want)[0] if typing.is_typeddict(want) else field_types(want)
     for name, form in wanted.items():
         if name in have:
             reason = explain_mismatch(have[name], form, f"{path}.{name}")
@@ -143,7 +142,7 @@ def _fields(have: dict[str, Any], want: type, path: str) -> str | None:
 
 def _is_required(model: Any, name: str) -> bool:
     if typing.is_typeddict(model):
-        return name in model.__required_keys__
+        return name in typed_dict_fields(model)[1]
     return name not in default_values(model)
 
 

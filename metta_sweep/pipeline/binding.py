@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.context import Context, context_of
-from metta_sweep.pipeline.models import default_values, field_types, is_model, make_model
+from metta_sweep.pipeline.models import default_values, field_types, is_model, make_model, typed_dict_fields
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
 from metta_sweep.pipeline.stage_context import StageContext
@@ -219,11 +219,13 @@ def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
     """The fields of a view, and those of them that it can do without."""
     if is_model(form):
         return field_types(form), frozenset(default_values(form))
+    if typing.is_typeddict(form):
+        types, required = typed_dict_fields(form)
+        return types, frozenset(types) - required
     try:
-        hints = typing.get_type_hints(form, include_extras=True)
+        return typing.get_type_hints(form, include_extras=True), frozenset()
     except (NameError, TypeError):
-        hints = dict.fromkeys(getattr(form, "__annotations__", {}), Any)
-    return hints, frozenset(getattr(form, "__optional_keys__", ()))
+        return dict.fromkeys(getattr(form, "__annotations__", {}), Any), frozenset()
 
 
 def _view_maker(form: Any, fields: tuple[str, ...]) -> Source:

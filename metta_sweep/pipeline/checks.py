@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-from metta_sweep.pipeline.models import field_types, is_frozen, is_model, is_pydantic_model
+from metta_sweep.pipeline.models import field_types, is_frozen, is_model, is_pydantic_model, typed_dict_fields
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -49,6 +49,8 @@ def value_check(form: Any) -> Check:
         return _exact(form)
     if is_model(form):
         return _model_instance(form)
+    if typing.is_typeddict(form):
+        return _typed_dict(form)
     if isinstance(form, type) and _is_plain_class(form):
         return _instance(form)
     origin = get_origin(form)
@@ -65,11 +67,12 @@ def make_adapter(form: Any) -> TypeAdapter[Any] | None:
     from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
 
     try:
-        return TypeAdapter(form, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
+        try:
+            return TypeAdapter(form, config=ConfigDict(arbitrary_types_allowed=True))
+        except PydanticUserError as error:
+            return TypeAdapter(form) if error.code == "type-adapter-config-unused" else None
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError):
         return None
-    except PydanticUserError as error:
-        return TypeAdapter(form) if error.code == "type-adapter-config-unused" else None
 
 
 def has_json_form(form: Any) -> bool:
@@ -101,6 +104,28 @@ def _check_not_pending(value: Any) -> Any:
     if hasattr(value, "__await__"):
         raise Misfit(f"found {shown(value)}, which was never awaited; await it in the stage")
     return value
+
+
+def _typed_dict(form: Any) -> Check:
+    """Checked here, since pydantic refuses those of ``typing`` before Python 3.12."""
+    types, required = typed_dict_fields(form)
+    checks = {name: value_check(hint) for name, hint in types.items()}
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise Misfit(f"found {shown(value)}, expected a dict as {form.__name__} describes it")
+        for name in (*(name for name in required if name not in value), *(name for name in value if name not in checks)):
+            raise Misfit(f"found {shown(value)}, {'a key that is not there' if name in checks else 'a key too many'}: {name!r}")
+        return {name: _checked_at(name, checks[name], item) for name, item in value.items()}
+
+    return check
+
+
+def _checked_at(name: str, check: Check, value: Any) -> Any:
+    try:
+        return check(value)
+    except Misfit as error:
+        raise Misfit(error.details, f"{name}.{error.path}" if error.path else name) from None
 
 
 def _exact(form: type) -> Check:
@@ -186,10 +211,7 @@ def revalidation(model: type) -> Callable[[Any], None]:
         if not checks:
             checks.update({name: value_check(form) for name, form in field_types(model).items()})
         for name, check in checks.items():
-            try:
-                check(getattr(value, name))
-            except Misfit as error:
-                raise Misfit(error.details, f"{name}.{error.path}" if error.path else name) from None
+            _checked_at(name, check, getattr(value, name))
 
     return revalidate
 

@@ -13,7 +13,16 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["default_values", "field_types", "is_frozen", "is_model", "is_named_tuple", "is_pydantic_model", "make_model"]
+__all__ = [
+    "default_values",
+    "field_types",
+    "is_frozen",
+    "is_model",
+    "is_named_tuple",
+    "is_pydantic_model",
+    "make_model",
+    "typed_dict_fields",
+]
 
 
 def is_pydantic_model(form: object) -> bool:
@@ -76,6 +85,20 @@ def default_values(model: type) -> dict[str, Callable[[], Any]]:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def typed_dict_fields(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """The keys of a TypedDict with their types, and those of them that must be there."""
+    types: dict[str, Any] = {}
+    required: set[str] = set(form.__required_keys__)
+    for name, hint in typing.get_type_hints(form, include_extras=True).items():
+        origin = typing.get_origin(hint)
+        types[name] = typing.get_args(hint)[0] if origin in (typing.Required, typing.NotRequired) else hint
+        if origin is typing.NotRequired:
+            required.discard(name)  # Python does not see it under postponed annotations
+        elif origin is typing.Required:
+            required.add(name)
+    return types, frozenset(required)
 
 
 def make_model(model: Any, values: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.hooks import COMING, HOOKS, check_hook
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
 from metta_sweep.pipeline.stage import StageSpec
-from metta_sweep.pipeline.typeforms import brief, is_type_form, type_name
+from metta_sweep.pipeline.typeforms import brief, is_type_form, type_name, unresolved_name
 
 __all__ = ["FieldSet", "check_field_name", "fields", "inferred_contract", "read_through"]
 
@@ -76,6 +76,12 @@ def read_through(stage: StageSpec, given: Any, absent: object, keywords: Mapping
             constants[key] = value
         else:
             faults.append(_unknown(key, value, stage))
+    for form in (given, *(given.values() if isinstance(given, FieldSet) else ()), *named.values()):
+        name = unresolved_name(form) if form is not absent and is_type_form(form) else None
+        if name is not None:
+            faults.append(
+                f"a type names {name!r} by a string; found {type_name(form)}; expected types. Write it without quotes."
+            )
     contract = _contract_of(stage, given, absent, named, faults)
     return stage.through(contract, constants, hooks, tuple(faults))
 

@@ -6,7 +6,7 @@ import types
 import typing
 from typing import Any, get_args, get_origin
 
-__all__ = ["brief", "is_type_form", "type_name"]
+__all__ = ["brief", "is_type_form", "type_name", "unresolved_name"]
 
 
 def is_type_form(value: object) -> bool:
@@ -17,6 +17,21 @@ def is_type_form(value: object) -> bool:
     if value is None or value is Any or isinstance(value, type | types.UnionType | types.GenericAlias | typing.NewType):
         return True
     return get_origin(value) is not None or type(value).__name__ == "TypeAliasType"
+
+
+def unresolved_name(form: object) -> str | None:
+    """The first name within a type that is written as a string, as in ``list["Task"]``; None when there is none."""
+    if isinstance(form, str):
+        return form
+    if isinstance(form, typing.ForwardRef):
+        return form.__forward_arg__
+    origin = get_origin(form)
+    parts = () if origin is typing.Literal else get_args(form)[:1] if origin is typing.Annotated else get_args(form)
+    for part in parts:
+        inner = next(filter(None, map(unresolved_name, part)), None) if isinstance(part, list) else unresolved_name(part)
+        if inner is not None:
+            return inner
+    return None
 
 
 def brief(value: object, limit: int = 120) -> str:

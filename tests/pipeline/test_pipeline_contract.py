@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +50,13 @@ class Aliased(BaseModel):
 
 class Machine:
     """A class that pydantic knows nothing of."""
+
+
+class Options(TypedDict):
+    """Pydantic refuses this kind before Python 3.12."""
+
+    name: str
+    size: NotRequired[int]
 
 
 class Scored(Protocol):
@@ -105,6 +112,10 @@ def test_mutable_instances_are_looked_at_again() -> None:
         (Annotated[int, Field(gt=0)], -1),
         (Machine, 3),
         (type(None), 0),
+        (Options, {"name": 3}),
+        (Options, {"size": 3}),
+        (Options, {"name": "a", "more": 3}),
+        (Options, ["name"]),
     ],
 )
 def test_nothing_is_converted(form: Any, value: Any) -> None:
@@ -117,6 +128,9 @@ def test_nothing_is_converted(form: Any, value: Any) -> None:
     ("form", "value"),
     [
         (int, 3),
+        (Options, {"name": "a"}),
+        (Options, {"name": "a", "size": 3}),
+        (list[Options], [{"name": "a"}]),
         (float, 0.5),
         (int | None, None),
         (list[int], [1]),

@@ -163,6 +163,12 @@ PIPELINES: list[tuple[Callable[[], Any], str, str | None, tuple[str, ...]]] = [
         ("'a' provides m", "not 'k'"),
     ),
     (lambda: Pipeline(n=int).stage("a", count).through("int").build(), "a", None, ("'int'", "without quotes")),
+    (
+        lambda: Pipeline(n=int).stage("a", lambda n: n).through(m=list["int"]).build(),
+        "a",
+        None,
+        ("'int'", "list['int']", "without quotes"),
+    ),
     (lambda: Pipeline(n=int).stage("a", count).through(3).build(), "a", None, ("found 3", "expected a type")),
     (lambda: Pipeline(n=int).stage("a", count).through(Trials, m=int).build(), "a", None, ("Trials", "'m'", "one of the two")),
     (lambda: Pipeline(n=int).stage("a", count).through(_m=int).build(), "a", None, ("'_m'", "Use letters")),
