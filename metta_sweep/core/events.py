@@ -32,7 +32,7 @@ __all__ = [
 class Draw(NamedTuple):
     """A suggestion entered the pool. It is no trial before it is picked."""
 
-    index: int  # type: ignore[assignment]
+    suggestion: int
     """Its number among all suggestions of the sweep, from 0."""
     params: dict[str, Any]
     branch: str | None = None
@@ -55,7 +55,7 @@ class Draw(NamedTuple):
 class Pick(NamedTuple):
     """A waiting suggestion became a trial, and is to start."""
 
-    index: int  # type: ignore[assignment]
+    suggestion: int
     """The suggestion's number."""
     trial_id: str
     number: int

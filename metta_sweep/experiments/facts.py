@@ -42,7 +42,7 @@ def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch:
     if sweep.allocates:
         resources = sweep.scheduler.allocate_resources(trial) or resources
     address = attempt_address(f"trial[{live.id}]", trial.attempt)
-    sweep.executor.start(TrialTask(trial, derive_seed(sweep.seed, "trial", live.draw.index), resources, address))
+    sweep.executor.start(TrialTask(trial, derive_seed(sweep.seed, "trial", live.draw.suggestion), resources, address))
     return Dispatch(live.id, live.branch, trial.attempt, resources.time_limit)
 
 

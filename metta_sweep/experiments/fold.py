@@ -129,6 +129,11 @@ class SweepState:
         """The fan-out of this turn is over, whatever it decided."""
         self.unfanned.clear()
 
+    def is_pruned(self, branch: str | None) -> bool:
+        """Whether the branch was given up: what is suggested for it is dropped."""
+        fold = self.branches.get(branch)
+        return fold is not None and fold.pruned
+
     def branch_stats(self) -> dict[str | None, BranchStats]:
         """The statistics of all branches, as they are now."""
         return {name: fold.shown(name, *self.rewards.of(name)) for name, fold in self.branches.items()}
@@ -140,26 +145,29 @@ class SweepState:
     # -- one method per kind of event ------------------------------------------------------------------------------------------
 
     def _draw(self, event: Draw) -> None:
-        if event.index != self.suggested:
-            raise IllegalTransition(f"draw {event.index} does not follow the {self.suggested} suggestions before it.")
-        self.pool[event.index] = event
+        if event.suggestion != self.suggested:
+            raise IllegalTransition(f"draw {event.suggestion} does not follow the {self.suggested} suggestions before it.")
         self.suggested += 1
         if event.origin != FOLLOW_UP:
             self.drawn += 1
+        branch = self._branch(event.branch)
+        if branch.pruned:
+            return
+        self.pool[event.suggestion] = event
+        branch.waiting += 1
         if event.id is not None:
             self.explicit_ids.add(event.id)
             self.numbered_ids = self.numbered_ids or event.id[0].isdigit()
-        self._branch(event.branch).waiting += 1
 
     def _pick(self, event: Pick) -> None:
-        draw = self.pool.get(event.index)
+        draw = self.pool.get(event.suggestion)
         if draw is None:
-            raise IllegalTransition(f"pick of suggestion {event.index}, which is not in the pool.")
+            raise IllegalTransition(f"pick of suggestion {event.suggestion}, which is not in the pool.")
         if event.number != self.picked or event.trial_id in self.live:
             raise IllegalTransition(
                 f"pick {event.number} of trial {event.trial_id!r} does not follow the {self.picked} picks before it."
             )
-        del self.pool[event.index]
+        del self.pool[event.suggestion]
         if self.unfanned:
             self.unfanned.clear()
         self.picked += 1

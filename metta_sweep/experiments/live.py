@@ -38,7 +38,7 @@ class LiveTrial:
             branch=self.branch,
             origin=draw.origin,
             parent=draw.parent,
-            index=draw.index,
+            index=draw.suggestion,
             state=TrialState.RUNNING,
             attempt=self.attempt + 1,
         )
@@ -57,7 +57,7 @@ class LiveTrial:
             branch=self.branch,
             origin=draw.origin,
             parent=draw.parent,
-            index=draw.index,
+            index=draw.suggestion,
             state=self.state,
             attempt=self.attempt,
             reports=tuple(self.reports),

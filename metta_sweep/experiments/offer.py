@@ -33,7 +33,7 @@ class TakenIds:
             return
         if draw.id in others or draw.id in self:
             raise SuggestionError(
-                f"suggestion {draw.index} of {draw.origin}",
+                f"suggestion {draw.suggestion} of {draw.origin}",
                 f"the id {draw.id!r} is taken by another suggestion of this run",
                 found=draw.id,
                 expected="an id that is new in the run",
@@ -57,9 +57,11 @@ class SweepOffer:
         self._taken = taken
         self._undrawn = undrawn
         self._reused = 0
-        self._fresh: dict[int, Draw] = {}
-        self._in_order: list[Draw] = []
-        self._fresh_at = 0
+        self._drawn = 0
+        """Suggestions drawn in this offer, those of pruned branches included."""
+        self._fresh: list[Draw] = []
+        self._fresh_waiting: dict[int, Draw] = {}
+        """Those of them that were not picked, oldest first."""
         self._head: Draw | None = None
         self._gone: set[int] = set()
         self._new_ids: set[str] = set()
@@ -73,8 +75,6 @@ class SweepOffer:
         self.events: list[Event] = []
         self.picks = 0
         self.idle_why: str | None = None
-        self.dry = False
-        """Whether the optimizer had nothing to give when it was asked."""
 
     @property
     def free(self) -> int:
@@ -93,8 +93,8 @@ class SweepOffer:
 
     @property
     def fresh(self) -> Sequence[Draw]:
-        """All suggestions drawn in this offer so far, picked ones too."""
-        return self._in_order
+        """All suggestions drawn in this offer so far, picked ones too; not those of pruned branches."""
+        return self._fresh
 
     def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
         """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters."""
@@ -102,21 +102,26 @@ class SweepOffer:
         if found is not None:
             return found
         wanted = 1 if fixed else self.free
-        for _ in range(1 if not fixed or self._strategies.takes_fixed else MAX_DRAWS_FOR_BRANCH):
-            drawn = self._draw(wanted, fixed if self._strategies.takes_fixed else None)
+        passed_to_optimizer = fixed if self._strategies.takes_fixed else None
+        before = self._drawn
+        while self._drawn - before < max(wanted, MAX_DRAWS_FOR_BRANCH):
+            drawn = self._draw(wanted, passed_to_optimizer)
             if not drawn:
                 return None
             for draw in drawn:
-                if not fixed or _has(draw, fixed):
+                if draw.suggestion in self._fresh_waiting and (not fixed or _has(draw, fixed)):
                     return draw
-        shown = ", ".join(f"{name}={value!r}" for name, value in (fixed or {}).items())
-        self._why = f"{MAX_DRAWS_FOR_BRANCH} suggestions were drawn and none had {shown}"
+        if fixed:
+            shown = ", ".join(f"{name}={value!r}" for name, value in fixed.items())
+            self._why = f"{self._drawn - before} suggestions were drawn and none had {shown}"
+        else:
+            self._why = f"{self._drawn - before} suggestions were drawn and all were of pruned branches"
         return None
 
     def waiting(self, index: int) -> Waiting:
         """The waiting suggestion of that number."""
-        draw = self._state.pool.get(index) or self._fresh.get(index)
-        if draw is None or index in self._gone:
+        draw = self._find(index)
+        if draw is None:
             raise SchedulerError("Offer.waiting", f"no suggestion number {index} is waiting", found=index)
         return draw
 
@@ -135,8 +140,9 @@ class SweepOffer:
         why: str = "",
     ) -> None:
         """Start this suggestion."""
-        index = waiting.index
-        if index in self._gone or (index not in self._fresh and index not in self._state.pool):
+        index = waiting.suggestion
+        draw = self._find(index)
+        if draw is None:
             raise SchedulerError(
                 "Offer.pick", f"suggestion number {index} is not waiting", found=index, remedy="Pick each one once"
             )
@@ -144,9 +150,9 @@ class SweepOffer:
             raise SchedulerError(
                 "Offer.pick", "no slot is free", found=0, expected="offer.free >= 1", remedy="Check offer.free before each pick"
             )
-        self._gone.add(index)
+        if self._fresh_waiting.pop(index, None) is None:
+            self._gone.add(index)
         number = self._state.picked + self.picks
-        draw = self._fresh.get(index) or self._state.pool[index]
         self.events.append(
             Pick(
                 index,
@@ -195,18 +201,19 @@ class SweepOffer:
         if self._reused < len(self._undrawn):
             drawn = self._undrawn[self._reused :]
         else:
-            index = self._state.suggested + len(self._fresh)
-            drawn = self._strategies.suggest(wanted, index, self._state.drawn + len(self._fresh), fixed)
+            index = self._state.suggested + self._drawn
+            drawn = self._strategies.suggest(wanted, index, self._state.drawn + self._drawn, fixed)
             for draw in drawn:
                 self._taken.check(draw, self._new_ids)
             self._undrawn.extend(drawn)
         self._reused = len(self._undrawn)
+        self._drawn += len(drawn)
         for draw in drawn:
-            self._fresh[draw.index] = draw
-            self._in_order.append(draw)
             self.events.append(draw)
+            if not self._state.is_pruned(draw.branch):
+                self._fresh.append(draw)
+                self._fresh_waiting[draw.suggestion] = draw
         if not drawn:
-            self.dry = True
             self._why = "the queue is empty" if self._strategies.remaining() == 0 else "the optimizer has nothing to suggest now"
         return drawn
 
@@ -214,20 +221,23 @@ class SweepOffer:
         if self._oldest is None:
             self._oldest = iter(self._state.pool.values())
             self._head = next(self._oldest, None)
-        while self._head is not None and self._head.index in self._gone:
+        while self._head is not None and self._head.suggestion in self._gone:
             self._head = next(self._oldest, None)
         if self._head is not None:
             return self._head
-        while self._fresh_at < len(self._in_order) and self._in_order[self._fresh_at].index in self._gone:
-            self._fresh_at += 1
-        return self._in_order[self._fresh_at] if self._fresh_at < len(self._in_order) else None
+        return next(iter(self._fresh_waiting.values()), None)
 
     def _oldest_with(self, fixed: Mapping[str, Any]) -> Draw | None:
-        for source in (self._state.pool, self._fresh):
+        for source in (self._state.pool, self._fresh_waiting):
             for draw in source.values():
-                if draw.index not in self._gone and _has(draw, fixed):
+                if draw.suggestion not in self._gone and _has(draw, fixed):
                     return draw
         return None
+
+    def _find(self, index: int) -> Draw | None:
+        """A suggestion that waits, by number."""
+        found = self._fresh_waiting.get(index)
+        return found if found is not None or index in self._gone else self._state.pool.get(index)
 
     def _number_as_id(self, number: int) -> str:
         name = str(number)

@@ -128,5 +128,5 @@ def _subject(event: Event) -> str:
     """What an event is about: its trial and branch, or the suggestion's number."""
     trial_id = getattr(event, "trial_id", None)
     branch = getattr(event, "branch", None)
-    name = f"trial {trial_id}" if trial_id is not None else f"suggestion {event.index}" if isinstance(event, Draw) else ""
+    name = f"trial {trial_id}" if trial_id is not None else f"suggestion {event.suggestion}" if isinstance(event, Draw) else ""
     return f"{name} ({branch})" if name and branch is not None else name or branch or ""

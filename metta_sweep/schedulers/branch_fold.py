@@ -87,7 +87,7 @@ class BranchArms:
         arm = self.arm(name)
         if arm.pruned:
             return
-        arm.waiting.append(event.index)
+        arm.waiting.append(event.suggestion)
         if len(arm.waiting) == 1:
             self._show(name, arm)
 
@@ -96,10 +96,10 @@ class BranchArms:
         arm = self.arm(name)
         waiting = arm.waiting
         if waiting:
-            if waiting[0] == event.index:
+            if waiting[0] == event.suggestion:
                 waiting.popleft()
-            elif event.index in waiting:
-                waiting.remove(event.index)
+            elif event.suggestion in waiting:
+                waiting.remove(event.suggestion)
         arm.pending += 1
         self._show(name, arm)
 

@@ -109,6 +109,11 @@ class IterationScheduler(Scheduler):
         return self.settings.c
 
     @property
+    def follows_up(self) -> bool:
+        """Whether there is an expander."""
+        return self.settings.expander is not None or type(self).fan_out is not IterationScheduler.fan_out
+
+    @property
     def all_pruned(self) -> bool:
         """Whether every branch that is known has been pruned."""
         return self._branches.all_pruned

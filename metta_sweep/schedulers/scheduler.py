@@ -18,7 +18,7 @@ class Waiting(Protocol):
     """A suggestion in the pool."""
 
     @property
-    def index(self) -> int:
+    def suggestion(self) -> int:
         """Its number among all suggestions of the sweep, from 0."""
         ...
 
@@ -152,6 +152,11 @@ class Scheduler:
     def on_trigger(self, event: PaperTrigger) -> object:
         """A ``paper.trigger`` event was kept. Called by the sweep after the commit."""
         return None
+
+    @property
+    def follows_up(self) -> bool:
+        """Whether results may bring further suggestions, so that even a queue may have no end."""
+        return type(self).fan_out is not Scheduler.fan_out
 
     @property
     def all_pruned(self) -> bool:

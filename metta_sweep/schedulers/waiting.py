@@ -75,7 +75,7 @@ class WaitingView:
         if arm is not None and arm.pruned:
             return
         is_open = self._first(name) is not None
-        self._fresh.setdefault(name, []).append(waiting.index)
+        self._fresh.setdefault(name, []).append(waiting.suggestion)
         if not is_open:
             runs, pending, reward_sum = (0, 0, 0.0) if arm is None else (arm.runs, arm.pending, arm.reward_sum)
-            self._picker.set(name, runs, pending + self._taken.get(name, 0), reward_sum, waiting.index, open=True)
+            self._picker.set(name, runs, pending + self._taken.get(name, 0), reward_sum, waiting.suggestion, open=True)

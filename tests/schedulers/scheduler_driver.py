@@ -109,12 +109,12 @@ class Driver:
         for event in events:
             self.events.append(event)
             if isinstance(event, Draw):
-                self.pool[event.index] = event
+                self.pool[event.suggestion] = event
                 self.drawn += 1
             elif isinstance(event, Pick):
-                draw = self.pool.pop(event.index)
+                draw = self.pool.pop(event.suggestion)
                 self.running.append(
-                    Trial(id=event.trial_id, number=event.number, params=draw.params, branch=event.branch, index=draw.index)
+                    Trial(id=event.trial_id, number=event.number, params=draw.params, branch=event.branch, index=draw.suggestion)
                 )
             elif isinstance(event, Score):
                 self.running = [trial for trial in self.running if trial.id != event.trial_id]
@@ -199,7 +199,7 @@ class DriverOffer:
 
     def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
         """The oldest waiting suggestion with these parameters, or a new one."""
-        known = {**self._driver.pool, **{draw.index: draw for draw in self.fresh}}
+        known = {**self._driver.pool, **{draw.suggestion: draw for draw in self.fresh}}
         for index, waiting in known.items():
             if index not in self._picked and (fixed or {}).items() <= waiting.params.items():
                 return waiting
@@ -212,7 +212,7 @@ class DriverOffer:
     def waiting(self, index: int) -> Waiting:
         """A waiting suggestion by its number."""
         assert index not in self._picked
-        return self._driver.pool.get(index) or next(draw for draw in self.fresh if draw.index == index)
+        return self._driver.pool.get(index) or next(draw for draw in self.fresh if draw.suggestion == index)
 
     def pick(
         self,
@@ -230,15 +230,15 @@ class DriverOffer:
     ) -> None:
         """Start a suggestion."""
         assert self.free > 0
-        assert waiting.index not in self._picked
-        self._picked.add(waiting.index)
+        assert waiting.suggestion not in self._picked
+        self._picked.add(waiting.suggestion)
         number = sum(isinstance(event, Pick) for event in (*self._driver.events, *self.events))
-        draw = self.waiting_draw(waiting.index)
+        draw = self.waiting_draw(waiting.suggestion)
         where = branch if branch is not None else waiting.branch
         slots = (self.busy, self.free)
         self.events.append(
             Pick(
-                waiting.index,
+                waiting.suggestion,
                 draw.id or str(number),
                 number,
                 where,
@@ -263,7 +263,7 @@ class DriverOffer:
     def waiting_draw(self, index: int) -> Draw:
         """The draw of a number, picked or not."""
         found = self._driver.pool.get(index)
-        return found if found is not None else next(draw for draw in self.fresh if isinstance(draw, Draw) and draw.index == index)
+        return found if found is not None else next(draw for draw in self.fresh if isinstance(draw, Draw) and draw.suggestion == index)
 
     def _draw(self, suggestion: Suggestion) -> Draw:
         branch_by = self._driver.branch_by

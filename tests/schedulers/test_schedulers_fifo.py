@@ -12,9 +12,9 @@ from metta_sweep.schedulers import FIFOScheduler
 def test_slots_are_filled_in_the_order_of_suggestions() -> None:
     """Whatever the branches, the suggestion that waited longest starts."""
     driver = Driver(FIFOScheduler(), queue("a", "a", "b"), slots=2)
-    assert [pick.index for pick in driver.pick()] == [0, 1]
+    assert [pick.suggestion for pick in driver.pick()] == [0, 1]
     driver.finish(driver.running[1], 0.1)
-    assert [pick.index for pick in driver.pick()] == [2]
+    assert [pick.suggestion for pick in driver.pick()] == [2]
 
 
 def test_idle_slots_say_why() -> None:

@@ -24,9 +24,9 @@ def model_states(events: Sequence[Event]) -> tuple[dict[str, ArmState], tuple[fl
     for event in events:
         name = str(getattr(event, "branch", None))
         if isinstance(event, Draw):
-            waiting.setdefault(name, []).append(event.index)
+            waiting.setdefault(name, []).append(event.suggestion)
         elif isinstance(event, Pick):
-            waiting[name].remove(event.index)
+            waiting[name].remove(event.suggestion)
             pending[name] = pending.get(name, 0) + 1
         elif isinstance(event, Score):
             pending[name] -= 1

@@ -120,7 +120,7 @@ def test_what_pending_trials_count_as(pending: Any, expected: list[str]) -> None
 def test_suggestions_without_branches_are_picked_in_order() -> None:
     """The branch None is an arm like others: suggestions without branches run in queue order."""
     driver = Driver(IterationScheduler(), queue(None, None, None), slots=2)
-    assert [(pick.index, pick.branch) for pick in driver.run(lambda trial: 0.5, 3)] == [(0, None), (1, None), (2, None)]
+    assert [(pick.suggestion, pick.branch) for pick in driver.run(lambda trial: 0.5, 3)] == [(0, None), (1, None), (2, None)]
 
 
 def test_idle_slots_say_why() -> None:
@@ -133,9 +133,9 @@ def test_idle_slots_say_why() -> None:
 def test_an_endless_optimizer_is_asked_when_nothing_waits() -> None:
     """Without branches, one suggestion is drawn for each free slot."""
     driver = Driver(IterationScheduler(), source=lambda fixed: Suggestion(params={"x": 1}), slots=2)
-    assert [pick.index for pick in driver.pick()] == [0, 1]
+    assert [pick.suggestion for pick in driver.pick()] == [0, 1]
     driver.finish(driver.running[0], 0.5)
-    assert [pick.index for pick in driver.pick()] == [2]
+    assert [pick.suggestion for pick in driver.pick()] == [2]
     assert len(driver.of("draw")) == 3
 
 
