@@ -171,8 +171,8 @@ def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _
 
 
 def _ref_by_stage(name: str, what: str, stage: str, field: str, flow: Flow) -> _Bound | None:
-    fields = flow.outputs.get(stage)
-    if fields is None:
+    address, fields = flow.outputs.get(stage, ("", {}))
+    if not address:
         guess = did_you_mean(stage, flow.outputs)
         hint = f" Did you mean {guess!r}?" if guess else ""
         flow.fault(
@@ -186,8 +186,8 @@ def _ref_by_stage(name: str, what: str, stage: str, field: str, flow: Flow) -> _
         hint = f" Did you mean {guess!r}?" if guess else ""
         flow.fault(name, f"{what}: the stage {stage!r} provides {', '.join(fields) or 'nothing'}, not {field!r}.{hint}", field)
         return None
-    flow.kept.add((stage, field))
-    key = f"{stage}.{field}"
+    flow.kept.add((address, field))
+    key = f"{address}.{field}"
     return _Bound(lambda scope: scope.run.kept[key], (field,))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+import sys
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -13,7 +14,7 @@ from metta_sweep.pipeline.hooks import HookSet, check_global_hooks
 from metta_sweep.pipeline.loop import LoopSpec, Predicate
 from metta_sweep.pipeline.models import default_values, field_types, is_model
 from metta_sweep.pipeline.plan import Plan
-from metta_sweep.pipeline.signature import read_signature
+from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
 from metta_sweep.pipeline.spec import Spec, compile_all, providers_of
 from metta_sweep.pipeline.stage import StageNode, StageSpec
 from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through
@@ -90,9 +91,7 @@ class Pipeline:
         """
         check_name(name, "Pipeline.stage()")
         state = self._settled()
-        caller = inspect.currentframe()
-        around = caller.f_back.f_locals if caller is not None and caller.f_back is not None else {}
-        return self._with(state._replace(pending=_new_stage(name, fn, constants, around)))
+        return self._with(state._replace(pending=_new_stage(name, fn, constants, sys._getframe(1))))  # noqa: SLF001
 
     def through(self, contract: Any = _State, /, **keywords: Any) -> Pipeline:
         """Say what the output of the last stage must be, and attach hooks to it.
@@ -167,6 +166,7 @@ class Pipeline:
 
         They are outermost: first before a stage, last after it.
         """
+        hooks = {name: value for name, value in hooks.items() if value is not None}
         problems = check_global_hooks(hooks)
         faults = (*self._state.faults, *(Fault("global hooks", problem) for problem in problems))
         good = {} if problems else hooks
@@ -201,8 +201,8 @@ class Pipeline:
             )
         if faults or nodes is None:
             raise BuildError(faults)
-        for stage, field in flow.kept:
-            _keep(nodes, stage, field)
+        for path, field in flow.kept:
+            _keep(nodes, path, field)
         return Plan(state.inputs, state.defaults, nodes, state.hooks, tuple(flow.notes), tuple(flow.unchecked), dict(flow.fields))
 
     def _settled(self) -> _State:
@@ -222,12 +222,14 @@ class Pipeline:
         return self._with(self._state._replace(faults=(*self._state.faults, Fault(place, message + "."))))
 
 
-def _new_stage(name: str, fn: Callable[..., Any], constants: Mapping[str, Any], around: Mapping[str, Any]) -> StageSpec:
+def _new_stage(name: str, fn: Callable[..., Any], constants: Mapping[str, Any], caller: types.FrameType) -> StageSpec:
     if not callable(cast("object", fn)):
         fault = f"the stage function cannot be called; found {brief(fn)}; expected a function. Pass it without calling it."
         return StageSpec(name, fn, None, constants, inferred_contract(name, None), faults=(fault,))
     try:
-        signature = read_signature(fn, around)
+        signature = read_signature(fn)
+        if UNRESOLVED in (signature.returns, *(parameter.annotation for parameter in signature.parameters)):
+            signature = read_signature(fn, caller.f_locals)  # local classes, which postponed annotations leave out of closures
     except (TypeError, ValueError):
         wrapped = f"lambda x: {getattr(fn, '__name__', 'fn')}(x)"
         fault = f"the stage function has no signature; found {brief(fn)}; expected a Python function. Wrap it: {wrapped}."
@@ -270,9 +272,9 @@ def _close_all(blocks: tuple[tuple[LoopSpec | None, tuple[Spec, ...]], ...]) -> 
     return rest
 
 
-def _keep(nodes: tuple[Any, ...], stage: str, field: str) -> None:
+def _keep(nodes: tuple[Any, ...], path: str, field: str) -> None:
     for node in nodes:
-        if isinstance(node, StageNode) and node.name == stage:
+        if not isinstance(node, StageNode):
+            _keep(node.nodes, path, field)
+        elif node.path == path:
             node.keep((*node.keep_fields, field))
-        elif not isinstance(node, StageNode):
-            _keep(node.nodes, stage, field)

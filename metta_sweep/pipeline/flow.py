@@ -40,8 +40,8 @@ class Flow:
 
     def __init__(self, providers: Mapping[str, tuple[str, ...]], global_hooks: Mapping[str, Callable[..., Any]]) -> None:
         self.fields: dict[str, FieldState] = {}
-        self.outputs: dict[str, dict[str, Any]] = {}
-        """Per stage that has run on every way to this place: the fields that it provided."""
+        self.outputs: dict[str, tuple[str, dict[str, Any]]] = {}
+        """Per stage that has run on every way to this place: its address, and the fields that it provided."""
         self.providers = providers
         """Every field anywhere in the pipeline, and who provides it."""
         self.global_hooks = global_hooks
@@ -51,7 +51,7 @@ class Flow:
         self.notes: list[Unchecked] = []
         self.unchecked: list[Unchecked] = []
         self.kept: set[tuple[str, str]] = set()
-        """(stage, field) pairs that a ``ref`` reads by stage."""
+        """Addresses of stages, and fields that a ``ref`` reads by them."""
 
     def at(self, name: str) -> str:
         """The address of what is called ``name`` here."""
@@ -82,7 +82,7 @@ class Flow:
         """The stage ``name`` has run: its fields are there, with its types."""
         for field, form in fields.items():
             self.fields[field] = FieldState(form, self.at(name), definite=True)
-        self.outputs[name] = dict(fields)
+        self.outputs[name] = (self.at(name), dict(fields))
 
     def missing(self, reader: str, what: str, field: str) -> None:
         """Report that ``reader`` needs a field which is not there, or not surely."""

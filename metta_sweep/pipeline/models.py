@@ -103,10 +103,10 @@ def typed_dict_fields(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
 
 def make_model(model: Any, values: Mapping[str, Any]) -> Any:
     """An instance with these values, which were validated before."""
+    make: Callable[..., Any] = model
     if is_pydantic_model(model):
         return model.__pydantic_validator__.validate_python(dict(values), strict=True, by_name=True)
     if dataclasses.is_dataclass(model):
         taken = {field.name for field in dataclasses.fields(model) if field.init}
         values = {name: value for name, value in values.items() if name in taken}
-    make: Callable[..., Any] = model
     return make(**values)

@@ -62,7 +62,7 @@ class Run:
         self.strict_hooks = strict_hooks
         self.profile = Profile() if profile else None
         self.kept: dict[str, Any] = {}
-        """Outputs by ``stage.field``, of stages that a ``ref`` reads by name."""
+        """Outputs by the stage's address and the field, of stages that a ``ref`` reads by name."""
         self.watched = bool(self.listeners) or self.profile is not None or self.needs_inputs
 
     def tell(self, event: PipelineEvent) -> None:

@@ -76,7 +76,7 @@ class StageSpec:
                 flow.fault(self.name, no_json_form(name, self.contract), name)
         if binding is None or self.faults:
             return None
-        return StageNode(self, binding, observers)
+        return StageNode(self, binding, observers, flow.at(self.name))
 
     def _check_description(self, flow: Flow) -> None:
         contract = self.contract
@@ -106,8 +106,10 @@ def no_json_form(name: str, contract: Contract) -> str:
 class StageNode:
     """A stage that runs."""
 
-    def __init__(self, spec: StageSpec, binding: Binding, observers: Observers) -> None:
+    def __init__(self, spec: StageSpec, binding: Binding, observers: Observers, path: str) -> None:
         self.spec = spec
+        self.path = path
+        """Its address without iterations."""
         self.name = spec.name
         self.contract = spec.contract
         self.check = spec.contract.check
@@ -177,7 +179,7 @@ class StageNode:
     def _finish(self, scope: Scope, output: Any) -> None:
         self.write(scope.values, output)
         if self.keep_fields:
-            scope.run.kept.update({f"{self.name}.{name}": scope.values[name] for name in self.keep_fields})
+            scope.run.kept.update({f"{self.path}.{name}": scope.values[name] for name in self.keep_fields})
 
     def _reuse(self, scope: Scope, address: str, inputs: str) -> bool:
         recorded = scope.run.recorder.recorded(address, inputs, self.contract.schema_digest, self.digests.code)

@@ -79,9 +79,7 @@ def read_through(stage: StageSpec, given: Any, absent: object, keywords: Mapping
     for form in (given, *(given.values() if isinstance(given, FieldSet) else ()), *named.values()):
         name = unresolved_name(form) if form is not absent and is_type_form(form) else None
         if name is not None:
-            faults.append(
-                f"a type names {name!r} by a string; found {type_name(form)}; expected types. Write it without quotes."
-            )
+            faults.append(f"a type names {name!r} by a string; found {type_name(form)}; expected types. Write it without quotes.")
     contract = _contract_of(stage, given, absent, named, faults)
     return stage.through(contract, constants, hooks, tuple(faults))
 

@@ -174,6 +174,15 @@ async def test_references() -> None:
     pipeline = Pipeline().stage("a", one).through(x=int).stage("b", two).through(x=int)
     ran = await pipeline.stage("c", both, first=ref("a.x"), second=ref("x")).build().run()
     assert ran.c == [1, 2]
+    looped = (
+        pipeline.loop_while(lambda ctx: ctx.go, carry={"go": True})
+        .stage("a", two)
+        .through(x=int)
+        .stage("go", lambda: False)
+        .through(bool)
+    )
+    ran = await looped.end_loop().stage("c", both, first=ref("a.x"), second=ref("b.x")).build().run()
+    assert ran.c == [1, 2], "a stage of the same name inside a loop is another one"
 
 
 def test_local_classes_under_postponed_annotations() -> None:
