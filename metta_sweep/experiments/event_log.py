@@ -19,10 +19,8 @@ _log = getLogger("metta_sweep")
 
 def note_events(events: Sequence[Event], address: str) -> None:
     """Log the events that are wanted. What is not wanted is not formatted."""
-    all_wanted = _log.isEnabledFor(DEBUG)
-    for event in events:
-        if not all_wanted and type(event) not in LEVELS:
-            continue
+    wanted = events if _log.isEnabledFor(DEBUG) else [event for event in events if type(event) in LEVELS]
+    for event in wanted:
         level = LEVELS.get(type(event), DEBUG)
         if _log.isEnabledFor(level):
             trial_id = getattr(event, "trial_id", None)

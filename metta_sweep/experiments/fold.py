@@ -84,7 +84,7 @@ class SweepState:
         self.stop: Stop | None = None
         self.waiting_why: str | None = None
         """Why slots are idle, as last noted in the trace."""
-        self._appliers: dict[type, Callable[[Any], Trial | None]] = {
+        self.take: Mapping[type, Callable[[Any], Trial | None]] = {
             Draw: self._draw,
             Pick: self._pick,
             Dispatch: self._dispatch,
@@ -98,6 +98,7 @@ class SweepState:
             Wait: self._wait,
             Stop: self._stop,
         }
+        """``apply`` by kind of event, for those who apply many."""
 
     def apply(self, event: Event) -> Trial | None:
         """Take one event. Returns the trial that has ended by it, for ``score`` events.
@@ -105,7 +106,7 @@ class SweepState:
         Raises:
             IllegalTransition: the state does not allow the event. Nothing was changed.
         """
-        return self._appliers[type(event)](event)
+        return self.take[type(event)](event)
 
     def started(self) -> None:
         """A process takes the run up: what was running in the one before is lost, and is to start again."""

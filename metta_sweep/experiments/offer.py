@@ -71,7 +71,6 @@ class SweepOffer:
         self._why = ""
         self.limit: int | None = None
         """How many more trials the budget allows; None: any number."""
-        self.limit_why = ""
         self.events: list[Event] = []
         self.picks = 0
         self.idle_why: str | None = None
@@ -184,7 +183,7 @@ class SweepOffer:
     def finish(self) -> tuple[Event, ...]:
         """The events of this turn; a ``wait`` event among them when slots stay idle for a new reason."""
         if self._free > 0:
-            why = self.idle_why or (self.limit_why if self.limit == 0 else "") or self._why
+            why = self.idle_why or ("the budget of trials is spent" if self.limit == 0 else "") or self._why
             if why and (self.picks or why != self._state.waiting_why):
                 self.events.append(Wait(why, self._busy, self._free))
         return tuple(self.events)

@@ -9,7 +9,6 @@ from typing import Any, Final
 from metta_sweep.clock import crash_point, wall_time
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, PaperTrigger
-from metta_sweep.core.trial import Trial
 from metta_sweep.experiments.event_log import note_events
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
@@ -80,8 +79,8 @@ class SweepRecorder:
     # -- writing ---------------------------------------------------------------------------------------------------------------
 
     def _keep(self, address: str, events: Sequence[Event]) -> None:
-        apply = self._state.apply
-        ended: list[Trial | None] = [apply(event) for event in events]
+        take = self._state.take
+        ended = [take[type(event)](event) for event in events]
         rows = [self._encode_trial(trial) for trial in ended if trial is not None]
         record = Record(self._seq, len(events), address, "events", wall_time(), self.elapsed(), self._encode_events(events))
         crash_point("append.before")
@@ -90,7 +89,7 @@ class SweepRecorder:
         self._seq += len(events)
         note_events(events, address)
         strategies = self.strategies
-        if strategies is None:
+        if strategies is None or not strategies.listens:
             return
         for event, trial in zip(events, ended, strict=True):
             strategies.apply(event, trial)

@@ -1,10 +1,11 @@
-"""The four stages of a sweep. Each reads the open run and returns events; recording them makes them so."""
+"""The four stages of a sweep. Each reads the open run and returns events; recording them makes them so.
+
+What strategies decide runs inline, or in a thread for one that says that it is slow, so that trials run on meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
 
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, Stop, Wait
@@ -21,7 +22,6 @@ from metta_sweep.threads import shared_workers
 
 __all__ = ["dispatch", "fan_out", "pick", "score"]
 
-T = TypeVar("T")
 _NOTHING_PICKED = Picked(())
 _NOTHING_HAPPENED = Happened(())
 _NOTHING_SCORED = Scored(())
@@ -42,14 +42,15 @@ async def pick(sweep: SweepRun) -> Picked:
     offer = SweepOffer(state, sweep.strategies, sweep.taken, sweep.undrawn, free, busy)
     if sweep.budget.trials is not None:
         offer.limit = sweep.budget.trials - state.picked
-        offer.limit_why = f"the budget of {sweep.budget.trials} trials is spent"
     exhausted = sweep.executor.exhausted()
     if state.suggested == 0 and sweep.strategies.remaining():
         offer.draw_all()
         return Picked(tuple(offer.events))
     if free and exhausted is None:
-        slow = sweep.optimizer.slow or sweep.scheduler.slow
-        await _decide(lambda: sweep.scheduler.pick(offer), slow=slow)
+        if sweep.optimizer.slow or sweep.scheduler.slow:
+            await shared_workers().run(lambda: sweep.scheduler.pick(offer))
+        else:
+            sweep.scheduler.pick(offer)
     elif exhausted is not None:
         offer.wait(exhausted)
     events = offer.finish()
@@ -84,8 +85,9 @@ async def score(sweep: SweepRun) -> Scored:
     state = sweep.state
     if not state.unscored and not state.unjudged:
         return _NOTHING_SCORED
-    slow = sweep.scheduler.slow
-    scores = await _decide(lambda: score_all(sweep), slow=slow) if state.unscored else []
+    scores: list[Event] = []
+    if state.unscored:
+        scores = await shared_workers().run(lambda: score_all(sweep)) if sweep.scheduler.slow else score_all(sweep)
     if not state.unjudged:
         return Scored(tuple(scores))
     stops, go_on = verdicts(sweep)
@@ -96,16 +98,11 @@ async def fan_out(sweep: SweepRun) -> FannedOut:
     """Decide what follows from each result, in their order: triggers, prunings, follow-ups."""
     if not sweep.state.unfanned:
         return _NOTHING_FOLLOWS
-    events = await _decide(lambda: follow_up(sweep), slow=sweep.scheduler.slow)
+    events = await shared_workers().run(lambda: follow_up(sweep)) if sweep.scheduler.slow else follow_up(sweep)
     return FannedOut(tuple(events)) if events else _NOTHING_FOLLOWS
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------------------
-
-
-async def _decide(decision: Callable[[], T], *, slow: bool) -> T:
-    """Inline, or in a thread for a member that says that it is slow, so that trials run on meanwhile."""
-    return await shared_workers().run(decision) if slow else decision()
 
 
 def _idle(sweep: SweepRun, why: str) -> Picked:

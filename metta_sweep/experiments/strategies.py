@@ -40,6 +40,9 @@ class Strategies:
         }
         self._reported: Callable[[Trial, Report], object] | None = _overridden(optimizer, Optimizer, "reported")
         self._scheduler_apply: Callable[[Event], None] | None = _overridden(scheduler, Scheduler, "apply")
+        tells = [self._scheduler_apply, self._reported, *self._tell.values()]
+        self.listens = any(tell is not None for tell in tells)
+        """Whether one of them wants to be told of events at all."""
 
     @property
     def takes_fixed(self) -> bool:
