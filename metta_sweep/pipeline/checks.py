@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from metta_sweep.pipeline.models import field_types, is_frozen, is_model, is_pydantic_model, typed_dict_fields
+from metta_sweep.pipeline.typeforms import brief
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -91,8 +92,8 @@ def has_json_form(form: Any) -> bool:
 
 def shown(value: object, limit: int = 80) -> str:
     """A value in a message: short, with its type."""
-    text = repr(value)
-    return f"{text if len(text) <= limit else text[: limit - 1] + '…'} ({type(value).__name__})"
+    pending = ", which was never awaited" if hasattr(type(value), "__await__") else ""
+    return f"{brief(value, limit)} ({type(value).__name__}){pending}"
 
 
 def _check_none(value: Any) -> None:
@@ -102,7 +103,7 @@ def _check_none(value: Any) -> None:
 
 def _check_not_pending(value: Any) -> Any:
     if hasattr(value, "__await__"):
-        raise Misfit(f"found {shown(value)}, which was never awaited; await it in the stage")
+        raise Misfit(f"found {shown(value)}; await it in the stage")
     return value
 
 

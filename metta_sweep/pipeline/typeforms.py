@@ -36,7 +36,10 @@ def unresolved_name(form: object) -> str | None:
 
 def brief(value: object, limit: int = 120) -> str:
     """A value in a message: its ``repr``, shortened."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # a message about a value must not fail for the value's sake
+        text = object.__repr__(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -177,14 +177,25 @@ def test_several_fields_take_nothing_else(raw: Any) -> None:
 
 
 def test_a_pending_result_is_refused() -> None:
-    """A value that was never awaited fits no contract, not even Any."""
+    """A value that was never awaited fits no contract, not even Any; also where it cannot even be shown."""
 
     class Pending:
         def __await__(self) -> Any:
             yield
 
-    with pytest.raises(ContractError, match="never awaited"):
-        Contract("s", {"x": Any}).check(Pending())
+        def __repr__(self) -> str:
+            raise RuntimeError("await me first")
+
+    contracts = [
+        Contract("s", {"x": Any}),
+        Contract("s", {"x": int}),
+        Contract("s", {"x": Machine}),
+        Contract.of("s", Open),
+        Contract("s", {}),
+    ]
+    for contract in (*contracts, Contract("s", {"x": int, "y": int})):
+        with pytest.raises(ContractError, match="never awaited"):
+            contract.check(Pending())
 
 
 def test_nothing_takes_none_only() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from metta_sweep.errors import ContractError, GateError, StageTimeout
 from metta_sweep.pipeline import Context, Pipeline, PipelineEvent, Retry, StageContext, StageRetried
 from metta_sweep.testing.virtual import run_virtual
+from metta_sweep.threads import shared_workers
 
 
 class Flaky:
@@ -237,3 +239,31 @@ def test_hanging_threads_do_not_hold_the_exit(tmp_path: Any) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
     assert "StageTimeout: stage 's' at s did not end within 0.05 s" in done.stderr
+
+
+async def test_cancelling_a_run_asks_its_thread() -> None:
+    """The run ends at once; the thread sees it at its next look."""
+    started, ended = threading.Event(), threading.Event()
+
+    def looks(context: StageContext) -> int:
+        started.set()
+        try:
+            while True:
+                context.check_cancelled()
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    run = asyncio.create_task(pipeline(looks, retry=3, on_error=lambda error: 1).build().run())
+    assert await shared_workers().run(lambda: started.wait(10))
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert ended.wait(10)
+
+
+async def test_context_variables_reach_threads() -> None:
+    """A sync stage sees the context variables of the task that runs the plan."""
+    variable: ContextVar[int] = ContextVar("variable", default=0)
+    variable.set(5)
+    assert (await pipeline(lambda: variable.get()).build().run()).s == 5
