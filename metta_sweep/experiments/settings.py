@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from metta_sweep.address import check_name
+from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.errors import BudgetError, ExecutorError, HookError, OptimizerError, SchedulerError, did_you_mean
+from metta_sweep.errors import (
+    FOREIGN_NAMES,
+    BudgetError,
+    ExecutorError,
+    HookError,
+    InvalidName,
+    OptimizerError,
+    SchedulerError,
+    UnknownOption,
+    did_you_mean,
+    refuse_unknown,
+)
 from metta_sweep.executors.executor import Executor
 from metta_sweep.optimizers import RandomOptimizer
 from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.pipeline.hooks import HOOKS, check_hook, unknown_hook
 from metta_sweep.schedulers import FIFOScheduler
 from metta_sweep.schedulers.scheduler import Scheduler
 
 __all__ = [
+    "check_failures",
     "check_hooks",
     "check_more",
     "check_searchable",
@@ -23,6 +37,7 @@ __all__ = [
     "describe_objective",
     "grace_of",
     "members_of",
+    "refuse_options",
     "slots_of",
 ]
 
@@ -109,13 +124,13 @@ def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> 
             expected="1 or more",
             remedy="Write slots=3",
         )
-    if executor is not None and not hasattr(executor, "capabilities"):
+    if executor is not None and (isinstance(executor, type) or not hasattr(executor, "capabilities")):
         raise ExecutorError(
             "SweepExperiment(executor=)",
-            "it is no executor",
+            "a class is no executor" if isinstance(executor, type) else "it is no executor",
             found=executor,
             expected="LocalExecutor() or another",
-            remedy="Leave it out",
+            remedy=f"Write {executor.__name__}()" if isinstance(executor, type) else "Leave it out",
         )
     limit = executor.slots if executor is not None else None
     if executor is not None and scheduler.needs_reports and not executor.capabilities.stops:
@@ -132,8 +147,10 @@ def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> 
     return wish if limit is None else min(wish, limit)
 
 
-def check_hooks(hooks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def check_hooks(hooks: Mapping[str, Mapping[str, Any]] | None) -> dict[str, dict[str, Any]]:
     """The hooks of the four stages, each a plain dict."""
+    if hooks is None:
+        hooks = {}
     if not isinstance(hooks, Mapping):
         raise HookError(
             "SweepExperiment(hooks=)",
@@ -160,15 +177,21 @@ def check_hooks(hooks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
                 expected="hooks(after=...) or a dict",
                 remedy=f"Write {{{stage!r}: hooks(after=...)}}",
             )
+        where = f"SweepExperiment(hooks={{{stage!r}: ...}})"
         for name in given:
             if name in _REFUSED_HOOKS:
                 raise HookError(
-                    f"SweepExperiment(hooks={{{stage!r}: ...}})",
+                    where,
                     f"the hook {name!r} is not for the stages of a sweep: {_REFUSED_HOOKS[name]}",
                     found=given[name],
                     expected="before, after, validate, metrics, retry, timeout, profile",
                     remedy=f"Leave {name!r} out",
                 )
+            if name not in HOOKS:
+                raise unknown_hook(where, name, given[name])
+            problem = check_hook(name, given[name])
+            if problem is not None:
+                raise problem.error(where)
         checked[stage] = dict(given)
     return checked
 
@@ -188,13 +211,51 @@ def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
     """The tags, each checked as a name."""
     if isinstance(tags, str):
         tags = (tags,)
+    if not isinstance(tags, Iterable):
+        raise InvalidName("SweepExperiment(tags=)", "tags are a list of words", found=tags, remedy="Write a list: tags=['night']")
     return tuple(check_name(tag, "SweepExperiment(tags=)") for tag in tags)
 
 
-def check_more(more: object) -> None:
-    """Refuse a number of further trials that is none."""
+def check_failures(failures: object) -> FailurePolicy:
+    """The failure policy; the default one for None."""
+    if failures is None:
+        return FailurePolicy()
+    if not isinstance(failures, FailurePolicy):
+        raise BudgetError(
+            "SweepExperiment(failures=)",
+            "it is no failure policy",
+            found=failures,
+            expected="a FailurePolicy",
+            remedy="Write FailurePolicy(retries=3), say",
+        )
+    return failures
+
+
+def refuse_options(kind: str, unknown: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ``UnknownOption`` for an option that a sweep does not take; caps on the whole run belong to ``run()``."""
+    names = list(unknown)
+    if names and "budget" in (names[0], *FOREIGN_NAMES.get(names[0], ())):
+        raise UnknownOption(
+            kind,
+            f"unknown option {names[0]!r}",
+            expected="one of " + ", ".join(known),
+            remedy="Did you mean run(budget=100), or run(budget=Budget(trials=100, seconds=60))?",
+        )
+    refuse_unknown(kind, names, known)
+
+
+def check_more(more: object, budget: object) -> None:
+    """Refuse a number of further trials that is none, or that comes beside a budget."""
     if more is not None and (isinstance(more, bool) or not isinstance(more, int) or more < 1):
         raise BudgetError("run(more=)", "it must be a number of trials", found=more, expected="1 or more", remedy="Write more=3")
+    if more is not None and budget is not None:
+        raise BudgetError(
+            "run(more=)",
+            "budget= and more= exclude each other",
+            found=more,
+            expected="one of them",
+            remedy="Give one of them: budget= is the total, more= adds to it",
+        )
 
 
 def describe_objective(objective: Callable[..., Any] | None) -> str | None:

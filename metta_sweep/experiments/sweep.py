@@ -11,6 +11,7 @@ from metta_sweep.core.budget import Budget
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import TERMINAL_STATES
 from metta_sweep.errors import ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
@@ -22,6 +23,7 @@ from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.settings import (
+    check_failures,
     check_hooks,
     check_more,
     check_searchable,
@@ -29,6 +31,7 @@ from metta_sweep.experiments.settings import (
     describe_objective,
     grace_of,
     members_of,
+    refuse_options,
     slots_of,
 )
 from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
@@ -94,7 +97,7 @@ class SweepExperiment(Experiment):
         **unknown: Never,
     ) -> None:
         kind = type(self).__name__
-        refuse_unknown(kind, unknown, _OPTIONS)
+        refuse_options(kind, unknown, _OPTIONS)
         self._set_identity(name, store, seed)
         if objective is not None:
             self.objective = objective
@@ -103,13 +106,15 @@ class SweepExperiment(Experiment):
         self.optimizer, self.scheduler, self.search_space = members_of(optimizer, scheduler, space)
         self.executor = executor
         self.slots = slots_of(slots, self.scheduler, executor)
-        self.failures = failures if failures is not None else FailurePolicy()
-        self.hooks = check_hooks(hooks or {})
+        self.failures = check_failures(failures)
+        self.hooks = check_hooks(hooks)
         self.grace = grace_of(grace)
         self.tags = check_tags(tags)
         if self.objective is not None:
             check_searchable(self.optimizer, self.search_space)
             self._executor().prepare(self.objective, self.search_space)
+            # refuses what does not fit the search space before anything is written
+            self.scheduler.for_run(Setup(self.search_space, self.goal, self.seed or 0, self.slots))
 
     def pipeline(self) -> Pipeline:
         """The research loop. Its stages read the open run, and return events."""
@@ -221,7 +226,7 @@ class SweepExperiment(Experiment):
 
     def _checked(self, budget: int | Budget | None, more: int | None, unknown: Mapping[str, Any]) -> Budget | None:
         refuse_unknown(f"{type(self).__name__}.run", unknown, ("budget", "more", "fresh"))
-        check_more(more)
+        check_more(more, budget)
         if self.objective is None:
             raise ObjectiveError(
                 type(self).__name__,
