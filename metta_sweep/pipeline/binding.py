@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.models import default_values, field_types, is_model, make_model, typed_dict_fields
+from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.pipeline.typeforms import brief, type_name
-from metta_sweep.pipeline.validation import check_constant
+from metta_sweep.pipeline.validation import check_constant, check_context_reads
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.flow import Flow
@@ -56,7 +57,7 @@ def bind(name: str, fn: Callable[..., Any], signature: ReadSignature, constants:
     positional: list[_Bound] = []
     gap = False
     for parameter in signature.parameters:
-        bound = _source_of(name, parameter, constants, free, flow)
+        bound = _source_of(name, fn, parameter, constants, free, flow)
         if bound is None:
             gap = True
         elif parameter.positional_only:
@@ -102,7 +103,9 @@ def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mappin
         )
 
 
-def _source_of(name: str, parameter: Parameter, constants: Mapping[str, Any], free: list[Parameter], flow: Flow) -> _Bound | None:
+def _source_of(
+    name: str, fn: Callable[..., Any], parameter: Parameter, constants: Mapping[str, Any], free: list[Parameter], flow: Flow
+) -> _Bound | None:
     """The source of one parameter, in the order of the design; None: leave it to its default, or a fault was reported."""
     what = f"parameter {parameter.name!r}"
     if parameter.annotation is StageContext:
@@ -112,16 +115,27 @@ def _source_of(name: str, parameter: Parameter, constants: Mapping[str, Any], fr
     if parameter.name in flow.fields:
         return _field(name, what, parameter, flow)
     if parameter.annotation is Context:
-        return _Bound(_whole_context, None)
+        return _context(name, what, fn, flow)
     view = _view(name, what, parameter, flow)
     if view is not None:
         return view
     if parameter in free and parameter.default is MISSING and _may_be_context(parameter, free, flow):
-        flow.leave_unchecked(name, f"{what} gets the whole context")
-        return _Bound(_whole_context, None)
+        return _context(name, what, fn, flow)
     if parameter.default is MISSING and not _is_viewed(parameter.annotation):
         flow.missing(name, what, parameter.name)
     return None
+
+
+def _context(name: str, what: str, fn: Callable[..., Any], flow: Flow) -> _Bound:
+    """The whole context; what a plain function of it alone reads is checked, as far as its code shows."""
+    reads = reads_of(fn)
+    if reads is None:
+        flow.leave_unchecked(name, f"{what} gets the whole context")
+        return _Bound(_whole_context, None)
+    check_context_reads(name, what, fn, flow)
+    fields = (*reads.always, *reads.sometimes)
+    followed = not reads.escapes and all(field in flow.fields for field in fields)
+    return _Bound(_whole_context, fields if followed else None)
 
 
 def _may_be_context(parameter: Parameter, free: list[Parameter], flow: Flow) -> bool:

@@ -42,7 +42,7 @@ def check_context_reads(name: str, what: str, fn: Callable[..., Any], flow: Flow
             continue
         if field not in flow.fields and hasattr(Context, field):
             continue
-        if field in flow.fields and field in reads.sometimes:
+        if field in reads.sometimes and (field in flow.fields or reads.escapes):
             flow.note(name, f"{what} reads the field {field!r}, which may not be there, under a condition")
         elif own is not None and field in own and field not in flow.fields:
             flow.fault(

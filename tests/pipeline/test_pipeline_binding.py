@@ -151,6 +151,16 @@ async def test_the_whole_context() -> None:
     assert (ran.a, ran.b) == (2, 2)
 
 
+def test_what_a_function_reads_of_the_context_is_checked() -> None:
+    """A plain function of the whole context is looked into, as predicates are; what it does beyond reading stays unchecked."""
+    pipeline = Pipeline(loss=float)
+    with pytest.raises(BuildError, match="Did you mean 'loss'"):
+        pipeline.stage("r", lambda ctx: ctx.los).build()
+    assert pipeline.stage("r", lambda ctx: ctx.loss).through(float).build(strict=True).unchecked == ()
+    guarded = pipeline.stage("r", lambda ctx: ctx.note if "note" in ctx else "").through(str).build()
+    assert [str(edge) for edge in guarded.unchecked] == ["r: parameter 'ctx' uses its argument in ways that cannot be followed"]
+
+
 @pytest.mark.parametrize("fn", [lambda learning_rat: 1, lambda first, second: 1, lambda later: 1])
 def test_a_misspelt_field_is_not_taken_for_the_context(fn: Callable[..., Any]) -> None:
     """An unannotated parameter whose name is nearly a field's, or one of several, is a fault."""
