@@ -90,7 +90,7 @@ async def open_run(
             strategies=strategies,
             executor=plan.executor,
             recorder=recorder,
-            taken=TakenIds(state, lambda trial_id: store.trial_row(row.run_id, trial_id) is not None),
+            taken=TakenIds(state, recorder.has_ended),
             budget=given,
             budget_note=_note(budget, more, last, given),
             failures=plan.failures,
@@ -107,6 +107,7 @@ async def open_run(
             plan.executor.prepare(plan.objective, plan.search_space)
             recorder.note_start(_start_note(plan, seed, given))
             await stack.enter_async_context(plan.executor)
+        stack.callback(recorder.flush)
         yield run
 
 
@@ -166,7 +167,7 @@ def _budget(given: Budget | None, more: int | None, last: _Start | None, state: 
         return given
     if last is not None:
         return last.budget
-    bounded = strategies.remaining() is not None
+    bounded = strategies.remaining() is not None and not strategies.scheduler.follows_up
     return Budget() if bounded else Budget(trials=DEFAULT_TRIALS)
 
 

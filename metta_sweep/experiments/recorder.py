@@ -6,30 +6,32 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from metta_sweep.clock import crash_point, wall_time
+from metta_sweep.clock import crash_point
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, PaperTrigger
 from metta_sweep.experiments.event_log import note_events
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.journal import JournalWriter
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.strategies import Strategies
-from metta_sweep.records import Checkpoint, LoopState, Record, Store
+from metta_sweep.records import Checkpoint, LoopState, Store
 
 __all__ = ["SweepRecorder"]
 
 _ITERATION: Final = re.compile(r"\[(\d+)\]")
 _OUTPUTS: Final = (Picked, Happened, Scored, FannedOut)
 
-AfterCommit = Callable[[Any], None]
-"""Told of a stage's output after it is in the journal."""
+AfterRecord = Callable[[Any], None]
+"""Told of a stage's output after it has joined the journal."""
 
 
 class SweepRecorder:
     """The recorder of a sweep. Its journal is its checkpoint: nothing else is kept, and nothing is replayed stage by stage.
 
-    For each output: the state takes the events (and refuses illegal ones, before anything is kept), they are appended with the rows
-    of the trials that ended, then the strategies are told. When a step fails, the run ends with that error; what is in the journal
-    is complete, and the state of a later run is folded from there.
+    For each output: the state takes the events (and refuses illegal ones, before anything is kept), they join the journal with the
+    rows of the trials that ended, and the strategies are told. ``flush`` commits; the run does so before it waits and before it
+    tells anybody. When a step fails, the run ends with that error; what is in the journal is complete, and the state of a later
+    run is folded from there.
     """
 
     keeps = True
@@ -44,10 +46,11 @@ class SweepRecorder:
         self._store = store
         self._run_id = run_id
         self._state = state
-        self._seq = store.end_of(run_id)
+        self._journal = JournalWriter(store, run_id)
+        self._triggers: list[PaperTrigger] = []
         self._next_index = 0
         self.strategies: Strategies | None = None
-        self.after_commit: AfterCommit | None = None
+        self.after_record: AfterRecord | None = None
         self.elapsed: Callable[[], float] = float
         """Active seconds of the run in this process; 0.0 before it begins."""
         self.active_before = 0.0
@@ -65,11 +68,13 @@ class SweepRecorder:
             return
         events = output.events
         if events:
+            crash_point("record.before")
             self._keep(address, events)
+            crash_point("record.after")
         if isinstance(output, FannedOut):
             self._state.fanned_out()
-        if self.after_commit is not None:
-            self.after_commit(output)
+        if self.after_record is not None:
+            self.after_record(output)
 
     def loop_state(self, address: str) -> LoopState | None:
         """The loop goes on with the iteration after the last one in the journal."""
@@ -78,29 +83,37 @@ class SweepRecorder:
 
     # -- writing ---------------------------------------------------------------------------------------------------------------
 
+    def flush(self) -> None:
+        """Commit what was recorded. Before this returns nothing of it is told outside: no result, no update, no trigger."""
+        self._journal.flush()
+        if self._triggers and self.strategies is not None:
+            triggers, self._triggers = self._triggers, []
+            for event in triggers:
+                self.strategies.scheduler.on_trigger(event)
+
+    def has_ended(self, trial_id: str) -> bool:
+        """Whether a trial of that id has ended in this run."""
+        return self._journal.has_ended(trial_id)
+
+    def note_start(self, payload: bytes) -> None:
+        """Keep the fact that a process takes the run up, and let it take effect."""
+        self._journal.start(payload)
+        self._state.started()
+
     def _keep(self, address: str, events: Sequence[Event]) -> None:
         take = self._state.take
         ended = [take[type(event)](event) for event in events]
         rows = [self._encode_trial(trial) for trial in ended if trial is not None]
-        record = Record(self._seq, len(events), address, "events", wall_time(), self.elapsed(), self._encode_events(events))
-        crash_point("append.before")
-        self._store.append(self._run_id, (record,), rows)
-        crash_point("append.after")
-        self._seq += len(events)
+        full = self._journal.add(address, len(events), self.elapsed(), self._encode_events(events), rows)
         note_events(events, address)
         strategies = self.strategies
-        if strategies is None or not strategies.listens:
-            return
-        for event, trial in zip(events, ended, strict=True):
-            strategies.apply(event, trial)
-            if type(event) is PaperTrigger:
-                strategies.scheduler.on_trigger(event)
-
-    def note_start(self, payload: bytes) -> None:
-        """Keep the fact that a process takes the run up, and let it take effect."""
-        record = Record(self._seq, 0, "", "start", wall_time(), 0.0, payload)
-        self._store.append(self._run_id, (record,))
-        self._state.started()
+        if strategies is not None and strategies.listens:
+            for event, trial in zip(events, ended, strict=True):
+                strategies.apply(event, trial)
+                if type(event) is PaperTrigger:
+                    self._triggers.append(event)
+        if full:
+            self.flush()
 
     # -- reading ---------------------------------------------------------------------------------------------------------------
 

@@ -135,6 +135,7 @@ async def _something(sweep: SweepRun) -> None:
         until = sweep.wake_at()
         if until is not None and until <= sweep.time():
             return
+        sweep.recorder.flush()
         await executor.wait(until)
         if held and not sweep.held_by_leaks():
             return

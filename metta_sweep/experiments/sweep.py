@@ -195,6 +195,7 @@ class SweepExperiment(Experiment):
             ended = _ended(run)
             if isinstance(data, FannedOut) and ended > told:
                 told = ended
+                run.recorder.flush()
                 await updates.put(self._update(run))
 
         async def drive() -> None:

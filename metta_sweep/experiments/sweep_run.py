@@ -97,7 +97,7 @@ class SweepRun:
         self._time = loop.time
         self._began = loop.time()
         self.deadline = None if budget.seconds is None else self._began + budget.seconds - recorder.active_before
-        recorder.after_commit = self._after_commit
+        recorder.after_record = self._after_record
         recorder.elapsed = self.elapsed
 
     @property
@@ -153,7 +153,8 @@ class SweepRun:
         return self.interrupted or self.late() or self.failures.exceeded(self.state.failed, self.state.dispatched)
 
     def result(self) -> SweepResult:
-        """The result as it stands."""
+        """The result as it stands, committed."""
+        self.recorder.flush()
         return SweepResult(
             name=self.name,
             run_id=self.run_id,
@@ -180,7 +181,7 @@ class SweepRun:
             times.append(self.deadline)
         return min(times) if times else None
 
-    def _after_commit(self, output: Any) -> None:
+    def _after_record(self, output: Any) -> None:
         kind = type(output)
         if kind is Picked:
             self.undrawn.clear()

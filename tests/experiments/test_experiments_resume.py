@@ -335,6 +335,7 @@ def test_folding_the_journal_gives_the_live_state(seed: int) -> None:
         budget = Budget(trials=25, seconds=8.0 if seed % 2 else None)
         async with experiment.open(budget) as opened:
             await experiment.build().run(sweep=opened, recorder=opened.recorder)
+            opened.recorder.flush()
             state = SweepState(opened.goal)
             SweepRecorder(store, opened.run_id, state).replay()
             assert view(state) == view(opened.state)
@@ -353,6 +354,7 @@ def test_folding_what_was_kept_so_far_gives_the_state_of_that_moment(slots: int)
 
         def compare(output: Any) -> None:
             nonlocal compared
+            opened.recorder.flush()
             state = SweepState(opened.goal)
             SweepRecorder(store, opened.run_id, state).replay()
             assert view(state) == view(opened.state)

@@ -1,0 +1,58 @@
+"""The writing end of a run's journal: records gather, and are committed together just before the run would wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from metta_sweep.clock import crash_point, wall_time
+from metta_sweep.records import Record, Store, TrialRow
+
+__all__ = ["MAX_GATHERED", "MAX_SECONDS", "JournalWriter"]
+
+MAX_GATHERED: Final = 512
+"""Records that gather at most before they are committed."""
+MAX_SECONDS: Final = 0.01
+"""Seconds for which records gather at most."""
+
+
+class JournalWriter:
+    """Numbers events, gathers records and commits them: when ``flush`` is called, after 512 of them, or after 10 ms.
+
+    Nothing is committed by a timer: what a busy loop gathers is committed in line with it, and one that is about to wait flushes.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._records: list[Record] = []
+        self._rows: list[TrialRow] = []
+        self._began = 0.0
+        self.seq = store.end_of(run_id)
+        """The number of the next event."""
+
+    def add(self, address: str, count: int, elapsed: float, payload: bytes, rows: Sequence[TrialRow]) -> bool:
+        """Take a record of ``count`` events. Returns whether it is time to flush."""
+        if not self._records:
+            self._began = elapsed
+        self._records.append(Record(self.seq, count, address, "events", wall_time(), elapsed, payload))
+        self._rows.extend(rows)
+        self.seq += count
+        return len(self._records) >= MAX_GATHERED or elapsed - self._began >= MAX_SECONDS
+
+    def start(self, payload: bytes) -> None:
+        """Commit the fact that a process takes the run up."""
+        self._store.append(self._run_id, (Record(self.seq, 0, "", "start", wall_time(), 0.0, payload),))
+
+    def flush(self) -> None:
+        """Commit what has gathered. When this returns it is as durable as the store promises."""
+        if not self._records:
+            return
+        crash_point("append.before")
+        self._store.append(self._run_id, self._records, self._rows)
+        self._records, self._rows = [], []
+        crash_point("append.after")
+
+    def has_ended(self, trial_id: str) -> bool:
+        """Whether a trial of that id has ended, committed or not."""
+        return any(row.id == trial_id for row in self._rows) or self._store.trial_row(self._run_id, trial_id) is not None
