@@ -14,6 +14,7 @@ MettaSweepError
 │   ├── SchedulerError                schedulers and their settings
 │   ├── ExecutorError                 executors and their settings
 │   ├── StoreError                    stores and where they lie
+│   │   └── DamagedPayload            what is kept is not what was written
 │   └── UnknownOption (TypeError)     a keyword that nothing takes, with "did you mean"
 ├── BuildError                        every structural fault of a pipeline at once
 ├── ContractError                     an output that does not fit its contract
@@ -45,6 +46,7 @@ __all__ = [
     "BudgetError",
     "BuildError",
     "ContractError",
+    "DamagedPayload",
     "DefinitionChanged",
     "ExecutorError",
     "ExecutorExhausted",
@@ -162,6 +164,10 @@ class ExecutorError(InvalidInput):
 
 class StoreError(InvalidInput):
     """A store that cannot be opened, or that does not hold what is asked of it."""
+
+
+class DamagedPayload(StoreError):
+    """Something that a store keeps is not what was written there. It is never used."""
 
 
 class UnknownOption(InvalidInput, TypeError):

@@ -92,7 +92,7 @@ class MemoryStore:
                 raise StoreError(
                     "MemoryStore.append", "the record does not continue the journal", found=record.seq, expected=f"seq {end}"
                 )
-            end += record.count
+            end += record.length
         for record in records:
             run.records.append(tuple(record))
             run.starts.append(record.seq)

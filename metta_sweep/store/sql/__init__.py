@@ -1,0 +1,1 @@
+"""The durable store: one file of SQLite, one writer at a time, any number of readers."""

@@ -1,0 +1,69 @@
+"""Connections to a database file, and what its errors mean in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from metta_sweep.errors import StoreError
+
+__all__ = ["PATIENCE", "connect", "explain", "explained"]
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for another process that is writing."""
+
+_MEANINGS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("SQLITE_FULL", "the disk, or the quota on it, is full", "Free some space and run it again; what was acknowledged is kept"),
+    (
+        "SQLITE_READONLY",
+        "it cannot be written to",
+        "Give this user the right to write the file and its folder, or use another place",
+    ),
+    ("SQLITE_NOTADB", "it is no database of SQLite", "Give the path of another file; this one was left as it is"),
+    ("SQLITE_CORRUPT", "the database is damaged", "Put a copy from before the damage in its place, or start over in another file"),
+    ("SQLITE_BUSY", f"another program has kept it locked for {PATIENCE:g} seconds", "End what has it open, and run it again"),
+    ("SQLITE_LOCKED", f"another program has kept it locked for {PATIENCE:g} seconds", "End what has it open, and run it again"),
+    ("SQLITE_CANTOPEN", "it cannot be opened", "Check that its folder exists and that this user may write there"),
+    (
+        "SQLITE_IOERR",
+        "reading or writing it failed",
+        "Check the disk: it may be full, over its quota, or gone; what was acknowledged is kept",
+    ),
+)
+
+
+def connect(path: Path, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
+    """A connection on which nothing is implied: no transactions by itself, no code from the schema, no memory map.
+
+    It may be used from any thread, by one at a time.
+    """
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA mmap_size = 0")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def explain(error: sqlite3.Error, path: Path, doing: str) -> StoreError:
+    """What an error of SQLite means for the people whose store it is."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    for prefix, meaning, remedy in _MEANINGS:
+        if name.startswith(prefix):
+            return StoreError(f"store {str(path)!r}", f"{meaning} ({doing}: {error})", remedy=remedy)
+    return StoreError(
+        f"store {str(path)!r}", f"{doing} failed ({error})", remedy="The file may be damaged: put a copy from before in its place"
+    )
+
+
+@contextmanager
+def explained(path: Path, doing: str) -> Iterator[None]:
+    """Raise what SQLite raises inside the block as a ``StoreError``."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(error, path, doing) from error

@@ -1,0 +1,214 @@
+"""The durable store: appended means committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+from metta_sweep.clock import crash_point
+from metta_sweep.errors import RunInUse, StoreError
+from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
+from metta_sweep.store.places import file_of, filesystem_of
+from metta_sweep.store.sql.reader import SqliteReader, lock_path
+from metta_sweep.store.sql.sealing import seal_checkpoint, seal_record, seal_row
+from metta_sweep.store.sql.statements import ADD_RECORD, SET_CHECKPOINT, SET_ROW
+from metta_sweep.store.sql.writer import Durability, Writer
+
+__all__ = ["SqliteStore"]
+
+
+class _Held:
+    """A run that this store drives."""
+
+    __slots__ = ("end", "epoch", "key")
+
+    def __init__(self, key: int, epoch: int) -> None:
+        self.key = key
+        self.epoch = epoch
+        self.end: int | None = None
+        """The number of its next event; None when the journal must be asked."""
+
+
+class SqliteStore(SqliteReader):
+    """Keeps runs in one file of SQLite. Any number of processes may read it, and take turns in writing different runs.
+
+    One that wants to append to a run acquires it first. The operating system ends that when its process dies, however it dies; the
+    next driver is counted, and whoever was driver before is refused from then on.
+
+    Beside the file lie its write-ahead log (``-wal``, ``-shm``) while it is in use, and a small file of locks (``-lock``).
+
+    Args:
+        place: ``"sqlite:///dir/file.db"`` or a path. The file is made if need be, its folder is not.
+        durability: ``"process"``: what was appended survives the death of any process, and a loss of power from a second later on;
+            ``"power"``: it survives a loss of power at once, at the price of a flush for each ``append``.
+        filesystem: tells the type of the file system that holds a path; one of another machine is refused.
+
+    Raises:
+        StoreError: the place cannot be used: what is there, what is expected, and how to mend it.
+    """
+
+    def __init__(
+        self,
+        place: str | os.PathLike[str],
+        *,
+        durability: Durability = "process",
+        filesystem: Callable[[Path], str | None] = filesystem_of,
+    ) -> None:
+        if durability not in get_args(Durability):
+            raise StoreError(
+                "SqliteStore(durability=)", "there is no such promise", found=durability, expected="'process' or 'power'"
+            )
+        path = file_of(place, "SqliteStore")
+        self._writer = Writer(path, durability, lock_path(path), filesystem)
+        super().__init__(path, self._writer.connection)
+        self._held: dict[str, _Held] = {}
+        # a store that nobody closed is closed with the object or the process
+        self._closing = weakref.finalize(self, _close, self._writer, self._held)
+
+    def create_run(self, row: RunRow) -> None:
+        """Add a run."""
+        with self._using, self._writer as connection:
+            if connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
+                raise StoreError(
+                    f"store {str(self.path)!r}", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id"
+                )
+            if row.name is not None:
+                self._check_name_free(row.name)
+            connection.execute(
+                "INSERT INTO runs (run_id, name, created, tags) VALUES (?, ?, ?, ?)",
+                (row.run_id, row.name, row.created, json.dumps(row.tags)),
+            )
+
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        key = self._key(run_id)
+        with self._using, self._writer as connection:
+            self._check_name_free(name)
+            connection.execute("UPDATE runs SET name = ? WHERE id = ?", (name, key))
+
+    def acquire(self, run_id: str) -> None:
+        """Become the one driver of a run, and count it, before anything else is written."""
+        key = self._key(run_id)
+        with self._using:
+            pid = self._writer.locks.become_driver(key)
+            if pid is not None:
+                raise self._in_use(run_id, pid)
+            try:
+                with self._writer as connection:
+                    connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = ?", (key,))
+                    (epoch,) = connection.execute("SELECT epoch FROM runs WHERE id = ?", (key,)).fetchone()
+            except BaseException:
+                self._writer.locks.stop_driving(key)
+                raise
+            self._held[run_id] = _Held(key, epoch)
+        crash_point("epoch.after")
+
+    def release(self, run_id: str) -> None:
+        """Stop being its driver."""
+        held = self._held.pop(run_id, None)
+        if held is not None:
+            self._writer.locks.stop_driving(held.key)
+
+    def append(self, run_id: str, records: Sequence[Record], rows: Sequence[TrialRow] = ()) -> None:
+        """Append records and set projection rows, in one transaction.
+
+        Raises:
+            StoreError: they do not continue the journal, this store does not drive the run, or it cannot be written.
+        """
+        held = self._held_run(run_id)
+        key, epoch = held.key, held.epoch
+        start = end = self.end_of(run_id) if held.end is None else held.end
+        values: list[tuple[object, ...]] = []
+        for record in records:
+            if record.seq != end:
+                raise StoreError(
+                    f"store {str(self.path)!r}", "the record does not continue the journal", found=record.seq, expected=f"seq {end}"
+                )
+            end += record.length
+            seq, count, address, kind, time, elapsed, payload = record
+            values.append((key, seq, count, address, kind, time, elapsed, epoch, seal_record(key, record), payload))
+        held.end = None  # until it is known to be committed
+        with self._using, self._writer as connection:
+            self._check_epoch(held, run_id)
+            if len(values) == 1:
+                connection.execute(ADD_RECORD, values[0])
+            else:
+                connection.executemany(ADD_RECORD, values)
+            if rows:
+                connection.executemany(SET_ROW, [_row_values(key, row) for row in rows])
+        held.end = end if end >= start else None
+
+    def end_of(self, run_id: str) -> int:
+        """The number that the next event of the run gets."""
+        held = self._held.get(run_id)
+        if held is None:
+            return super().end_of(run_id)
+        if held.end is None:
+            held.end = super().end_of(run_id)
+        return held.end
+
+    def put_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Keep the output of a stage; replaces what was kept at its address."""
+        held = self._held_run(run_id)
+        key = held.key
+        address, inputs, schema, code, payload, digest = checkpoint
+        values = (key, address, inputs, schema, code, digest, held.epoch, seal_checkpoint(key, checkpoint), payload)
+        with self._using, self._writer as connection:
+            self._check_epoch(held, run_id)
+            connection.execute(SET_CHECKPOINT, values)
+
+    def close(self) -> None:
+        """Let go of the runs and of the file."""
+        with self._using:
+            self._closing()
+
+    def _held_run(self, run_id: str) -> _Held:
+        held = self._held.get(run_id)
+        if held is None:
+            self._key(run_id)
+            raise StoreError(
+                f"store {str(self.path)!r}",
+                f"the run {run_id!r} is not driven by this store",
+                remedy="Call acquire() before writing to it",
+            )
+        return held
+
+    def _check_epoch(self, held: _Held, run_id: str) -> None:
+        found = self._connection.execute("SELECT epoch FROM runs WHERE id = ?", (held.key,)).fetchone()
+        if found is None or found[0] != held.epoch:
+            raise StoreError(
+                f"store {str(self.path)!r}",
+                f"the run {run_id!r} was taken over by another driver; nothing of this one is kept any more",
+                found=f"driver {found[0] if found else None}",
+                expected=f"driver {held.epoch}",
+                remedy="Let the other one finish",
+            )
+
+    def _check_name_free(self, name: str) -> None:
+        if self._connection.execute("SELECT 1 FROM runs WHERE name = ? OR run_id = ?", (name, name)).fetchone():
+            raise StoreError(
+                f"store {str(self.path)!r}", f"there is a run named {name!r} already", found=name, expected="a name that is free"
+            )
+
+    def _in_use(self, run_id: str, pid: int) -> RunInUse:
+        row = self.find_run(run_id)
+        shown = row.name or run_id if row is not None else run_id
+        who = "in this process" if pid == os.getpid() else f"by process {pid}" if pid else "by another process"
+        return RunInUse(f"the run {shown!r} is being run {who} already. Wait for it to end, or give this one another name.")
+
+
+def _row_values(key: int, row: TrialRow) -> tuple[object, ...]:
+    number, trial_id, branch, state, score, attempt, seconds, payload = row
+    shown = None if trial_id == str(number) else trial_id
+    return key, number, shown, branch, state, score, attempt, seconds, seal_row(key, row), payload
+
+
+def _close(writer: Writer, held: dict[str, _Held]) -> None:
+    for run in held.values():
+        writer.locks.stop_driving(run.key)
+    held.clear()
+    writer.close()

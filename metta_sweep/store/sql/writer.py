@@ -1,0 +1,258 @@
+"""The one connection that writes: its transactions, its checkpoints of the write-ahead log, and the locks around them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal
+
+from metta_sweep.clock import crash_point
+from metta_sweep.errors import StoreError
+from metta_sweep.store.places import refuse_network
+from metta_sweep.store.sql.connection import PATIENCE, connect, explain, explained
+from metta_sweep.store.sql.flushing import Flusher
+from metta_sweep.store.sql.locks import LockFile
+from metta_sweep.store.sql.migrating import migrate, version_of
+
+__all__ = ["Durability", "Writer"]
+
+Durability = Literal["process", "power"]
+"""``process``: what was appended survives the death of any process, and is on the disk within a second. ``power``: it is there at once."""
+
+LOG_FOLDED: Final = 8 << 20
+"""Bytes of write-ahead log from which it is folded into the database."""
+LOG_INSISTED: Final = 32 << 20
+"""Bytes from which readers are waited for, so that the log begins anew."""
+INSISTENCE: Final = 0.2
+"""Seconds to wait for readers then. One that stays longer is asked again after as much log again as is folded at once."""
+
+
+class Writer:
+    """Opens a database for writing, makes or migrates it, and is a context in which one transaction happens, all or nothing.
+
+    Entering it takes the lock of writers and begins the transaction; leaving it commits, or rolls back after an exception.
+
+    Args:
+        path: absolute path of the database.
+        durability: what is promised when the block has ended without an exception.
+        lock: the file with its locks.
+        filesystem: tells the type of the file system that holds a path.
+
+    Raises:
+        StoreError: the place cannot be used.
+    """
+
+    def __init__(self, path: Path, durability: Durability, lock: Path, filesystem: Callable[[Path], str | None]) -> None:
+        self.path = path
+        self.doing = "writing"
+        self._durability = durability
+        self._pid = os.getpid()
+        _check_place(path, filesystem(path))
+        self.locks = _open_locks(path, lock)
+        self._log = -1
+        self._flusher: Flusher | None = None
+        self._fold_at = LOG_FOLDED
+        try:
+            with explained(path, "opening it"):
+                self.connection = connect(path, "rwc")
+                self._prepare()
+        except BaseException:
+            self.locks.close()
+            raise
+        self._execute = self.connection.cursor().execute
+        self._identity = _identity(path)
+
+    # -- one transaction ---------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> sqlite3.Connection:
+        if os.getpid() != self._pid:
+            raise self._error("it was opened by the parent of this process", "Open the store again in the child process")
+        self._lock()
+        try:
+            self._check_files()
+            self._execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self.locks.stop_writing()
+            raise self._translated(error) from error
+        return self.connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is not None:
+                self._roll_back()
+                if isinstance(error, sqlite3.Error):
+                    raise self._translated(error) from error
+                return
+            self._commit()
+        finally:
+            self.locks.stop_writing()
+
+    def _commit(self) -> None:
+        try:
+            crash_point("commit.before")
+            self._execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            raise self._translated(error) from error
+        if self._flusher is not None:
+            self._flusher.written()
+        crash_point("commit.after")
+        if os.fstat(self._log).st_size >= self._fold_at:
+            self._fold()
+
+    def _roll_back(self) -> None:
+        if self.connection.in_transaction:
+            self._execute("ROLLBACK")
+
+    # -- the write-ahead log -----------------------------------------------------------------------------------------------------
+
+    def _fold(self) -> None:
+        """Copy the log into the database, so that it begins anew with the next transaction in which no reader needs it."""
+        crash_point("checkpoint.before")
+        with explained(self.path, "folding in its write-ahead log"):
+            self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            size = os.fstat(self._log).st_size
+            if size >= LOG_INSISTED:
+                self._execute(f"PRAGMA busy_timeout = {int(INSISTENCE * 1000)}")
+                busy = self._execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+                self._execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+                self._fold_at = size + LOG_FOLDED if busy else LOG_FOLDED
+        crash_point("checkpoint.after")
+
+    # -- opening and closing -----------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        self._lock()
+        try:
+            try:
+                version_of(self.connection, self.path)
+                self._set_up()
+                migrate(self.connection, self.path)
+                self._open_log()
+            except BaseException:
+                self.connection.close()
+                raise
+        finally:
+            self.locks.stop_writing()
+
+    def _set_up(self) -> None:
+        execute = self.connection.execute
+        mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise self._error(f"it cannot be kept with a write-ahead log (SQLite keeps {mode!r})", "Use a file on a local disk")
+        execute(f"PRAGMA synchronous = {'FULL' if self._durability == 'power' else 'NORMAL'}")
+        # by ourselves, under the lock of writers
+        execute("PRAGMA wal_autocheckpoint = 0")
+        # a log that begins anew is cut to what it holds, so that its size says how long it is
+        execute("PRAGMA journal_size_limit = 0")
+
+    def _open_log(self) -> None:
+        self._log = os.open(f"{self.path}-wal", os.O_RDWR | getattr(os, "O_BINARY", 0))
+        if self._durability == "process":
+            self._flusher = Flusher(os.dup(self._log))
+
+    def close(self) -> None:
+        """Fold in the log and let go of the file."""
+        if self._log < 0:
+            return
+        if self._flusher is not None:
+            self._flusher.close()
+        os.close(self._log)
+        self._log = -1
+        if os.getpid() != self._pid:
+            return
+        self._lock()
+        try:
+            with explained(self.path, "closing it"):
+                self.connection.close()
+        finally:
+            self.locks.stop_writing()
+            self.locks.close()
+
+    # -- checks ------------------------------------------------------------------------------------------------------------------
+
+    def _lock(self) -> None:
+        if not self.locks.start_writing(PATIENCE):
+            raise self._error(
+                f"another process has kept it locked for {PATIENCE:g} seconds", "End or continue that process, and run it again"
+            )
+
+    def _check_files(self) -> None:
+        flusher = self._flusher
+        if flusher is not None and flusher.error is not None:
+            raise self._error(f"it could not be flushed to the disk ({flusher.error})", "Check the disk, and run it again")
+        if self._log < 0:
+            raise self._error("it was closed", "Open it again")
+        if _identity(self.path) == self._identity and os.fstat(self._log).st_nlink > 0:
+            return
+        happened = "was replaced by another file" if self.path.exists() else "was deleted or moved away"
+        if _identity(self.path) == self._identity:
+            happened = "lost its write-ahead log (the file ending in -wal)"
+        saved = self._save()
+        raise self._error(
+            f"it {happened} while it was in use",
+            f"All that was kept in it is saved in {str(saved)!r}: move that to the place of the store, and run it again",
+        )
+
+    def _save(self) -> Path:
+        """What the lost file held, in a new file beside it."""
+        number = 1
+        while (target := self.path.with_name(f"{self.path.name}.saved-{number}")).exists():
+            number += 1
+        with explained(self.path, f"saving it as {str(target)!r}"):
+            self.connection.execute("VACUUM INTO ?", (str(target),))
+        return target
+
+    def _translated(self, error: BaseException) -> BaseException:
+        return explain(error, self.path, self.doing) if isinstance(error, sqlite3.Error) else error
+
+    def _error(self, what: str, remedy: str) -> StoreError:
+        return StoreError(f"store {str(self.path)!r}", what, remedy=remedy)
+
+
+def _check_place(path: Path, filesystem: str | None) -> None:
+    where = f"store {str(path)!r}"
+    if path.is_dir():
+        raise StoreError(
+            where, "it is a folder", expected="the path of a file", remedy=f"Name a file in it: {str(path / 'metta_sweep.db')!r}"
+        )
+    if not path.parent.is_dir():
+        raise StoreError(
+            where,
+            f"its folder {str(path.parent)!r} does not exist",
+            expected="a folder that exists",
+            remedy="Make it, or check the path",
+        )
+    refuse_network(path, filesystem)
+    for place, kind in ((path.parent, "its folder"), (path, "it")):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise StoreError(
+                where,
+                f"{kind} is read-only for this user",
+                found=str(place),
+                expected="a place that can be written to",
+                remedy="Give this user the right to write there, or use another place: store='/dir/file.db' or METTA_SWEEP_STORE",
+            )
+
+
+def _open_locks(path: Path, lock: Path) -> LockFile:
+    try:
+        return LockFile.open(lock)
+    except OSError as error:
+        raise StoreError(
+            f"store {str(path)!r}",
+            f"its locks cannot be opened ({error})",
+            expected=f"a file {str(lock)!r} that this user may write",
+            remedy="Give this user the right to write it, or use another place",
+        ) from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116  # once per transaction: half the time
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
