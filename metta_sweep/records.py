@@ -18,7 +18,7 @@ class Record(NamedTuple):
 
     seq: int
     """The number of its first event in the run; events are numbered without gaps from 0."""
-    count: int
+    length: int
     """How many events it holds."""
     address: str
     """The execution that made it: ``sweep[17]/score``."""
@@ -76,8 +76,8 @@ class Checkpoint(NamedTuple):
 class LoopState(NamedTuple):
     """Where a journalled loop goes on."""
 
-    index: int
-    """The next iteration."""
+    iteration: int
+    """The number of the next iteration."""
     carry: Mapping[str, Any]
     """Values of the carried fields at its start."""
 
@@ -87,45 +87,59 @@ class Store(Protocol):
 
     def create_run(self, row: RunRow) -> None:
         """Add a run. Raises ``StoreError`` when its id or name is taken."""
+        ...
 
     def find_run(self, name: str) -> RunRow | None:
         """The run of that name (or, where no run has that name, of that id)."""
+        ...
 
     def runs(self) -> Sequence[RunRow]:
         """All runs, oldest first."""
+        ...
 
     def rename_run(self, run_id: str, name: str) -> None:
         """Give a run another name. Raises ``StoreError`` when it is taken."""
+        ...
 
     def acquire(self, run_id: str) -> None:
         """Become the one driver of a run. Raises ``RunInUse``, naming the process, when it has one that lives."""
+        ...
 
     def release(self, run_id: str) -> None:
         """Stop being its driver."""
+        ...
 
     def append(self, run_id: str, records: Sequence[Record], rows: Sequence[TrialRow] = ()) -> None:
         """Append records and set projection rows, all or nothing."""
+        ...
 
     def records(self, run_id: str, start: int = 0) -> Iterator[Record]:
         """The records, in order, from the one that holds or follows event number ``start``."""
+        ...
 
     def end_of(self, run_id: str) -> int:
         """The number that the next event of the run gets."""
+        ...
 
     def trial_rows(self, run_id: str, start: int = 0, stop: int | None = None) -> Iterator[TrialRow]:
         """Rows of ended trials with ``start <= number < stop``, by number."""
+        ...
 
     def trial_row(self, run_id: str, trial_id: str) -> TrialRow | None:
         """The row of the ended trial of that id."""
+        ...
 
     def put_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
         """Keep the output of a stage; replaces what was kept at its address."""
+        ...
 
     def get_checkpoint(self, run_id: str, address: str) -> Checkpoint | None:
         """What is kept at an address."""
+        ...
 
     def close(self) -> None:
         """Let go of what the store holds open. It is not used afterwards."""
+        ...
 
 
 class Recorder(Protocol):
@@ -134,22 +148,27 @@ class Recorder(Protocol):
     @property
     def keeps(self) -> bool:
         """Whether anything is kept: False lets the runner leave out addresses, digests and calls."""
+        ...
 
     @property
     def needs_inputs(self) -> bool:
         """Whether ``recorded`` and ``record`` need the digest of what a stage read (a sweep's do not)."""
+        ...
 
     def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
         """What is recorded at this address and still holds, or None."""
+        ...
 
     def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
         """Record a stage's validated output, before the next stage starts.
 
         ``checkpoint`` is its JSON form, where ``needs_inputs`` asked for it.
         """
+        ...
 
     def loop_state(self, address: str) -> LoopState | None:
         """Where the loop at this address goes on, when it is journalled; None: it starts at 0, and stages are reused."""
+        ...
 
 
 class NullRecorder:

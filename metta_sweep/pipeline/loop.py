@@ -141,7 +141,7 @@ class LoopNode:
         if state is None:
             return 0
         values.update(state.carry)
-        return state.index
+        return state.iteration
 
     async def _goes_on(self, values: dict[str, Any], path: str, index: int) -> bool:
         try:
