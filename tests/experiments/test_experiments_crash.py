@@ -11,10 +11,13 @@ import pytest
 
 from metta_sweep import Choice, FailurePolicy, MemoryStore, Optimizer, Suggestion, SweepExperiment, SweepResult, Trial, TrialContext, Uniform
 from metta_sweep.clock import crash_points
+from metta_sweep.core.events import Score
+from metta_sweep.core.trial import TERMINAL_STATES
 from metta_sweep.optimizers import RandomOptimizer
+from metta_sweep.records import TrialRow
 from metta_sweep.schedulers import FIFOScheduler, IterationScheduler
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import SPACE, essence, queue
+from sweep_kit import SPACE, essence, events, queue
 
 MODELS = {"model": Choice({"a": {"x": Uniform(0, 1)}, "b": {"x": Uniform(0, 1)}, "c": {}})}
 TRIALS = 9
@@ -147,3 +150,32 @@ def test_dying_again_and_again_changes_nothing(setup: str) -> None:
         except Crash:
             continue
     assert summary(result) == expected
+
+
+@pytest.mark.parametrize("point", ["record.before", "record.after", "append.before", "append.after"])
+def test_with_three_slots_nothing_is_lost_or_counted_twice(point: str) -> None:
+    """Whenever it dies: the budget is exact, every trial has ended, each is scored once, and what had ended stays as it was."""
+
+    def experiment(store: MemoryStore) -> SweepExperiment:
+        settings = SETUPS["queue, UCB with follow-ups"]()
+        return SweepExperiment(
+            name="it", objective=objective, slots=3, seed=3, store=store, failures=FailurePolicy(tolerated_rate=1), **settings
+        )
+
+    def ended(store: MemoryStore) -> set[TrialRow]:
+        return {row for run in store.runs() for row in store.trial_rows(run.run_id)}
+
+    never = CrashAt(point, 0)
+    with crash_points(never):
+        run_virtual(experiment(MemoryStore()).arun(TRIALS))
+    for occurrence in range(1, never.seen + 1):
+        store = MemoryStore()
+        with crash_points(CrashAt(point, occurrence)), pytest.raises(Crash):
+            run_virtual(experiment(store).arun(TRIALS))
+        before = ended(store)
+        result = run_virtual(experiment(store).arun(TRIALS))
+        assert before <= ended(store)
+        assert len(result.trials) == TRIALS
+        assert all(trial.state in TERMINAL_STATES for trial in result.trials)
+        assert sorted(event.trial_id for event in events(result, Score)) == sorted(trial.id for trial in result.trials)
+        assert sum(stats.runs for stats in result.branches.values()) == TRIALS

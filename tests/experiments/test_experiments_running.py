@@ -151,6 +151,20 @@ async def test_a_stream_is_not_blocking_inside_an_event_loop() -> None:
         list(sweep(instant).stream(budget=3))
 
 
+def test_what_an_update_tells_is_kept() -> None:
+    """Each update comes after the commit of what it tells."""
+
+    async def main() -> list[tuple[int, int]]:
+        store = MemoryStore()
+        seen = []
+        async for update in sweep(slots=2, store=store).stream(budget=6):
+            row = next(iter(store.runs()))
+            seen.append((update.trials, len(list(store.trial_rows(row.run_id)))))
+        return seen
+
+    assert run_virtual(main()) == [(2, 2), (4, 4), (6, 6), (6, 6)]
+
+
 def test_completions_of_one_tick_make_one_update() -> None:
     """Three trials that end at once are told of together, with what runs then."""
 

@@ -1,0 +1,118 @@
+"""The base of all experiments: a pipeline with a name, a store and a seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metta_sweep import Experiment, MemoryStore, Pipeline, StageContext
+from metta_sweep.errors import BudgetError, BuildError, InvalidInput, InvalidName, NotAwaited, StoreError
+
+
+class Draws(Experiment):
+    """Draws a number from the seed of its stage."""
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+
+        def draw(stage: StageContext) -> float:
+            return stage.rng.random()
+
+        return Pipeline().stage("draw", draw).through(drawn=float)
+
+
+class Sum(Experiment):
+    """Adds its inputs, and counts how often it did."""
+
+    def __init__(self, calls: list[int], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.calls = calls
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+        return Pipeline(a=int, b=int).stage("add", self.add).through(total=int)
+
+    def add(self, a: int, b: int) -> int:
+        """The sum."""
+        self.calls.append(a)
+        return a + b
+
+
+def test_run_in_a_script() -> None:
+    """run() blocks and returns the fields of the pipeline."""
+    assert Sum([]).run(a=1, b=2).total == 3
+
+
+async def test_run_in_an_event_loop() -> None:
+    """`await run()`, and an error when the await is forgotten."""
+    assert (await Sum([]).run(a=1, b=2)).total == 3
+    with pytest.raises(NotAwaited, match=r"await Sum\.run\(\)"):
+        Sum([]).run(a=1, b=2).total  # noqa: B018
+    assert (await Sum([]).arun(a=2, b=2)).total == 4
+
+
+def test_a_named_experiment_is_kept() -> None:
+    """Run again with the same inputs, its stages are reused; with other inputs they run."""
+    calls: list[int] = []
+    store = MemoryStore()
+    for a in (1, 1, 5):
+        assert Sum(calls, name="sum", store=store).run(a=a, b=2).total == a + 2
+    assert calls == [1, 5]
+
+
+def test_an_unnamed_experiment_is_not_kept() -> None:
+    """It runs each time."""
+    calls: list[int] = []
+    experiment = Sum(calls)
+    experiment.run(a=1, b=2)
+    experiment.run(a=1, b=2)
+    assert calls == [1, 1]
+
+
+def test_a_seed_decides() -> None:
+    """The same seed gives the same numbers; without one each run draws its own."""
+    assert Draws(seed=4).run().drawn == Draws(seed=4).run().drawn
+    assert Draws(seed=4).run().drawn != Draws(seed=5).run().drawn
+    unseeded = Draws()
+    assert unseeded.run().drawn != unseeded.run().drawn
+
+
+def test_an_experiment_without_a_pipeline() -> None:
+    """The error says what to define."""
+    with pytest.raises(InvalidInput, match=r"Define pipeline\(self\)"):
+        Experiment().run()
+
+
+def test_faults_of_the_pipeline_come_before_anything_runs() -> None:
+    """build() and run() raise them all at once."""
+
+    class Faulty(Experiment):
+        def pipeline(self) -> Pipeline:
+            def one(missing: int) -> int:
+                return missing
+
+            def two(gone: int) -> int:
+                return gone
+
+            return Pipeline().stage("one", one).through(one=int).stage("two", two).through(two=int)
+
+    with pytest.raises(BuildError) as caught:
+        Faulty().build()
+    assert {fault.stage for fault in caught.value.faults} == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"name": "a b"}, InvalidName, r"Draws\(name=\)"),
+        ({"name": 3}, InvalidName, r"Draws\(name=\)"),
+        ({"seed": -1}, BudgetError, r"Draws\(seed=\)"),
+        ({"seed": 1.5}, BudgetError, r"Draws\(seed=\)"),
+        ({"store": 3}, StoreError, r"Draws\(store=\)"),
+    ],
+)
+def test_bad_settings(settings: dict[str, Any], error: type[InvalidInput], says: str) -> None:
+    """Name, seed and store are checked as they are given, and named with the class."""
+    with pytest.raises(error, match=says):
+        Draws(**settings)
