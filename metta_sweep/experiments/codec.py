@@ -14,7 +14,7 @@ from metta_sweep.core.trial import Report, Trial, TrialError, TrialState
 from metta_sweep.errors import StoreError
 from metta_sweep.records import Record, TrialRow
 
-__all__ = ["decode_events", "decode_trial", "encode_events", "encode_trial"]
+__all__ = ["decode_events", "decode_facts", "decode_trial", "encode_events", "encode_trial"]
 
 _KINDS = {event_type: kind for kind, event_type in EVENT_TYPES.items()}
 
@@ -26,18 +26,23 @@ def encode_events(events: Sequence[Event]) -> bytes:
 
 @cache
 def _validator(kind: str) -> Callable[[Any], Event]:
-    return cast("Callable[[Any], Event]", TypeAdapter(EVENT_TYPES[kind]).validate_python)
+    return cast("Callable[[Any], Event]", TypeAdapter(EVENT_TYPES[kind]).validator.validate_python)
 
 
 def decode_events(record: Record) -> Iterator[Event]:
-    """The events of a record, with their numbers and the address of the envelope.
+    """The events of a record, with their numbers and the address of the envelope. Raises as ``decode_facts`` does."""
+    for offset, event in enumerate(decode_facts(record)):
+        yield event._replace(seq=record.seq + offset, address=record.address)
+
+
+def decode_facts(record: Record) -> list[Event]:
+    """The events of a record as they were when they were kept, without numbers and addresses: what a fold needs.
 
     Raises:
         StoreError: the payload is no list of events. Nothing of it is used.
     """
     try:
-        for offset, (kind, *fields) in enumerate(from_json(record.payload)):
-            yield _validator(kind)(fields)._replace(seq=record.seq + offset, address=record.address)
+        return [_validator(kind)(fields) for kind, *fields in from_json(record.payload)]
     except (ValidationError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"record {record.seq} at {record.address}",

@@ -42,7 +42,7 @@ class SweepRecorder:
 
         self._encode_events = codec.encode_events
         self._encode_trial = codec.encode_trial
-        self._decode_events = codec.decode_events
+        self._decode = codec.decode_facts
         self._store = store
         self._run_id = run_id
         self._state = state
@@ -119,7 +119,7 @@ class SweepRecorder:
 
     def replay(self) -> None:
         """Fold the whole journal into the state and the strategies."""
-        active = 0.0
+        active, last = 0.0, ""
         state = self._state
         for record in self._store.records(self._run_id):
             if record.kind == "start":
@@ -128,10 +128,8 @@ class SweepRecorder:
                 state.started()
                 continue
             self.active_before = record.elapsed
-            found = _ITERATION.search(record.address)
-            if found is not None:
-                self._next_index = max(self._next_index, int(found.group(1)) + 1)
-            events = list(self._decode_events(record))
+            last = record.address
+            events = self._decode(record)
             # whatever comes after a score, other than its fan-out, says that its fan-out decided nothing
             state.fanned_out()
             if self.strategies is not None:
@@ -141,3 +139,6 @@ class SweepRecorder:
                 for event, trial in zip(events, ended, strict=True):
                     self.strategies.apply(event, trial)
         self.active_before += active
+        found = _ITERATION.search(last)
+        if found is not None:
+            self._next_index = int(found.group(1)) + 1
