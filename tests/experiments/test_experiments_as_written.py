@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from sweep_kit import kinds, run, sweep
+
 from metta_sweep import (
     Budget,
     Choice,
@@ -25,7 +27,6 @@ from metta_sweep.errors import BuildError
 from metta_sweep.optimizers import RandomOptimizer, SuggestionQueue
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.testing import deterministic_expander, make_deterministic_runner
-from sweep_kit import kinds, run, sweep
 
 SEARCH_SPACE = {
     "model": Choice(
@@ -105,7 +106,14 @@ async def test_the_research_loop_inside_an_event_loop() -> None:
 def test_a_trial_has_the_members_that_are_promised() -> None:
     """id, number, params, branch, state, score, attempt and error of a trial."""
     trial = run(sweep(), 1).trials[0]
-    assert (trial.id, trial.number, trial.branch, str(trial.state), trial.attempt, trial.error) == ("0", 0, None, "completed", 1, None)
+    assert (trial.id, trial.number, trial.branch, str(trial.state), trial.attempt, trial.error) == (
+        "0",
+        0,
+        None,
+        "completed",
+        1,
+        None,
+    )
     assert trial.score == trial.params["x"]
 
 

@@ -8,13 +8,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from sweep_kit import queue, rewards, run, sweep
 
 from metta_sweep import MemoryStore, Pipeline, StopReason, SweepExperiment, SweepResult
 from metta_sweep.experiments import FannedOut, Happened, Picked, Scored, SweepRun, dispatch, fan_out, pick, score
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.testing import deterministic_expander
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import queue, rewards, run, sweep
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/by_hand.py"
 
@@ -32,7 +32,7 @@ def example() -> ModuleType:
 
 def timeless(result: SweepResult) -> list[Any]:
     """The trace without times."""
-    return [event._replace(seconds=0.0) if event.kind == "result" else event for event in result.trace]  # type: ignore[call-arg]
+    return [event._replace(seconds=0.0) if event.kind == "result" else event for event in result.trace]
 
 
 def test_the_chain_of_the_example_gives_the_trace_of_run(example: ModuleType) -> None:

@@ -8,8 +8,20 @@ from random import Random
 from typing import Any
 
 import pytest
+from sweep_kit import SPACE, essence, events, queue
 
-from metta_sweep import Choice, FailurePolicy, MemoryStore, Optimizer, Suggestion, SweepExperiment, SweepResult, Trial, TrialContext, Uniform
+from metta_sweep import (
+    Choice,
+    FailurePolicy,
+    MemoryStore,
+    Optimizer,
+    Suggestion,
+    SweepExperiment,
+    SweepResult,
+    Trial,
+    TrialContext,
+    Uniform,
+)
 from metta_sweep.clock import crash_points
 from metta_sweep.core.events import Score
 from metta_sweep.core.trial import TERMINAL_STATES
@@ -17,7 +29,6 @@ from metta_sweep.optimizers import RandomOptimizer
 from metta_sweep.records import TrialRow
 from metta_sweep.schedulers import FIFOScheduler, IterationScheduler
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import SPACE, essence, events, queue
 
 MODELS = {"model": Choice({"a": {"x": Uniform(0, 1)}, "b": {"x": Uniform(0, 1)}, "c": {}})}
 TRIALS = 9
@@ -37,6 +48,7 @@ class CrashAt:
         self.dead = False
 
     def __call__(self, name: str) -> None:
+        """A crash point was passed."""
         if name == self.name:
             self.seen += 1
             self.dead = self.dead or self.seen == self.occurrence
@@ -83,7 +95,7 @@ class Climber(Optimizer):
 class PendingAware(Climber):
     """Also reads what is in flight."""
 
-    def suggest(self, n: int, pending: Any = ()) -> list[dict[str, Any]]:  # type: ignore[override]
+    def suggest(self, n: int, pending: Any = ()) -> list[dict[str, Any]]:
         """Depends on the ids in flight."""
         return [{**params, "pending": len(pending)} for params in super().suggest(n)]
 
@@ -101,7 +113,10 @@ SETUPS: dict[str, Callable[[], dict[str, Any]]] = {
     },
     "an optimizer that learns, first in first out": lambda: {"optimizer": Climber()},
     "an optimizer that reads what is pending": lambda: {"optimizer": PendingAware()},
-    "an optimizer that learns, with retries": lambda: {"optimizer": Climber(), "failures": FailurePolicy(retries=1, backoff=2.0, tolerated_rate=1)},
+    "an optimizer that learns, with retries": lambda: {
+        "optimizer": Climber(),
+        "failures": FailurePolicy(retries=1, backoff=2.0, tolerated_rate=1),
+    },
 }
 
 
@@ -142,14 +157,15 @@ def test_dying_again_and_again_changes_nothing(setup: str) -> None:
     """A run that dies at every eighth commit of each process still ends with the same trials."""
     expected = summary(run(setup, MemoryStore()))
     store = MemoryStore()
-    for _ in range(100):
-        try:
-            with crash_points(CrashAt("record.after", 8)):
-                result = run(setup, store)
-            break
-        except Crash:
-            continue
-    assert summary(result) == expected
+    deaths = 0
+    while deaths < 100:
+        with crash_points(CrashAt("record.after", 8)):
+            try:
+                assert summary(run(setup, store)) == expected
+                break
+            except Crash:
+                deaths += 1
+    assert 2 < deaths < 100
 
 
 @pytest.mark.parametrize("point", ["record.before", "record.after", "append.before", "append.after"])

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from sweep_kit import SPACE, events, queue_of, run, score_x, sweep
 
 from metta_sweep import (
     Budget,
@@ -33,9 +34,8 @@ from metta_sweep.errors import SchedulerError
 from metta_sweep.experiments.offer import MAX_DRAWS_FOR_BRANCH
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.schedulers.scheduler import Offer
-from sweep_kit import SPACE, events, queue_of, run, score_x, sweep
 
-# -- an optimizer with only suggest and observe ------------------------------------------------------------------------------------------
+# -- an optimizer with only suggest and observe ------------------------------------------------------------------------------------
 
 
 class MyOptimizer(Optimizer):
@@ -120,7 +120,7 @@ class AsksForAll(Optimizer):
 
 
 def test_an_optimizer_gets_the_keywords_that_it_declares() -> None:
-    """index counts its suggestions, pending are the trials in flight, fixed is the branch."""
+    """Index counts its suggestions, pending are the trials in flight, fixed is the branch."""
     result = run(sweep(optimizer=AsksForAll(), slots=2), 4)
     assert isinstance(result.optimizer, AsksForAll)
     assert [call[:2] for call in result.optimizer.calls] == [(2, 0), (2, 2)]
@@ -162,7 +162,10 @@ async def by_model(model: str) -> float:
 
 def test_an_optimizer_without_fixed_is_asked_until_the_branch_comes() -> None:
     """What was drawn meanwhile waits in the pool, and is used first when its branch is picked."""
-    settings: dict[str, Any] = {"search_space": {"model": Choice(["a", "b", "c"])}, "scheduler": IterationScheduler(branch_by="model")}
+    settings: dict[str, Any] = {
+        "search_space": {"model": Choice(["a", "b", "c"])},
+        "scheduler": IterationScheduler(branch_by="model"),
+    }
     result = run(sweep(by_model, optimizer=WithoutFixed("c", "b", "a"), **settings), 3)
     assert [trial.branch for trial in result.trials] == ["a", "b", "c"]
     assert [event.branch for event in events(result, Draw)] == ["c", "b", "a"]
@@ -252,7 +255,7 @@ def test_an_optimizer_takes_space_and_seed_from_the_sweep() -> None:
     assert one.best_score == same.best_score != other.best_score
 
 
-# -- a scheduler with only what differs --------------------------------------------------------------------------------------------------
+# -- a scheduler with only what differs --------------------------------------------------------------------------------------------
 
 
 class StopsPoorTrials(Scheduler):

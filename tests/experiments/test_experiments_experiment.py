@@ -48,7 +48,7 @@ async def test_run_in_an_event_loop() -> None:
     """`await run()`, and an error when the await is forgotten."""
     assert (await Sum([]).run(a=1, b=2)).total == 3
     with pytest.raises(NotAwaited, match=r"await Sum\.run\(\)"):
-        Sum([]).run(a=1, b=2).total  # noqa: B018
+        Sum([]).run(a=1, b=2).total
     assert (await Sum([]).arun(a=2, b=2)).total == 4
 
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from sweep_kit import essence, events, events_kept, kinds, queue, rewards, run, sweep
 
 from metta_sweep import MemoryStore, Optimizer, Retry, Scheduler, StopReason, TrialContext, hooks
 from metta_sweep.core.events import Draw
@@ -16,17 +17,14 @@ from metta_sweep.experiments import FannedOut, Happened, Picked, Scored, SweepRu
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.schedulers.scheduler import Offer
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import essence, events, events_kept, kinds, queue, rewards, run, sweep
 
-STAGES = {"pick": Picked, "dispatch": Happened, "score": Scored, "fan_out": FannedOut}
+STAGES: dict[str, Any] = {"pick": Picked, "dispatch": Happened, "score": Scored, "fan_out": FannedOut}
 
 
 def test_observers_see_input_and_output_of_each_stage() -> None:
-    """before gets what the stage reads, after its output, metrics its output as a dict."""
+    """Before gets what the stage reads, after its output, metrics its output as a dict."""
     seen: dict[str, list[Any]] = {stage: [] for stage in STAGES}
-    watch = {
-        stage: hooks(before=outputs.append, after=outputs.append, metrics=outputs.append) for stage, outputs in seen.items()
-    }
+    watch = {stage: hooks(before=outputs.append, after=outputs.append, metrics=outputs.append) for stage, outputs in seen.items()}
     run(sweep(hooks=watch), 2)
     for stage, contract in STAGES.items():
         before, after, metrics = seen[stage][:3]
@@ -36,7 +34,7 @@ def test_observers_see_input_and_output_of_each_stage() -> None:
 
 
 def test_what_an_observer_sees_has_happened() -> None:
-    """after is called when the output has been recorded and applied; before, when it has not been made."""
+    """After is called when the output has been recorded and applied; before, when it has not been made."""
     seen: list[tuple[str, int]] = []
     opened: list[SweepRun] = []
 
@@ -76,7 +74,7 @@ def test_an_observer_may_be_async() -> None:
 
 
 def test_a_gate_refuses_an_output_before_it_is_kept() -> None:
-    """validate returning False ends the run with a GateError; what it refused is not in the journal, the rest is."""
+    """Validate returning False ends the run with a GateError; what it refused is not in the journal, the rest is."""
     store = MemoryStore()
 
     def at_most_one(picked: Picked) -> bool:
@@ -114,7 +112,7 @@ def test_a_retry_of_pick_asks_the_optimizer_once() -> None:
     failures = iter([True, True, False, True, False, False, False])
 
     def refuse_now_and_then(picked: Picked) -> bool:
-        return not (picked.picks and next(failures, False))
+        return not picked.picks or not next(failures, False)
 
     result = run(sweep(constant, optimizer=Counting(), hooks={"pick": hooks(validate=refuse_now_and_then, retry=5)}), 3)
     assert [trial.params["i"] for trial in result.trials] == [0, 1, 2]
@@ -201,7 +199,8 @@ def test_a_timeout_of_dispatch_covers_starting_only() -> None:
         return 1.0
 
     result = run(sweep(objective, hooks={"dispatch": hooks(timeout=1.0)}), 2)
-    assert (result.stop_reason, result.spend.seconds) == (StopReason.BUDGET_TRIALS, pytest.approx(7200.0))
+    assert result.stop_reason is StopReason.BUDGET_TRIALS
+    assert result.spend.seconds == pytest.approx(7200.0)
 
 
 def test_a_timeout_of_pick_ends_a_slow_decision() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sweep_kit import branches_of, events, kinds, queue, rewards, run, sweep
 
 from metta_sweep import Budget, FailurePolicy, MemoryStore, StopReason, Suggestion, SweepResult, Trial, TrialContext, TrialState
 from metta_sweep.core.events import Draw, Expand, PaperTrigger, Pick, Prune, Score, Stop
@@ -14,7 +15,6 @@ from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.testing import deterministic_expander, make_deterministic_runner
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import branches_of, events, kinds, queue, rewards, run, sweep
 
 
 def loop(worth: dict[str, float], *branches: str, seconds: float = 1.0, slots: int = 1, **settings: Any) -> SweepResult:
@@ -31,7 +31,7 @@ def loop(worth: dict[str, float], *branches: str, seconds: float = 1.0, slots: i
     return run(experiment, budget)
 
 
-# -- twelve behaviours -----------------------------------------------------------------------------------------------------------------
+# -- twelve behaviours -------------------------------------------------------------------------------------------------------------
 
 
 def test_untried_branches_come_first() -> None:
@@ -135,7 +135,7 @@ def test_the_deterministic_runner_gives_the_same_rewards_within_their_range() ->
     assert results[0].branches["good"].mean > 0.7 > 0.3 > results[0].branches["poor"].mean
 
 
-# -- ten defects of the original -------------------------------------------------------------------------------------------------------
+# -- ten defects of the original ---------------------------------------------------------------------------------------------------
 
 
 def test_a_branch_that_always_fails_does_not_eat_the_budget() -> None:
@@ -315,7 +315,7 @@ def test_expansion_is_bounded_by_the_budget() -> None:
 
 def test_completions_of_one_tick_are_handled_in_the_order_of_their_start() -> None:
     """Defect 9: five trials that end at the same moment are scored in the order in which they were dispatched."""
-    result = loop({name: 0.5 for name in "edcba"}, *"edcba", slots=5)
+    result = loop(dict.fromkeys("edcba", 0.5), *"edcba", slots=5)
     assert [event.trial_id for event in events(result, Score)] == ["0", "1", "2", "3", "4"]
     assert len({event.address for event in events(result, Score)}) == 1
 
@@ -323,7 +323,11 @@ def test_completions_of_one_tick_are_handled_in_the_order_of_their_start() -> No
 def test_results_of_one_tick_see_each_other() -> None:
     """The running statistics of each score count those before it; a paper is triggered by the first that reaches the mean."""
     result = loop({"a": 0.8}, *"aaa", slots=3)
-    assert [(event.runs, event.mean) for event in events(result, Score)] == [(1, 0.8), (2, pytest.approx(0.8)), (3, pytest.approx(0.8))]
+    assert [(event.runs, event.mean) for event in events(result, Score)] == [
+        (1, 0.8),
+        (2, pytest.approx(0.8)),
+        (3, pytest.approx(0.8)),
+    ]
     assert [event.trial_id for event in events(result, PaperTrigger)] == ["0"]
 
 
@@ -335,7 +339,7 @@ def test_rewards_outside_their_scale_can_be_scaled_by_what_was_seen() -> None:
     assert not any(stats.pruned for stats in large.branches.values())
 
 
-# -- what else an end-to-end run shows ---------------------------------------------------------------------------------------------------
+# -- what else an end-to-end run shows ---------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_without_branches_never_prunes() -> None:

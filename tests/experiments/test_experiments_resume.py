@@ -6,8 +6,19 @@ import asyncio
 from typing import Any
 
 import pytest
+from sweep_kit import essence, events_kept, kinds, queue, queue_of, rewards, run, score_x, sweep
 
-from metta_sweep import Budget, FailurePolicy, MemoryStore, StopReason, SweepExperiment, SweepResult, TrialContext, TrialState, Uniform
+from metta_sweep import (
+    Budget,
+    FailurePolicy,
+    MemoryStore,
+    StopReason,
+    SweepExperiment,
+    SweepResult,
+    TrialContext,
+    TrialState,
+    Uniform,
+)
 from metta_sweep.errors import BudgetError, DefinitionChanged, MetricError, RunInUse
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.recorder import SweepRecorder
@@ -15,7 +26,6 @@ from metta_sweep.optimizers import RandomOptimizer
 from metta_sweep.schedulers import FIFOScheduler, IterationScheduler
 from metta_sweep.testing import deterministic_expander
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import essence, events_kept, kinds, queue, queue_of, rewards, run, score_x, sweep
 
 
 def named(store: MemoryStore, **settings: Any) -> SweepExperiment:
@@ -29,7 +39,7 @@ def starts(store: MemoryStore) -> int:
     return 0 if row is None else sum(record.kind == "start" for record in store.records(row.run_id))
 
 
-# -- totals ----------------------------------------------------------------------------------------------------------------------------
+# -- totals ------------------------------------------------------------------------------------------------------------------------
 
 
 def test_budgets_are_totals() -> None:
@@ -109,7 +119,7 @@ def test_a_queue_goes_on_where_it_was() -> None:
     assert kinds(again).count("draw") == 5
 
 
-# -- starting over ---------------------------------------------------------------------------------------------------------------------
+# -- starting over -----------------------------------------------------------------------------------------------------------------
 
 
 def test_fresh_starts_over_and_keeps_the_old_run() -> None:
@@ -133,12 +143,12 @@ def test_a_memory_store_by_name_is_a_new_one_each_time() -> None:
     experiment = sweep(name="it", store="memory")
     assert (len(run(experiment, 2).trials), len(run(experiment, 3).trials)) == (2, 3)
     assert run(experiment, 1).trials[0].attempt == 1
-    shared = sweep(name="it")
+    shared = sweep(name="it", store=MemoryStore())
     run(shared, 2)
     assert kinds(run(shared, 3)).count("stop") == 2
 
 
-# -- what a run is ---------------------------------------------------------------------------------------------------------------------
+# -- what a run is -----------------------------------------------------------------------------------------------------------------
 
 
 def test_another_search_space_under_the_name_is_refused() -> None:
@@ -254,7 +264,7 @@ def test_an_error_of_reward_loses_no_result() -> None:
     assert [event.reward for event in result.trace if event.kind == "score"] == [0.5] * 3
 
 
-# -- one process at a time -------------------------------------------------------------------------------------------------------------
+# -- one process at a time ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_second_start_is_refused_at_once() -> None:
@@ -290,7 +300,7 @@ def test_a_run_that_failed_lets_go() -> None:
             run(named(store, scheduler=Broken()), 2)
 
 
-# -- the state is a fold ---------------------------------------------------------------------------------------------------------------
+# -- the state is a fold -----------------------------------------------------------------------------------------------------------
 
 
 def view(state: SweepState) -> tuple[Any, ...]:

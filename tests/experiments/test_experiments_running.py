@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from sweep_kit import SPACE, essence, queue_of, run, sweep
 
 from metta_sweep import Budget, MemoryStore, StopReason, SweepExperiment, SweepResult, TrialContext, TrialState
 from metta_sweep.errors import NotAwaited
 from metta_sweep.experiments import SweepUpdate
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import SPACE, essence, queue_of, run, sweep
 
 
 def quick(x: float) -> float:
@@ -25,7 +25,7 @@ async def instant(trial: TrialContext) -> float:
     return float(trial.number)
 
 
-# -- run -------------------------------------------------------------------------------------------------------------------------------
+# -- run ---------------------------------------------------------------------------------------------------------------------------
 
 
 def test_run_blocks_in_a_script() -> None:
@@ -62,7 +62,7 @@ async def test_nothing_runs_before_the_await() -> None:
 async def test_touching_a_result_that_is_not_there_says_what_is_missing(touch: Any, what: str) -> None:
     """The error names what was touched and shows the `await` that was forgotten."""
     pending = sweep(quick).run(budget=1)
-    with pytest.raises(NotAwaited, match="await SweepExperiment.run") as caught:
+    with pytest.raises(NotAwaited, match=r"await SweepExperiment\.run") as caught:
         touch(pending)
     assert what in str(caught.value)
 
@@ -125,7 +125,7 @@ def test_two_runs_of_an_unnamed_sweep_are_two_runs() -> None:
     assert [row.run_id for row in store.runs()] == [one.run_id, other.run_id]
 
 
-# -- streams ---------------------------------------------------------------------------------------------------------------------------
+# -- streams -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_stream_in_a_script() -> None:
@@ -231,7 +231,7 @@ def test_closing_a_stream() -> None:
     """aclose() ends the run at once."""
 
     async def main() -> int:
-        experiment = sweep(name="it")
+        experiment = sweep(name="it", store=MemoryStore())
         updates = aiter(experiment.stream(budget=6))
         assert (await anext(updates)).trials == 1
         await updates.aclose()  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from sweep_kit import queue, queue_of, rewards, run, score_x, sweep
 
 from metta_sweep import (
     Budget,
@@ -29,7 +30,6 @@ from metta_sweep.experiments import Scored, SweepRun
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.schedulers.scheduler import Offer
 from metta_sweep.testing.virtual import run_virtual
-from sweep_kit import queue, queue_of, rewards, run, score_x, sweep
 
 
 async def seconds_i(trial: TrialContext) -> float:
@@ -65,7 +65,7 @@ def states(result: SweepResult) -> list[TrialState]:
     return [trial.state for trial in result.trials]
 
 
-# -- the ten reasons -------------------------------------------------------------------------------------------------------------------
+# -- the ten reasons ---------------------------------------------------------------------------------------------------------------
 
 
 def test_interrupted() -> None:
@@ -196,7 +196,11 @@ def test_stopped_by_a_scheduler_that_has_finished() -> None:
 def test_stopped_by_a_scheduler_that_picks_nothing() -> None:
     """Suggestions wait, nothing runs, and the scheduler starts none: it is over, and its words say why."""
     result = run(sweep(optimizer=queue_of(3), scheduler=PicksNothing()), 10)
-    assert (result.stop_reason, len(result.trials), result.stop_detail) == (StopReason.STOPPED_BY_SCHEDULER, 0, "I would rather not")
+    assert (result.stop_reason, len(result.trials), result.stop_detail) == (
+        StopReason.STOPPED_BY_SCHEDULER,
+        0,
+        "I would rather not",
+    )
 
 
 def test_all_branches_pruned() -> None:
@@ -255,7 +259,7 @@ def test_executor_exhausted() -> None:
         result.raise_for_stop()
 
 
-# -- which comes first -----------------------------------------------------------------------------------------------------------------
+# -- which comes first -------------------------------------------------------------------------------------------------------------
 
 
 def test_an_interrupt_comes_before_everything() -> None:
@@ -326,7 +330,7 @@ def test_all_pruned_comes_before_an_empty_queue() -> None:
     assert result.stop_reason is StopReason.ALL_BRANCHES_PRUNED
 
 
-# -- budgets at their edges ------------------------------------------------------------------------------------------------------------
+# -- budgets at their edges --------------------------------------------------------------------------------------------------------
 
 
 def test_no_seconds_run_nothing() -> None:
@@ -417,7 +421,7 @@ def test_slots_are_three_unless_the_executor_has_fewer() -> None:
     assert SweepExperiment(objective=score_x, slots=8, executor=LocalExecutor(slots=2), **space).slots == 2
 
 
-# -- failures --------------------------------------------------------------------------------------------------------------------------
+# -- failures ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_retries_wait_longer_each_time() -> None:
