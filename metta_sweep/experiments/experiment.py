@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,6 @@ from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import resolve_store
 from metta_sweep.pipeline import Pipeline, Plan
 from metta_sweep.records import Store
-from metta_sweep.store import MemoryStore
 
 __all__ = ["Experiment"]
 
@@ -22,8 +22,8 @@ class Experiment:
 
     Args:
         name: what the run is called and kept under; None: not kept.
-        store: a ``Store``, or ``"memory"`` for a new one in memory each time; None: one in memory that lives as long as this
-            object.
+        store: where it is kept: a path, ``"sqlite:///dir/file.db"``, ``"memory"`` (a new one each time) or a ``Store``. None: what
+            the environment variable METTA_SWEEP_STORE says, else ``./metta_sweep.db``.
         seed: the seed of everything random in it, 0 or more; None: drawn once per run.
 
     Raises:
@@ -32,12 +32,12 @@ class Experiment:
 
     name: str | None = None
     seed: int | None = None
-    _store: Callable[[], Store] = staticmethod(MemoryStore)
+    _store: Callable[[], Store] = staticmethod(resolve_store(None, "store"))
 
-    def __init__(self, *, name: str | None = None, store: Store | str | None = None, seed: int | None = None) -> None:
+    def __init__(self, *, name: str | None = None, store: Store | str | os.PathLike[str] | None = None, seed: int | None = None) -> None:
         self._set_identity(name, store, seed)
 
-    def _set_identity(self, name: str | None, store: Store | str | None, seed: int | None) -> None:
+    def _set_identity(self, name: str | None, store: Store | str | os.PathLike[str] | None, seed: int | None) -> None:
         kind = type(self).__name__
         if name is not None:
             self.name = check_name(name, f"{kind}(name=)")

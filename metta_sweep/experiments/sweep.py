@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Never
@@ -66,7 +67,8 @@ class SweepExperiment(Experiment):
         failures: attempts, back-off, and the failure rate that ends the run.
         hooks: hooks of the four stages: ``{"score": hooks(after=...)}``.
         seed: the seed of everything random; drawn once per run, and kept, when left out.
-        store: a ``Store``, or ``"memory"`` for a new one in memory each time; by default one that lives as long as this object.
+        store: where it is kept: a path, ``"sqlite:///dir/file.db"``, ``"memory"`` (a new one each time) or a ``Store``; by default
+            what the environment variable METTA_SWEEP_STORE says, else ``./metta_sweep.db``.
         grace: seconds that running trials get at the deadline; by default 10 % of the budget's seconds, at most 10.
         tags: words to find the run by.
 
@@ -91,7 +93,7 @@ class SweepExperiment(Experiment):
         failures: FailurePolicy | None = None,
         hooks: Mapping[str, Mapping[str, Any]] | None = None,
         seed: int | None = None,
-        store: Store | str | None = None,
+        store: Store | str | os.PathLike[str] | None = None,
         grace: float | None = None,
         tags: Sequence[str] = (),
         **unknown: Never,
