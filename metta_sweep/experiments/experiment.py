@@ -34,7 +34,9 @@ class Experiment:
     seed: int | None = None
     _store: Callable[[], Store] = staticmethod(resolve_store(None, "store"))
 
-    def __init__(self, *, name: str | None = None, store: Store | str | os.PathLike[str] | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self, *, name: str | None = None, store: Store | str | os.PathLike[str] | None = None, seed: int | None = None
+    ) -> None:
         self._set_identity(name, store, seed)
 
     def _set_identity(self, name: str | None, store: Store | str | os.PathLike[str] | None, seed: int | None) -> None:
@@ -64,10 +66,9 @@ class Experiment:
     async def arun(self, **inputs: Any) -> Any:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
         plan = self.build()
-        seed = self.seed if self.seed is not None else draw_seed()
         if self.name is None:
-            return await plan.run(seed=seed, inputs=inputs)
-        return await plan.run(name=self.name, store=self._store(), seed=seed, inputs=inputs)
+            return await plan.run(seed=self.seed if self.seed is not None else draw_seed(), inputs=inputs)
+        return await plan.run(name=self.name, store=self._store(), seed=self.seed, inputs=inputs)
 
 
 def _checked_seed(seed: object, where: str) -> int:

@@ -93,7 +93,7 @@ class Plan:
         name: str | None = None,
         store: Store | None = None,
         recorder: Recorder | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         address: str = "",
         listeners: Sequence[PipelineListener] = (),
         strict_hooks: bool = False,
@@ -106,7 +106,7 @@ class Plan:
             name: with ``store``: the run is kept under it, and goes on where it was when it is run again.
             store: where outputs are kept. Without a name the run is kept under an id of its own.
             recorder: keeps outputs instead of a store.
-            seed: what the seeds of stages are derived from.
+            seed: what the seeds of stages are derived from; by default 0, and for a kept run one that is drawn once and kept.
             address: what the addresses of stages begin with.
             listeners: called with every event.
             strict_hooks: an error of an observer ends the run.
@@ -125,12 +125,14 @@ class Plan:
         if store is None:
             if name is not None:
                 raise StoreError("Plan.run(name=)", "a named run needs a store", found=name, remedy="Pass store=MemoryStore()")
-            return await self._execute(values, recorder or NullRecorder(), seed, address, listeners, strict_hooks=strict_hooks)
+            return await self._execute(values, recorder or NullRecorder(), seed or 0, address, listeners, strict_hooks=strict_hooks)
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)
         run_id = _open_run(store, name)
         try:
-            return await self._execute(values, StoreRecorder(store, run_id), seed, address, listeners, strict_hooks=strict_hooks)
+            kept = StoreRecorder(store, run_id)
+            settled = kept.settle_seed(seed)
+            return await self._execute(values, kept, settled, address, listeners, strict_hooks=strict_hooks)
         finally:
             store.release(run_id)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
+from metta_sweep.clock import wall_time
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.payload import to_payload
-from metta_sweep.records import Checkpoint, LoopState, Store, digest
+from metta_sweep.records import Checkpoint, LoopState, Record, Store, digest
 
 __all__ = ["StageDigests", "StoreRecorder"]
 
@@ -27,6 +29,21 @@ class StoreRecorder:
     def __init__(self, store: Store, run_id: str) -> None:
         self._store = store
         self._run_id = run_id
+
+    def settle_seed(self, given: int | None) -> int:
+        """The seed of the run: the one given now, else the one it had before, else one drawn now. It is kept with the run."""
+        from pydantic_core import from_json, to_json
+
+        kept: int | None = None
+        for record in self._store.records(self._run_id):
+            if record.kind == "start":
+                kept = from_json(record.payload)["seed"]
+        seed = given if given is not None else kept if kept is not None else int.from_bytes(os.urandom(4), "big")
+        if seed != kept:
+            payload = to_json({"version": 1, "seed": seed})
+            record = Record(self._store.end_of(self._run_id), 0, "", "start", wall_time(), 0.0, payload)
+            self._store.append(self._run_id, (record,))
+        return seed
 
     def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
         """What was recorded here for the same inputs. Damaged records are never used; changed code is only warned about."""
