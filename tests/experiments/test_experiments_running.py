@@ -201,7 +201,7 @@ def test_a_stream_reports_what_the_sweep_makes_of_its_state() -> None:
 @pytest.mark.parametrize("slots", [1, 3])
 def test_leaving_a_stream_early_in_a_script(slots: int) -> None:
     """The run ends in order, and goes on when it is run again."""
-    experiment = sweep(instant, name="it", slots=slots)
+    experiment = sweep(instant, name="it", slots=slots, store=MemoryStore())
     for update in experiment.stream(budget=6):
         if update.trials >= 2:
             break
@@ -214,7 +214,7 @@ def test_leaving_a_stream_early_inside_an_event_loop(slots: int) -> None:
     """The same with `async for`: the next run waits until the one that was left has ended."""
 
     async def main() -> tuple[SweepResult, int]:
-        experiment = sweep(name="it", slots=slots)
+        experiment = sweep(name="it", slots=slots, store=MemoryStore())
         async for update in experiment.stream(budget=6):
             if update.trials >= 2:
                 break
