@@ -199,6 +199,7 @@ class SweepOffer:
     def _draw(self, wanted: int, fixed: Mapping[str, Any] | None) -> list[Draw]:
         if self._reused < len(self._undrawn):
             drawn = self._undrawn[self._reused :]
+            self._new_ids.update(draw.id for draw in drawn if draw.id is not None)
         else:
             index = self._state.suggested + self._drawn
             drawn = self._strategies.suggest(wanted, index, self._state.drawn + self._drawn, fixed)

@@ -6,6 +6,8 @@ What strategies decide runs inline, or in a thread for one that says that it is 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, Stop, Wait
@@ -22,6 +24,7 @@ from metta_sweep.threads import shared_workers
 
 __all__ = ["dispatch", "fan_out", "pick", "score"]
 
+T = TypeVar("T")
 _NOTHING_PICKED = Picked(())
 _NOTHING_HAPPENED = Happened(())
 _NOTHING_SCORED = Scored(())
@@ -48,7 +51,7 @@ async def pick(sweep: SweepRun) -> Picked:
         return Picked(tuple(offer.events))
     if free and exhausted is None:
         if sweep.optimizer.slow or sweep.scheduler.slow:
-            await shared_workers().run(lambda: sweep.scheduler.pick(offer))
+            await _in_thread(sweep, lambda: sweep.scheduler.pick(offer))
         else:
             sweep.scheduler.pick(offer)
     elif exhausted is not None:
@@ -87,7 +90,7 @@ async def score(sweep: SweepRun) -> Scored:
         return _NOTHING_SCORED
     scores: list[Event] = []
     if state.unscored:
-        scores = await shared_workers().run(lambda: score_all(sweep)) if sweep.scheduler.slow else score_all(sweep)
+        scores = await _in_thread(sweep, lambda: score_all(sweep)) if sweep.scheduler.slow else score_all(sweep)
     if not state.unjudged:
         return Scored(tuple(scores))
     stops, go_on = verdicts(sweep)
@@ -98,11 +101,21 @@ async def fan_out(sweep: SweepRun) -> FannedOut:
     """Decide what follows from each result, in their order: triggers, prunings, follow-ups."""
     if not sweep.state.unfanned:
         return _NOTHING_FOLLOWS
-    events = await shared_workers().run(lambda: follow_up(sweep)) if sweep.scheduler.slow else follow_up(sweep)
+    events = await _in_thread(sweep, lambda: follow_up(sweep)) if sweep.scheduler.slow else follow_up(sweep)
     return FannedOut(tuple(events)) if events else _NOTHING_FOLLOWS
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------------------
+
+
+async def _in_thread(sweep: SweepRun, decision: Callable[[], T]) -> T:
+    """Decide in a thread. One that was given up at a timeout is waited for first: strategies are asked one thing at a time."""
+
+    def alone() -> T:
+        with sweep.deciding:
+            return decision()
+
+    return await shared_workers().run(alone)
 
 
 def _idle(sweep: SweepRun, why: str) -> Picked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -89,6 +90,8 @@ class SweepRun:
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
         self.undrawn: list[Draw] = []
         """Suggestions that a pick stage drew and that are not in the journal yet."""
+        self.deciding = threading.Lock()
+        """Held by a thread in which a strategy decides."""
         self.go_on: tuple[tuple[str, int], ...] = ()
         """Reports that were judged, for the executor to let their trials go on."""
         self.not_before: dict[str, float] = {}

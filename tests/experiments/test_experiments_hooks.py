@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sweep_kit import essence, events, events_kept, kinds, queue, rewards, run, sweep
 
-from metta_sweep import MemoryStore, Optimizer, Retry, Scheduler, StopReason, TrialContext, hooks
+from metta_sweep import MemoryStore, Optimizer, Retry, Scheduler, StopReason, Suggestion, TrialContext, hooks
 from metta_sweep.core.events import Draw
-from metta_sweep.errors import GateError, StageTimeout
+from metta_sweep.errors import GateError, StageTimeout, SuggestionError
 from metta_sweep.experiments import FannedOut, Happened, Picked, Scored, SweepRun
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.schedulers.scheduler import Offer
@@ -231,3 +231,49 @@ def test_hook_sets_merge() -> None:
     both = debug | hooks(after=lambda scored: seen.append("after"))
     run(sweep(hooks={"score": both}), 1)
     assert seen[:2] == ["before", "after"]
+
+
+def test_a_retry_of_a_slow_pick_waits_for_the_thread_that_was_given_up() -> None:
+    """It does not ask the optimizer beside it, and uses what that one has drawn."""
+    busy: list[int] = []
+    together: list[int] = []
+
+    class SlowOnce(Scheduler):
+        slow = True
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def pick(self, offer: Offer) -> None:
+            self.calls += 1
+            busy.append(1)
+            together.append(len(busy))
+            offer.next()
+            time.sleep(0.2 if self.calls == 1 else 0.0)
+            super().pick(offer)
+            busy.pop()
+
+    async def objective(trial: TrialContext) -> float:
+        return 1.0
+
+    patient = {"pick": hooks(timeout=0.15, retry=3)}
+    result = sweep(objective, optimizer=Counting(), scheduler=SlowOnce(), hooks=patient).run(2)
+    assert [trial.params["i"] for trial in result.trials] == [0, 1]
+    assert set(together) == {1}
+
+
+def test_a_retry_finds_an_id_that_its_first_attempt_drew() -> None:
+    """An id that was drawn before the failure is taken after it."""
+
+    class Twice(Optimizer):
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def suggest(self, n: int) -> list[Suggestion]:
+            self.calls += 1
+            if self.calls == 2:
+                raise ConnectionError("try again")
+            return [Suggestion(id="a", params={})]
+
+    with pytest.raises(SuggestionError, match="'a' is taken"):
+        run(sweep(constant, optimizer=Twice(), slots=2, hooks={"pick": hooks(retry=Retry(2, on=ConnectionError))}), 2)

@@ -257,5 +257,5 @@ def test_a_good_end_is_no_error() -> None:
 
 def test_a_foreign_store_is_refused() -> None:
     """A server is no store: the error says what is, before anything is opened."""
-    with pytest.raises(StoreError, match="sqlite:///dir/file.db"):
+    with pytest.raises(StoreError, match=r"sqlite:///dir/file\.db"):
         sweep(store="postgresql://host/db")
