@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from sweep_kit import SPACE, essence, events, queue
+from sweep_kit import SPACE, essence, events, queue, queue_of
 
 from metta_sweep import (
     Choice,
@@ -23,7 +23,7 @@ from metta_sweep import (
     Uniform,
 )
 from metta_sweep.clock import crash_points
-from metta_sweep.core.events import Score
+from metta_sweep.core.events import Event, Score
 from metta_sweep.core.trial import TERMINAL_STATES
 from metta_sweep.optimizers import RandomOptimizer
 from metta_sweep.records import TrialRow
@@ -195,3 +195,99 @@ def test_with_three_slots_nothing_is_lost_or_counted_twice(point: str) -> None:
         assert all(trial.state in TERMINAL_STATES for trial in result.trials)
         assert sorted(event.trial_id for event in events(result, Score)) == sorted(trial.id for trial in result.trials)
         assert sum(stats.runs for stats in result.branches.values()) == TRIALS
+
+
+class Deadly:
+    """A trial function whose trial 1 ends the process that runs it."""
+
+    def __init__(self, deaths: int = 1000) -> None:
+        self.running = False
+        self.deaths = deaths
+
+    async def objective(self, trial: TrialContext) -> float:
+        """Dies, or one."""
+        await asyncio.sleep(1.0)
+        self.running = trial.number == 1 and trial.attempt <= self.deaths
+        return 1.0
+
+    def __call__(self, name: str) -> None:
+        """A crash point was passed."""
+        if self.running:
+            raise Crash("trial 1 took the process with it")
+
+
+def outlive(deadly: Deadly) -> tuple[SweepResult, int]:
+    """Run again and again until it ends; the result, and how often it died."""
+    store = MemoryStore()
+    for deaths in range(10):
+        experiment = SweepExperiment(
+            name="it",
+            objective=deadly.objective,
+            optimizer=queue_of(4),
+            slots=1,
+            seed=0,
+            store=store,
+            failures=FailurePolicy(retries=0),
+        )
+        deadly.running = False
+        with crash_points(deadly):
+            try:
+                return run_virtual(experiment.arun(4)), deaths
+            except Crash:
+                continue
+    raise AssertionError("it never ended")
+
+
+def test_a_trial_that_ends_its_process_three_times_in_a_row_is_given_up() -> None:
+    """It is FAILED as lost, and the others go on."""
+    result, deaths = outlive(Deadly())
+    assert deaths == 3
+    assert [trial.state.value for trial in result.trials] == ["completed", "failed", "completed", "completed"]
+    error = result.trials[1].error
+    assert error is not None
+    assert error.type == "lost"
+    assert "3 attempts in a row" in error.message
+
+
+def test_an_attempt_that_was_lost_with_its_process_uses_no_retry() -> None:
+    """Twice is bad luck: the third attempt completes, though there are no retries."""
+    result, deaths = outlive(Deadly(deaths=2))
+    assert (deaths, result.trials[1].attempt, result.trials[1].state.value) == (2, 3, "completed")
+
+
+class Hears(FIFOScheduler):
+    """Notes every event that it is told of."""
+
+    heard: list[tuple[Any, ...]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = []
+
+    def apply(self, event: Event) -> None:
+        """Without number and address, which live events do not have."""
+        self.heard.append((event.kind, *event[:-2]))
+
+
+def test_a_scheduler_hears_the_same_events_live_and_from_the_journal() -> None:
+    """Each event once, in the same order, with the same contents."""
+    store = MemoryStore()
+
+    def experiment() -> SweepExperiment:
+        return SweepExperiment(
+            name="it",
+            objective=objective,
+            search_space=SPACE,
+            scheduler=Hears(),
+            slots=3,
+            seed=3,
+            store=store,
+            failures=FailurePolicy(retries=1, backoff=0.5, tolerated_rate=1),
+        )
+
+    live = run_virtual(experiment().arun(20)).scheduler
+    read = run_virtual(experiment().arun(20)).scheduler
+    assert isinstance(live, Hears)
+    assert isinstance(read, Hears)
+    assert read.heard == live.heard
+    assert len(live.heard) > 100

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from sweep_kit import SPACE, events, queue_of, run, score_x, sweep
+from sweep_kit import SPACE, events, queue, queue_of, run, score_x, sweep
 
 from metta_sweep import (
     Budget,
@@ -30,7 +30,7 @@ from metta_sweep import (
 )
 from metta_sweep.core.events import Draw, Pick, Score, Stop
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import SchedulerError
+from metta_sweep.errors import SchedulerError, SuggestionError
 from metta_sweep.experiments.offer import MAX_DRAWS_FOR_BRANCH
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.schedulers.scheduler import Offer
@@ -460,3 +460,43 @@ def test_a_member_that_is_slow_does_not_hold_up_the_deadline() -> None:
     result: SweepResult = sweep(reports, scheduler=Slow()).run(Budget(trials=50, seconds=0.12))
     assert result.stop_reason is StopReason.BUDGET_TIME
     assert len(result.trials) < 10
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_an_id_already_is_marked() -> None:
+    """A suggestion that calls itself "1" keeps its name; the second trial is called "1-" then."""
+    suggestions = [{"x": 0.1}, {"x": 0.2}, Suggestion(params={"x": 0.3}, id="1")]
+    result = run(sweep(optimizer=Answers(suggestions)), 3)
+    assert [trial.id for trial in result.trials] == ["0", "1-", "1"]
+    assert result.trials.by_id("1").score == 0.3
+
+
+def test_an_id_that_a_trial_had_is_refused() -> None:
+    """Also when that trial has long ended."""
+    with pytest.raises(SuggestionError, match="'0' is taken"):
+        run(sweep(optimizer=Answers([{"x": 0.1}], [{"x": 0.2}], [Suggestion(params={"x": 0.3}, id="0")])), 3)
+
+
+def test_an_error_of_on_trigger_loses_nothing() -> None:
+    """It comes out of the run after the event was kept, and the run goes on without calling it again."""
+    calls: list[str | None] = []
+
+    def on_trigger(event: Any) -> None:
+        calls.append(event.branch)
+        raise LookupError("no journal takes it")
+
+    async def objective(trial: TrialContext) -> float:
+        return 0.9
+
+    store = MemoryStore()
+
+    def go() -> SweepResult:
+        scheduler = IterationScheduler(on_trigger=on_trigger)
+        return run(sweep(objective, optimizer=queue("a", "a"), scheduler=scheduler, store=store, name="it"))
+
+    with pytest.raises(LookupError, match="no journal"):
+        go()
+    result = go()
+    assert (calls, result.triggers, len(result.trials)) == (["a"], ["a"], 2)
