@@ -61,7 +61,7 @@ class Experiment:
         In a script: blocks, and returns the result. Inside an event loop (a notebook, a stage): ``await experiment.run()``.
         A named one is kept: stages whose inputs are unchanged are not run again.
         """
-        return run_either_way(lambda: self.arun(**inputs), f"{type(self).__name__}.run()")
+        return run_either_way(lambda: self.arun(**inputs), f"{type(self).__name__}.run()", kept_as=self.name)
 
     async def arun(self, **inputs: Any) -> Any:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""

@@ -21,6 +21,7 @@ from metta_sweep.experiments.definition import check_same_definition, provenance
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.recorder import SweepRecorder
+from metta_sweep.experiments.signals import attached
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
@@ -108,6 +109,7 @@ async def open_run(
             recorder.note_start(_start_note(plan, seed, given))
             await stack.enter_async_context(plan.executor)
         stack.callback(recorder.flush)
+        stack.enter_context(attached(run))
         yield run
 
 

@@ -7,21 +7,26 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from metta_sweep.errors import NotAwaited
+from metta_sweep.experiments.signals import run_blocking
 
 __all__ = ["PendingResult", "run_either_way"]
 
 T = TypeVar("T")
 
 
-def run_either_way(start: Callable[[], Coroutine[Any, Any, T]], spelled: str) -> T:
+def run_either_way(
+    start: Callable[[], Coroutine[Any, Any, T]], spelled: str, *, graceful: bool = False, kept_as: str | None = None
+) -> T:
     """Run to the end where no event loop runs, and return the result; inside one, return an awaitable of it.
+
+    Where it blocks, signals are taken care of: ``graceful`` and ``kept_as`` are those of ``Signals``.
 
     Type checkers see the result type, which is awaitable itself, so that both spellings check.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(start())
+        return run_blocking(start, graceful=graceful, kept_as=kept_as)
     return cast("T", PendingResult(start, spelled))
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from metta_sweep.core.trial import Trial
 from metta_sweep.errors import NotAwaited
 from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.signals import Signals
 
 __all__ = ["SweepUpdate", "Updates", "left_runs_ended"]
 
@@ -54,15 +55,15 @@ class Updates:
 
     def _blocking(self) -> Iterator[SweepUpdate]:
         updates = self._start()
-        with asyncio.Runner() as runner:
+        with Signals() as signals:
             try:
                 while True:
-                    update = runner.run(_next(updates))
+                    update = signals.run(lambda: _next(updates))
                     if update is None:
                         return
                     yield update
             finally:
-                runner.run(_close(updates))
+                signals.run(lambda: _close(updates))
 
 
 class _Following(AsyncIterator[SweepUpdate]):

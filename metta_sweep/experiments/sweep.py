@@ -145,8 +145,10 @@ class SweepExperiment(Experiment):
     ) -> SweepResult:
         """Run until the budget is spent, or for another of the stop reasons, and return the result.
 
-        In a script it blocks. Inside an event loop: ``await experiment.run(...)``. Budgets are totals: run again with a larger
-        one, the run goes on; with the same one, it returns at once.
+        In a script it blocks. Ctrl-C (or SIGTERM) then ends it in order, for the reason ``interrupted``; a second one cancels, a
+        third exits at once, and the last line printed is the command that goes on. Inside an event loop: ``await
+        experiment.run(...)``. Budgets are totals: run again with a larger one, the run goes on; with the same one, it returns at
+        once.
 
         Args:
             budget: a number of trials, or ``Budget(trials=, seconds=, cost=)``. By default that of the run so far; else as much as
@@ -160,7 +162,7 @@ class SweepExperiment(Experiment):
             RunInUse: the run is being run already.
         """
         given = self._checked(budget, more, unknown)
-        return run_either_way(lambda: self._run(given, more, fresh=fresh), f"{type(self).__name__}.run(...)")
+        return run_either_way(lambda: self._run(given, more, fresh=fresh), f"{type(self).__name__}.run(...)", graceful=True)
 
     async def arun(
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never

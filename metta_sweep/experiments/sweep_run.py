@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from metta_sweep.core.budget import Budget, Spend
@@ -12,6 +12,7 @@ from metta_sweep.core.events import Draw
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
+from metta_sweep.core.trial import Trial
 from metta_sweep.executors.executor import Executor
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
@@ -96,6 +97,9 @@ class SweepRun:
         """Reports that were judged, for the executor to let their trials go on."""
         self.not_before: dict[str, float] = {}
         """When trials that wait for their next attempt may start, on the event loop's clock."""
+        self.watchers: list[Callable[[Trial], None]] = []
+        """Called with each trial that has ended and been scored. What they are told may not be committed yet: ``recorder.flush()``
+        before it is told outside."""
         loop = asyncio.get_running_loop()
         self._time = loop.time
         self._began = loop.time()
@@ -196,6 +200,10 @@ class SweepRun:
             self.owes = False
             self.go_on = output.go_on
             self.state.judged()
+            if self.watchers:
+                for trial, _ in self.state.unfanned:
+                    for watch in self.watchers:
+                        watch(trial)
 
     def _note_backoffs(self, facts: Sequence[Any]) -> None:
         for fact in facts:
