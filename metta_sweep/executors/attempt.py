@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from metta_sweep.core.trial import Metric
 from metta_sweep.executors.bus import ResultBus
-from metta_sweep.executors.context import TrialContext
+from metta_sweep.executors.context import TrialContext, ask_to_stop
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import ReportMade, StopCause, TrialTask
 from metta_sweep.threads import ThreadCall
@@ -111,7 +111,7 @@ class Attempt:
 
     def ask(self) -> None:
         """Ask the trial to end."""
-        self.context.should_stop = True
+        ask_to_stop(self.context)
         self.decide(go_on=False)
 
     def release(self) -> None:

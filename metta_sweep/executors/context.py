@@ -26,7 +26,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 class TrialContext:
     """One attempt of one trial, as its function sees it. Made by executors; safe to use from threads of the trial."""
 
-    __slots__ = ("_directory", "_metadata", "_params", "_rng", "_send", "_task", "should_stop")
+    __slots__ = ("_directory", "_metadata", "_noticed", "_params", "_rng", "_send", "_stopping", "_task")
 
     def __init__(
         self,
@@ -40,11 +40,18 @@ class TrialContext:
         self._params: dict[str, Any] | None = None
         self._rng: Random | None = None
         self._metadata: dict[str, Any] | None = None
-        self.should_stop = False
+        self._stopping = False
+        self._noticed = False
+
+    @property
+    def should_stop(self) -> bool:
         """Whether the trial is asked to end: by the scheduler's verdict, its time limit, the deadline or an interrupt.
 
         Code that runs long looks here now and then, and returns (what it has, or nothing). What does not return in time is cut.
         """
+        if self._stopping:
+            self._noticed = True
+        return self._stopping
 
     @property
     def id(self) -> str:
@@ -136,6 +143,16 @@ class TrialContext:
 
     def __repr__(self) -> str:
         return f"TrialContext({self._task.address!r}, params={self._task.trial.params!r})"
+
+
+def ask_to_stop(context: TrialContext) -> None:
+    """Let ``should_stop`` show it."""
+    context._stopping = True  # noqa: SLF001  # for executors, not for trial functions
+
+
+def has_noticed(context: TrialContext) -> bool:
+    """Whether the trial has seen that it should stop. What returns without having seen it has run to its end."""
+    return context._noticed  # noqa: SLF001
 
 
 def checked_step(step: Any, where: str) -> int:

@@ -18,7 +18,7 @@ from metta_sweep.core.trial import Metric, TrialError
 from metta_sweep.errors import ExecutorError, IllegalTransition, MetricError, refuse_unknown
 from metta_sweep.executors.attempt import Attempt
 from metta_sweep.executors.bus import ResultBus
-from metta_sweep.executors.context import TrialContext, kept_metadata
+from metta_sweep.executors.context import TrialContext, has_noticed, kept_metadata
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, StopCause, TrialEvent, TrialTask
 from metta_sweep.executors.failure import trial_error
@@ -256,13 +256,15 @@ class LocalExecutor:
             metadata = kept_metadata(attempt.context)
         except MetricError as wrong:
             error = error or trial_error(wrong)
+        noticed = has_noticed(attempt.context)
         attempt.release()
         if attempt.timed_out:
             error = timeout_error(attempt)
         if error is not None:
             metrics = None
         trial = attempt.task.trial
-        stopped = attempt.cause if error is None else None
+        ran_to_its_end = metrics is not None and not attempt.cut and not noticed
+        stopped = None if error is not None or ran_to_its_end else attempt.cause
         seconds = self.loop.time() - attempt.started
         self.bus.append(attempt.order, Ended(trial.id, trial.attempt, seconds, metrics, error, stopped, metadata))
 

@@ -70,6 +70,19 @@ def test_what_returns_within_its_grace_keeps_its_metrics() -> None:
     assert when == pytest.approx(3)
 
 
+def test_what_ends_by_itself_within_its_grace_was_not_stopped() -> None:
+    """A trial that never looks, and is done before its grace is over, ran to its end."""
+
+    async def three_seconds() -> float:
+        await asyncio.sleep(3)
+        return 0.9
+
+    ended, when = stopped(three_seconds, after=2.5, grace=10, cause="deadline")
+
+    assert (ended.stopped, ended.metrics) == (None, {"score": 0.9})
+    assert when == pytest.approx(3)
+
+
 def test_what_is_stopped_may_return_nothing() -> None:
     """None is no metric, but a stopped trial may have none."""
     ended, _ = stopped(_looks_and_returns_nothing, after=2.5, grace=10)

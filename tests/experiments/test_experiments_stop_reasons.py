@@ -300,6 +300,33 @@ def test_an_empty_queue_and_not_time_when_the_queue_ran_out_first() -> None:
     assert (result.stop_reason, states(result)) == (StopReason.QUEUE_EMPTY, [TrialState.COMPLETED])
 
 
+def test_trials_and_not_time_when_the_last_trial_ended_in_its_grace() -> None:
+    """It was not cut: it completed, and all trials of the budget were run."""
+    result = run(sweep(grace=1.0), Budget(trials=2, seconds=1.5))
+    assert (result.stop_reason, states(result)) == (StopReason.BUDGET_TRIALS, [TrialState.COMPLETED] * 2)
+
+
+def test_an_empty_queue_and_not_time_when_the_last_trial_ended_in_its_grace() -> None:
+    """The same of a queue."""
+    result = run(sweep(rewards({"": 1.0}), optimizer=queue_of(2), grace=1.0), Budget(seconds=1.5))
+    assert (result.stop_reason, states(result)) == (StopReason.QUEUE_EMPTY, [TrialState.COMPLETED] * 2)
+
+
+def test_a_trial_that_hears_of_the_deadline_and_returns_is_stopped() -> None:
+    """What it returns is kept as its metrics, and is no score."""
+
+    async def objective(trial: TrialContext) -> float:
+        while not trial.should_stop:  # noqa: ASYNC110  # there is nothing else to wait for
+            await asyncio.sleep(0.3)
+        return 0.25
+
+    result = run(sweep(objective, grace=1.0), Budget(seconds=1.0))
+    trial = result.trials[0]
+    assert (trial.state, trial.reason, trial.metrics, trial.score) == (TrialState.STOPPED, "deadline", {"score": 0.25}, None)
+    assert result.stop_reason is StopReason.BUDGET_TIME
+    assert result.best is None
+
+
 def test_trials_come_before_cost() -> None:
     """Both are spent by the same trial."""
 
