@@ -1,11 +1,12 @@
 """What having the package costs: the time to import it, and the size of what it installs. Beside Optuna, by the same method.
 
-Takes about two minutes and installs into temporary environments; ``--no-install`` measures imports only.
+Takes about a minute. Each package is installed, with bytecode, into a temporary environment of its own, and is measured there.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,66 +38,68 @@ optuna.create_study().optimize(lambda trial: trial.suggest_float("C", 1e-4, 1.0,
 """
 
 
-def seconds_of(code: str) -> float:
-    """Seconds that the code takes in a fresh interpreter, by its own clock: starting the interpreter does not count."""
-    timed = f"import time; started = time.perf_counter()\n{code}\nprint(time.perf_counter() - started)"
-    return float(subprocess.run([sys.executable, "-c", timed], check=True, capture_output=True, text=True).stdout)
+def install(requirement: str, folder: Path) -> float:
+    """Install a requirement, with bytecode, into a new environment. Returns the megabytes that it adds."""
+    venv.create(folder)
+    before = _size(folder)
+    options = ["--quiet", "--quiet", "--compile", "--no-input", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "--python", str(_python(folder)), "install", *options, requirement]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise SystemExit("the installation into a temporary environment failed; is the package index in reach?")
+    return _size(folder) - before
 
 
-def imports(repeats: int) -> None:
-    """Import times in fresh interpreters that take turns."""
-    rows = []
-    for label, mine, theirs in (("import", OURS, OPTUNA), ("import and run one trial", OURS_RUN, OPTUNA_RUN)):
-        contenders = {"ours": partial(seconds_of, mine), "optuna": partial(seconds_of, theirs)}
-        for first in contenders.values():
-            first()  # fills the file cache, and writes bytecode
-        figures = interleaved(contenders, repeats)
-        ratio = figures["ours"] / figures["optuna"]
-        rows.append([label, figures["ours"], figures["optuna"], ratio, verdict(ratio, IMPORT_RATIO) if label == "import" else ""])
-    print_table(
-        f"Seconds in a fresh interpreter (medians of {repeats})",
-        ["", "metta_sweep", "Optuna", "ours / Optuna", "target"],
-        rows,
-    )
-
-
-def installed_megabytes(requirement: str) -> float:
-    """What installing a requirement adds to an empty environment, bytecode included."""
-    with tempfile.TemporaryDirectory() as folder:
-        venv.create(folder, with_pip=True)
-        before = _size(Path(folder))
-        python = Path(folder) / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-        options = ["--quiet", "--compile", "--no-input", "--disable-pip-version-check"]
-        command = [str(python), "-m", "pip", "install", *options, requirement]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit("the installation failed; is the package index in reach? Leave this part out with --no-install")
-        return _size(Path(folder)) - before
+def _python(folder: Path) -> Path:
+    return folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
 
 
 def _size(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
 
 
-def installs() -> None:
-    """Base installs into fresh environments."""
-    mine, theirs = installed_megabytes(str(ROOT)), installed_megabytes("optuna")
+def seconds_of(folder: Path, code: str) -> float:
+    """Seconds that the code takes in a fresh interpreter, by its own clock: starting the interpreter does not count.
+
+    The interpreter is isolated, so that variables of the environment and the working directory change nothing.
+    """
+    timed = f"import time; started = time.perf_counter()\n{code}\nprint(time.perf_counter() - started)"
+    command = [str(_python(folder)), "-I", "-c", timed]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout)
+
+
+def imports(mine: Path, theirs: Path, repeats: int) -> None:
+    """Import times in fresh interpreters that take turns."""
+    rows = []
+    for label, our_code, their_code in (("import", OURS, OPTUNA), ("import and run one trial", OURS_RUN, OPTUNA_RUN)):
+        contenders = {"ours": partial(seconds_of, mine, our_code), "optuna": partial(seconds_of, theirs, their_code)}
+        for first in contenders.values():
+            first()  # fills the file cache
+        figures = interleaved(contenders, repeats)
+        ratio = figures["ours"] / figures["optuna"]
+        rows.append([label, figures["ours"], figures["optuna"], ratio, verdict(ratio, IMPORT_RATIO) if label == "import" else ""])
     print_table(
-        "Base install with its dependencies and bytecode, MB",
-        ["metta_sweep", "Optuna", "ours / Optuna", "target"],
-        [[mine, theirs, mine / theirs, verdict(mine, INSTALL_MEGABYTES)]],
+        f"Seconds in a fresh interpreter (medians of {repeats})",
+        ["", "metta_sweep", "Optuna", "ours / Optuna", "target, ratio"],
+        rows,
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
-    parser.add_argument("--no-install", action="store_true", help="measure imports only")
     parser.add_argument("--repeats", type=int, default=15, help="fresh interpreters for each figure (default: 15)")
-    arguments = parser.parse_args()
+    repeats = parser.parse_args().repeats
     print(machine())
-    imports(arguments.repeats)
-    if not arguments.no_install:
-        installs()
+    with tempfile.TemporaryDirectory() as folder:
+        mine, theirs = Path(folder) / "ours", Path(folder) / "optuna"
+        ours, optuna = install(str(ROOT), mine), install("optuna", theirs)
+        print_table(
+            "Base install with its dependencies and bytecode, MB",
+            ["metta_sweep", "Optuna", "ours / Optuna", "target, MB"],
+            [[ours, optuna, ours / optuna, verdict(ours, INSTALL_MEGABYTES)]],
+        )
+        imports(mine, theirs, repeats)
 
 
 if __name__ == "__main__":

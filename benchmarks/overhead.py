@@ -22,6 +22,21 @@ from tables import interleaved, machine, print_table, verdict
 FASTER_THAN_OPTUNA = 1.3
 GROWTH = 1.4
 GROWTH_MEGABYTES = 250
+WARM_UP = 20
+
+
+def first_runs() -> None:
+    """The first run of each in this process, late imports included. All later figures are of warm contenders."""
+    contenders: dict[str, Callable[[], float]] = {
+        "hand-written asyncio": partial(hand_written, no_op, WARM_UP, 64),
+        "metta_sweep": partial(ours, no_op, WARM_UP, 64),
+        "metta_sweep, UCB": partial(ours, no_op, WARM_UP, 64, UCB),
+        "metta_sweep, in threads": partial(ours, no_op_sync, WARM_UP, 3),
+        "Optuna ask/tell": partial(optuna_ask_tell, no_op, WARM_UP, 64),
+        "Optuna optimize": partial(optuna_optimize, WARM_UP, 3),
+    }
+    rows = [[name, run() * 1e3, run() * 1e3] for name, run in contenders.items()]
+    print_table(f"Warming up: {WARM_UP} no-op trials, milliseconds", ["", "first run", "second run"], rows)
 
 
 def trials(count: int, repeats: int) -> None:
@@ -144,6 +159,7 @@ def main() -> None:
         return
     quick = arguments.quick
     print(machine())
+    first_runs()
     trials(1_000 if quick else 3_000, 3 if quick else 7)
     growth(1_000, 10_000 if quick else 100_000)
     sleeps(0.25 if quick else 1.0, 1 if quick else 3)
