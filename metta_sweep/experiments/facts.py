@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from metta_sweep.address import attempt as attempt_address
+from metta_sweep.clock import crash_point
 from metta_sweep.core.events import Dispatch, Error, Event, Reported, Result
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.errors import MetricError
@@ -42,7 +43,9 @@ def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch:
     if sweep.allocates:
         resources = sweep.scheduler.allocate_resources(trial) or resources
     address = attempt_address(f"trial[{live.id}]", trial.attempt)
+    crash_point("dispatch.before")
     sweep.executor.start(TrialTask(trial, derive_seed(sweep.seed, "trial", live.draw.suggestion), resources, address))
+    crash_point("dispatch.after")
     return Dispatch(live.id, live.branch, trial.attempt, resources.time_limit)
 
 
@@ -73,6 +76,7 @@ def facts_of(sweep: SweepRun, events: Sequence[TrialEvent]) -> list[Event]:
 
 
 def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
+    crash_point("result.before")
     error = ended.error
     if error is not None:
         failures = live.failures + 1

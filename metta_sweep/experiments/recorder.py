@@ -119,6 +119,7 @@ class SweepRecorder:
 
     def replay(self) -> None:
         """Fold the whole journal into the state and the strategies."""
+        crash_point("fold.before")
         active, last = 0.0, ""
         state = self._state
         for record in self._store.records(self._run_id):
@@ -142,3 +143,4 @@ class SweepRecorder:
         found = _ITERATION.search(last)
         if found is not None:
             self._next_index = int(found.group(1)) + 1
+        crash_point("fold.after")
