@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from metta_sweep.errors import DefinitionChanged
@@ -38,18 +39,25 @@ def _differences(path: str, kept: Any, given: Any) -> Iterator[tuple[str, Any, A
 def provenance() -> dict[str, Any]:
     """Where and with what a process ran: versions, platform, processors, command line, pid."""
     import platform
-    from importlib.metadata import PackageNotFoundError, version  # slow to import, needed once per run
 
-    versions: dict[str, str] = {"python": platform.python_version()}
-    for package in ("metta_sweep", "pydantic"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed as a package"
     return {
-        "versions": versions,
+        "versions": {"python": platform.python_version(), **_versions()},
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "command": sys.argv,
         "pid": os.getpid(),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Versions of this package and of those that its results depend on; read once per process, since that takes milliseconds."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: dict[str, str] = {}
+    for package in ("metta_sweep", "pydantic"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed as a package"
+    return versions
