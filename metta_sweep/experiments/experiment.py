@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from metta_sweep.address import check_name
 from metta_sweep.core.seeds import draw_seed
@@ -46,6 +47,16 @@ class Experiment:
         if seed is not None:
             self.seed = _checked_seed(seed, f"{kind}(seed=)")
         self._store = resolve_store(store, f"{kind}(store=)")
+
+    def kept_in(self, store: Store | str | os.PathLike[str]) -> Self:
+        """This experiment, kept elsewhere: a copy. Raises ``StoreError`` when ``store`` is no place of one."""
+        other = copy.copy(self)
+        other._store = resolve_store(store, f"{type(self).__name__}.kept_in(store)")  # noqa: SLF001  # one of this class
+        return other
+
+    def opened_store(self) -> Store:
+        """The store that its next run is kept in."""
+        return self._store()
 
     def pipeline(self) -> Pipeline:
         """The pipeline of this experiment."""

@@ -58,8 +58,8 @@ class Signals:
         at_exit: bool = True,
     ) -> None:
         self.resume = resume if resume is not None else command_line()
-        self.ended_early: list[str] = []
-        """Ids of the runs that a signal ended before their time."""
+        self.ended_early: dict[str, str] = {}
+        """By the id of each run that a signal ended before its time: the command that goes on with it, or why it cannot go on."""
         self._say = say or _to_stderr
         self._steps = 0 if graceful else 1
         self._kept_as = kept_as
@@ -110,11 +110,22 @@ class Signals:
             if not self._cancelled:
                 raise
             if self._kept_as is not None:
-                _tell_at_exit(self._kept_as, self.resume)
+                _unfinished[self._kept_as] = self.resume
             raise self._exit() from None
         finally:
             self._driving = False
             self._task = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the second signal has come."""
+        return self._cancelled
+
+    def last_lines(self) -> list[str]:
+        """What is to be printed last, when ``at_exit`` is False: nothing, unless a signal ended something before its time."""
+        if self._cancelled and not self.ended_early:
+            return [self.resume]
+        return list(self.ended_early.values())
 
     def add(self, run: SweepRun) -> None:
         """Take care of an open run."""
@@ -129,9 +140,10 @@ class Signals:
         stop = run.state.stop
         if not (self._cancelled or run.interrupted) or (stop is not None and stop.reason != StopReason.INTERRUPTED):
             return
-        self.ended_early.append(run.run_id)
+        line = self.resume if _is_kept(run) else _not_kept(run)
+        self.ended_early[run.run_id] = line
         if self._at_exit:
-            _tell_at_exit(run.run_id, self.resume if _is_kept(run) else _not_kept(run))
+            _unfinished[run.run_id] = line
 
     async def _main(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._task = asyncio.current_task()
@@ -219,17 +231,11 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _tell_at_exit(key: str, line: str) -> None:
-    if hasattr(sys, "ps1") or sys.flags.interactive:
-        _to_stderr(line)
-        return
-    _unfinished[key] = line
-
-
 @atexit.register  # early: those that come later are called before
 def _last_line() -> None:
     for line in dict.fromkeys(_unfinished.values()):
         _to_stderr(line)
+    _unfinished.clear()
 
 
 def _end_process(number: int, resume: str) -> None:

@@ -1,0 +1,54 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from metta_sweep import __version__
+
+__all__ = ["app"]
+
+_Target = Annotated[str, Parameter(help="FILE[:NAME]: a file of Python, and the variable in it that holds the experiment.")]
+_Store = Annotated[
+    str | None,
+    Parameter(help="Where runs are kept: a path or sqlite:///dir/file.db. By default METTA_SWEEP_STORE, else ./metta_sweep.db."),
+]
+_Json = Annotated[bool, Parameter(help="Print JSON.", negative=())]
+_Log = Annotated[str | None, Parameter(help="Show logs from this level on: debug, info, warning (the default) or error.")]
+
+app: Final = App(
+    name="metta-sweep",
+    help="Run experiments, go on with them, and look at what happened.",
+    version=__version__,
+    help_epilogue="Exit codes: 0 done, 1 error, 2 wrong use, 3 stopped for a bad reason (interrupted, failure_rate, "
+    "executor_exhausted), 130 and 143 cancelled by Ctrl-C or SIGTERM.",
+)
+
+
+@app.command
+def run(
+    target: _Target,
+    *,
+    budget: Annotated[str | None, Parameter(help="Trials, or trials=60,seconds=120,cost=5; totals over all resumes.")] = None,
+    more: Annotated[int | None, Parameter(help="So many more trials than there are.")] = None,
+    fresh: Annotated[bool, Parameter(help="Start over; the kept run stays as NAME@1.", negative=())] = False,
+    store: _Store = None,
+    json: _Json = False,
+    log: _Log = None,
+) -> int:
+    """Run an experiment. A named one goes on where it was."""
+    from metta_sweep.cli.budgets import parse_budget
+    from metta_sweep.cli.running import RunOptions, run_experiment
+
+    caps = None if budget is None else parse_budget(budget)
+    return run_experiment(target, RunOptions(caps, more, fresh, store, json, log))
+
+
+@app.command
+def resume(target: _Target, *, store: _Store = None, json: _Json = False, log: _Log = None) -> int:
+    """Go on with a kept run, with the budget that it was given."""
+    from metta_sweep.cli.running import RunOptions, resume_experiment
+
+    return resume_experiment(target, RunOptions(store=store, json=json, log=log))

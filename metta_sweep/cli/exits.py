@@ -1,0 +1,28 @@
+"""Exit codes, and the error of wrong command lines.
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | an error, told on the standard error |
+| 2 | the command line is wrong |
+| 3 | the run stopped for a bad reason, so look before you use its results: interrupted, failure_rate, executor_exhausted |
+| 130, 143 | cancelled by a second Ctrl-C or SIGTERM, or ended at once by a third |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from metta_sweep.errors import InvalidInput
+
+__all__ = ["BAD_STOP", "DONE", "ERROR", "INTERRUPTED", "WRONG_USE", "UsageError"]
+
+DONE: Final = 0
+ERROR: Final = 1
+WRONG_USE: Final = 2
+BAD_STOP: Final = 3
+INTERRUPTED: Final = 130
+
+
+class UsageError(InvalidInput):
+    """What was written on the command line names nothing that can be used."""

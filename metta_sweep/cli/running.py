@@ -1,0 +1,145 @@
+"""``run`` and ``resume``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from metta_sweep.cli.exits import BAD_STOP, DONE, INTERRUPTED, UsageError
+from metta_sweep.cli.target import Target, find_experiment
+from metta_sweep.cli.text import as_json, plain
+from metta_sweep.core.budget import Budget
+from metta_sweep.experiments.experiment import Experiment
+from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.signals import Signals
+from metta_sweep.experiments.stores import STORE_VARIABLE
+from metta_sweep.experiments.sweep import SweepExperiment
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["RunOptions", "resume_command", "resume_experiment", "run_experiment"]
+
+
+class RunOptions(NamedTuple):
+    """What the command line says about a run."""
+
+    budget: Budget | None = None
+    more: int | None = None
+    fresh: bool = False
+    store: str | None = None
+    json: bool = False
+    log: str | None = None
+
+
+def resume_experiment(target: str, options: RunOptions) -> int:
+    """Go on with a run that is kept. Raises ``UsageError`` when there is none."""
+    found = _find(target, options)
+    name, store = found.experiment.name, found.experiment.opened_store()
+    if name is None:
+        raise UsageError(target, "the experiment has no name, so it has no run to go on with", remedy="Give it name=...")
+    if store.find_run(name) is None:
+        place = getattr(store, "path", store)
+        raise UsageError(
+            target,
+            f"no run {name!r} is kept in {place}",
+            found=name,
+            expected="the name of a run",
+            remedy=f"Start it with: {_program()} run {found.spelled}, or name its store with --store",
+        )
+    return _run(found, options)
+
+
+def run_experiment(target: str, options: RunOptions) -> int:
+    """Run an experiment to its end, show it meanwhile, and print its result."""
+    return _run(_find(target, options), options)
+
+
+def resume_command(spelled: str, store: str | None) -> str:
+    """The command that goes on with a run."""
+    place = store if store is not None else os.environ.get(STORE_VARIABLE)
+    return f"{_program()} resume {shlex.quote(spelled)}" + (f" --store {shlex.quote(place)}" if place else "")
+
+
+def _find(target: str, options: RunOptions) -> Target:
+    found = find_experiment(target)
+    if options.store is None:
+        return found
+    return found._replace(experiment=found.experiment.kept_in(options.store))
+
+
+def _run(target: Target, options: RunOptions) -> int:
+    from rich.console import Console
+
+    from metta_sweep.cli.logs import logs_shown
+
+    console = Console(stderr=True, highlight=False)
+    experiment = target.experiment
+    command = resume_command(target.spelled, options.store)
+    graceful = isinstance(experiment, SweepExperiment)
+
+    def say(line: str) -> None:
+        console.print(plain(line), markup=False, soft_wrap=True)
+
+    with Signals(resume=command, say=say, graceful=graceful, at_exit=False) as signals:
+        try:
+            with logs_shown(console, options.log):
+                result = signals.run(lambda: _drive(experiment, options, console))
+            code = _tell(result, options)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except SystemExit as left:
+            if not signals.cancelled:
+                raise
+            code = left.code if isinstance(left.code, int) else INTERRUPTED
+        for line in dict.fromkeys(signals.last_lines()):
+            sys.stdout.flush()
+            say(line)
+    return code
+
+
+async def _drive(experiment: Experiment, options: RunOptions, console: Console) -> Any:
+    from metta_sweep.cli.display import shown
+
+    if not isinstance(experiment, SweepExperiment):
+        _refuse_sweep_options(options)
+        return await experiment.arun()
+    plan = experiment.build()
+    async with experiment.open(options.budget, more=options.more, fresh=options.fresh) as run:
+        place = getattr(run.store, "path", None)
+        kept = f"kept in {place}" if place is not None else "kept in memory only"
+        console.print(plain(f"{run.name or 'a run without a name'}: {run.run_id}, {kept}"), markup=False, soft_wrap=True)
+        async with shown(run, console):
+            await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
+        return run.result()
+
+
+def _refuse_sweep_options(options: RunOptions) -> None:
+    for name, given in (("--budget", options.budget), ("--more", options.more), ("--fresh", options.fresh or None)):
+        if given is not None:
+            raise UsageError(name, "the experiment is no sweep, so it has no trials to count", remedy=f"Leave {name} out")
+
+
+def _tell(result: Any, options: RunOptions) -> int:
+    if not isinstance(result, SweepResult):
+        print(as_json(_plain_output(result)) if options.json else plain(str(result)))  # noqa: T201
+        return DONE
+    print(result.to_json() if options.json else plain(result.summary()))  # noqa: T201
+    return BAD_STOP if result.stop_reason is not None and result.stop_reason.is_bad else DONE
+
+
+def _plain_output(result: Any) -> Any:
+    from pydantic_core import to_jsonable_python
+
+    context = getattr(result, "context", None)
+    return to_jsonable_python(dict(context) if context is not None else result, serialize_unknown=True)
+
+
+def _program() -> str:
+    """How this program was started."""
+    if Path(sys.argv[0]).name == "__main__.py":
+        return f"{shlex.quote(sys.orig_argv[0])} -m metta_sweep"
+    return "metta-sweep"

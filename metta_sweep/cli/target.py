@@ -1,0 +1,174 @@
+"""``FILE[:NAME]`` to an experiment: the file is imported under its own name, and its experiments are looked for in the module."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, get_type_hints
+
+from metta_sweep.cli.exits import UsageError
+from metta_sweep.errors import did_you_mean
+from metta_sweep.experiments.experiment import Experiment
+
+__all__ = ["Target", "find_experiment"]
+
+
+class Target(NamedTuple):
+    """An experiment that the command line names."""
+
+    experiment: Experiment
+    spelled: str
+    """``FILE:NAME``, as it can be written again."""
+
+
+def find_experiment(target: str) -> Target:
+    """The experiment that ``FILE[:NAME]`` names.
+
+    NAME is a variable of the module (an experiment, a subclass of ``Experiment``, or a function that takes nothing and returns an
+    experiment) or the name that an experiment was given. It may be left out where the module has one experiment, or none and one
+    function that is annotated to return one.
+
+    Raises:
+        UsageError: there is no such file, the name is none of its experiments, or it must be given.
+    """
+    file, name = _split(target)
+    module = _import(file)
+    found = _experiments(module)
+    if name is None:
+        name = _only_one(target, found or _factories(module), module)
+    if name in vars(module):
+        return Target(_made(vars(module)[name], target), f"{file}:{name}")
+    for variable, experiment in found.items():
+        if experiment.name == name:
+            return Target(experiment, f"{file}:{variable}")
+    known = [*found, *_factories(module)]
+    guess = did_you_mean(name, known)
+    raise UsageError(
+        target,
+        f"{file} has no experiment {name!r}",
+        found=name,
+        expected="one of " + ", ".join(known) if known else "an experiment at module level",
+        remedy=f"Did you mean {guess!r}?" if guess else None,
+    )
+
+
+def _split(target: str) -> tuple[str, str | None]:
+    file, colon, name = target.rpartition(":")
+    if colon and file and name.isidentifier():
+        return file, name
+    if colon and file.endswith(".py"):
+        # names of experiments may hold what names of variables cannot
+        return file, name
+    return target, None
+
+
+def _import(file: str) -> ModuleType:
+    path = Path(file)
+    if not path.is_file():
+        raise UsageError(file, "there is no such file", found=file, expected="FILE[:NAME], such as digits.py:experiment")
+    if path.suffix != ".py" or not path.stem.isidentifier():
+        raise UsageError(
+            file, "it cannot be imported", found=path.name, expected="a file such as digits.py, whose name is an identifier"
+        )
+    full = path.resolve()
+    known = sys.modules.get(path.stem)
+    if known is not None or path.stem in sys.stdlib_module_names:
+        origin = getattr(known, "__file__", None)
+        if known is not None and origin is not None and Path(origin).resolve() == full:
+            return known
+        raise UsageError(
+            file,
+            f"its name hides the module {path.stem!r}, which is in use",
+            found=path.name,
+            expected="a name of its own",
+            remedy=f"Rename it, to my_{path.name} say",
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, full)
+    if spec is None or spec.loader is None:
+        raise UsageError(file, "it cannot be imported", found=file, expected="a file of Python")
+    module = importlib.util.module_from_spec(spec)
+    if str(full.parent) not in sys.path:
+        sys.path.insert(0, str(full.parent))
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module
+
+
+def _experiments(module: ModuleType) -> dict[str, Experiment]:
+    """The experiments at module level, by the first variable that holds each."""
+    found: dict[str, Experiment] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Experiment) and all(value is not other for other in found.values()):
+            found[name] = value
+    return found
+
+
+def _factories(module: ModuleType) -> dict[str, Callable[[], Any]]:
+    """Functions of the module that take nothing and are annotated to return an experiment."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and _needs_nothing(value) and _gives_experiment(value)
+    }
+
+
+def _needs_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _gives_experiment(function: Callable[..., Any]) -> bool:
+    try:
+        returned = get_type_hints(function).get("return")
+    except (NameError, TypeError, AttributeError):
+        return False
+    return isinstance(returned, type) and issubclass(returned, Experiment)
+
+
+def _only_one(target: str, found: dict[str, Any], module: ModuleType) -> str:
+    if len(found) == 1:
+        return next(iter(found))
+    if not found:
+        raise UsageError(
+            target,
+            "the file has no experiment at module level",
+            expected="a variable that holds one, or a function that returns one",
+            remedy=f"Write experiment = SweepExperiment(...) at the top level of {module.__name__}.py, or name a function",
+        )
+    several = ", ".join(_shown(name, value) for name, value in found.items())
+    raise UsageError(
+        target,
+        f"the file has {len(found)} experiments",
+        expected=f"one of them: {several}",
+        remedy=f"Write {target}:{next(iter(found))}",
+    )
+
+
+def _shown(variable: str, value: Any) -> str:
+    name = getattr(value, "name", None)
+    return f"{variable} (named {name!r})" if isinstance(name, str) and name != variable else variable
+
+
+def _made(value: Any, target: str) -> Experiment:
+    if not isinstance(value, Experiment) and callable(value) and _needs_nothing(value):
+        value = value()
+    if isinstance(value, Experiment):
+        return value
+    raise UsageError(
+        target,
+        f"{os.path.basename(target)} is no experiment",  # noqa: PTH119  # of a text that is no path
+        found=value,
+        expected="an experiment, a subclass of Experiment, or a function that takes nothing and returns an experiment",
+    )
