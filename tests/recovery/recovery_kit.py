@@ -17,13 +17,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from recovery_sweep import NAME, Witnessed
+
 from metta_sweep import MemoryStore, Trial
 from metta_sweep.core.events import Dispatch, Event, Pick, Score, Stop
 from metta_sweep.core.trial import TERMINAL_STATES
 from metta_sweep.errors import StoreError
 from metta_sweep.experiments.codec import decode_events, decode_trial
 from metta_sweep.store import open_reader
-from recovery_sweep import NAME, Witnessed
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("recovery_sweep.py")

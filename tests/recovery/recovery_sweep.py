@@ -119,7 +119,7 @@ def _dies_at(place: str) -> Callable[[str], None]:
 
 def main(path: str, witness: str, setup: str, slots: str, trials: str, die_at: str) -> None:
     """Run it to its end, or to its own."""
-    print("started", flush=True)
+    print("started", flush=True)  # noqa: T201  # the parent listens
     with crash_points(_dies_at(die_at)), Path(witness).open("ab", buffering=0) as seen:
         told = 0
         for update in Witnessed(setup, path, int(slots)).stream(budget=int(trials)):
@@ -127,7 +127,7 @@ def main(path: str, witness: str, setup: str, slots: str, trials: str, die_at: s
             told = len(update.report)
             seen.write(json.dumps(line).encode() + b"\n")
             os.fsync(seen.fileno())
-            print(update.trials, flush=True)
+            print(update.trials, flush=True)  # noqa: T201  # the parent listens
 
 
 if __name__ == "__main__":

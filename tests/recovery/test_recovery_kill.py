@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from random import Random
 
 import pytest
-
 from recovery_kit import Case, check_ended, check_kept, die_at, finish, kill_until_done, left_by
 from recovery_sweep import SETUPS
 
@@ -46,7 +46,7 @@ def die_twice_at(case: Case, place: str) -> int:
 
 @pytest.mark.parametrize("slots", [1, 8])
 def test_killed_at_random_moments(tmp_path: Path, slots: int) -> None:
-    """R1, R2, R4, R5: three kills, and then it ends with its budget exact; with one slot with the trials of a run that nobody killed."""
+    """R1, R2, R4, R5: after three kills the budget is exact; with one slot, the trials are those of a run that nobody killed."""
     killed, _ = kill_until_done(Case(tmp_path, "queue", slots), Random(slots), 3)
     assert killed
 
@@ -81,4 +81,4 @@ def test_killed_at_very_many_random_moments(tmp_path: Path) -> None:
         killed += more
         between += in_between
         runs += 1
-    print(f"{killed} kills of {runs} runs, {between} of them between the first dispatch and the last commit")
+    sys.stdout.write(f"{killed} kills of {runs} runs, {between} of them between the first dispatch and the last commit\n")
