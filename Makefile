@@ -18,7 +18,8 @@ CONTENT := $(shell cksum pyproject.toml | cut -d' ' -f1)
 EXAMPLES := $(VENV)/.installed-examples-$(CONTENT)
 DEV := $(VENV)/.installed-dev-$(CONTENT)
 BENCH := $(VENV)/.installed-bench-$(CONTENT)
-INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install --quiet --no-input --editable
+# Two --quiet: what pip merely remarks on is not for the reader of a demo; its errors are shown.
+INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install --quiet --quiet --no-input --editable
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' Makefile | awk -F': *' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -64,17 +65,21 @@ $(PY):
 	@if [ -z "$(PYTHON)" ]; then echo "No Python >= 3.11 was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) does not run, or is older than Python 3.11. Name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo "Making an environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
 
 # Order-only on the interpreter: its file time says nothing about what is installed.
 $(EXAMPLES): | $(PY)
-	$(INSTALL) '.[examples]'
+	@echo "Installing metta_sweep[examples] into $(VENV) ..."
+	@$(INSTALL) '.[examples]'
 	@touch $@
 
 $(DEV): | $(PY)
-	$(INSTALL) '.[dev]'
+	@echo "Installing metta_sweep[dev] into $(VENV) ..."
+	@$(INSTALL) '.[dev]'
 	@touch $@
 
 $(BENCH): | $(PY)
-	$(INSTALL) '.[dev,bench]'
+	@echo "Installing metta_sweep[dev,bench] into $(VENV) ..."
+	@$(INSTALL) '.[dev,bench]'
 	@touch $@

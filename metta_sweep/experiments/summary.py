@@ -5,10 +5,14 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from metta_sweep.core.trial import TrialState
+
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from metta_sweep.core.branch import BranchStats
+    from metta_sweep.core.trial import Trial
     from metta_sweep.experiments.result import SweepResult
 
 __all__ = ["summary_of"]
@@ -25,7 +29,11 @@ def summary_of(results: SweepResult) -> str:
     out = StringIO()
     console = Console(file=out, width=WIDTH, no_color=True, highlight=False, force_terminal=False)
     console.print(_head(results), markup=False)
-    console.print(_branches(results) if results.branches else _trials(results))
+    table, left_out = _branches(results) if results.branches else _trials(results)
+    if table.row_count:
+        console.print(table)
+    if left_out:
+        console.print(f"... and {left_out} more")
     for line in _tail(results):
         console.print(line, markup=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
@@ -34,22 +42,33 @@ def summary_of(results: SweepResult) -> str:
 def _head(results: SweepResult) -> str:
     spend = results.spend
     cost = f", cost {spend.cost:g}" if spend.cost else ""
-    return f"{results.name or results.run_id}: {spend.trials} trials in {spend.seconds:.1f} s{cost}"
+    if results.added == 0 and spend.trials:
+        news = "; complete, nothing was left to run"
+    elif results.added < spend.trials:
+        news = f"; {results.added} of them now, {spend.trials - results.added} were kept"
+    else:
+        news = ""
+    return f"{results.name or results.run_id}: {spend.trials} trials in {spend.seconds:.1f} s{cost}{news}"
 
 
-def _branches(results: SweepResult) -> Table:
+def _table(*titles: str) -> Table:
+    """An empty table with a line under its header. Plain characters: the text may go to any terminal or file."""
+    from rich.box import Box
     from rich.table import Table
 
-    table = Table("branch", "state", box=None, pad_edge=False)
+    line_under_header = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+    return Table(*titles, box=line_under_header, show_edge=False, pad_edge=False)
+
+
+def _branches(results: SweepResult) -> tuple[Table, int]:
+    table = _table("branch", "state")
     for title in ("runs", "failed", "mean reward", "best score"):
         table.add_column(title, justify="right")
     ranked = sorted(results.branches.values(), key=lambda stats: -stats.mean)
     for stats in ranked[:SHOWN_BRANCHES]:
-        mean = f"{stats.mean:.4g}" if stats.runs else "-"
-        table.add_row(str(stats.name), _state(stats), str(stats.runs), str(stats.failed), mean, _number(stats.best_score))
-    if len(ranked) > SHOWN_BRANCHES:
-        table.add_row(f"... and {len(ranked) - SHOWN_BRANCHES} more", "", "", "", "", "")
-    return table
+        mean = _number(stats.mean if stats.runs else None)
+        table.add_row(_plain(stats.name), _state(stats), str(stats.runs), str(stats.failed), mean, _number(stats.best_score))
+    return table, max(len(ranked) - SHOWN_BRANCHES, 0)
 
 
 def _state(stats: BranchStats) -> str:
@@ -58,35 +77,55 @@ def _state(stats: BranchStats) -> str:
     return "paper" if stats.triggered else "open"
 
 
-def _trials(results: SweepResult) -> Table:
-    from rich.table import Table
-
-    table = Table("trial", "state", box=None, pad_edge=False)
+def _trials(results: SweepResult) -> tuple[Table, int]:
+    table = _table("trial", "state")
     table.add_column("score", justify="right")
     table.add_column("params", overflow="fold")
     sign = results.goal.sign
     scored = sorted((trial for trial in results.trials if trial.score is not None), key=lambda trial: -sign * (trial.score or 0.0))
     for trial in scored[:SHOWN_TRIALS]:
-        table.add_row(trial.id, trial.state.value, _number(trial.score), _params(trial.params))
-    if len(scored) > SHOWN_TRIALS:
-        table.add_row(f"... and {len(scored) - SHOWN_TRIALS} more", "", "", "")
-    return table
+        table.add_row(_plain(trial.id), trial.state.value, _number(trial.score), _plain(_params(trial.params)))
+    return table, max(len(scored) - SHOWN_TRIALS, 0)
 
 
 def _tail(results: SweepResult) -> list[str]:
     lines = [""]
     if results.best is not None:
-        lines.append(f"best   {_number(results.best_score)} by trial {results.best.id}: {_params(results.best.params)}")
+        lines.append(f"best    {results.best_score:.6g} by trial {results.best.id}: {_params(results.best.params)}")
     else:
-        lines.append("best   none: no trial completed")
+        lines.append("best    none: no trial completed")
     if results.triggers:
-        lines.append(f"papers {', '.join(results.triggers)}")
-    lines.append(f"stop   {results.stop_reason}: {results.stop_detail}")
+        lines.append(f"papers  {', '.join(results.triggers)}: mean reward reached the paper threshold")
+    lines.extend(_failures(results))
+    lines.append(f"stop    {results.stop_reason}: {results.stop_detail}")
     return lines
 
 
+def _failures(results: SweepResult) -> list[str]:
+    if results.branches and not any(stats.failed for stats in results.branches.values()):
+        return []
+    failed = [trial for trial in results.trials if trial.state is TrialState.FAILED]
+    if not failed:
+        return []
+    return [f"failed  {len(failed)} of {len(results.trials)} trials; the last of them, trial {failed[-1].id}: {_error(failed[-1])}"]
+
+
+def _error(trial: Trial) -> str:
+    return "unknown" if trial.error is None else f"{trial.error.type}: {trial.error.message}".splitlines()[0]
+
+
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
+    """With four decimals where that suits, so that columns line up at the point."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
+
+
+def _plain(text: object) -> Text:
+    """Text of users, in which brackets mean nothing."""
+    from rich.text import Text
+
+    return Text(str(text))
 
 
 def _params(params: dict[str, Any]) -> str:

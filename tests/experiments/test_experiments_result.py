@@ -231,21 +231,32 @@ def test_the_summary_shows_branches_and_the_best_trial() -> None:
     )
     lines = result.summary().splitlines()
     assert lines[0].startswith("it: 4 trials in 4.0 s")
-    rows = [line.split()[:3] for line in lines[2:4]]
+    rows = [line.split()[:3] for line in lines[3:5]]
     assert rows == [["good", "paper", "1"], ["bad", "pruned", "3"]]
-    assert any(line.startswith("best   0.9 by trial 0") for line in lines)
-    assert any(line.startswith("papers good") for line in lines)
-    assert lines[-1].startswith("stop   queue_empty")
+    assert any(line.startswith("best    0.9 by trial 0") for line in lines)
+    assert any(line.startswith("papers  good") for line in lines)
+    assert lines[-1].startswith("stop    queue_empty")
     assert max(map(len, lines)) <= 110
+
+
+def test_the_summary_tells_of_failures() -> None:
+    """How many trials failed, and the first line of what the last of them said, however odd it is."""
+
+    def objective(trial: TrialContext) -> float:
+        raise ValueError(f"[red]number {trial.number}\nand much more")
+
+    lines = run(sweep(objective), 3).summary().splitlines()
+    assert "failed  3 of 3 trials; the last of them, trial 2: ValueError: [red]number 2" in lines
+    assert "best    none: no trial completed" in lines
 
 
 def test_the_summary_of_a_sweep_without_branches_shows_its_best_trials() -> None:
     """The best ten, best first, with their parameters."""
     result = run(sweep(), 12)
     lines = result.summary().splitlines()
-    scores = [float(line.split()[2]) for line in lines[2:12]]
+    scores = [float(line.split()[2]) for line in lines[3:13]]
     assert scores == sorted(scores, reverse=True)
-    assert lines[12].startswith("... and 2 more")
+    assert lines[13].startswith("... and 2 more")
 
 
 def test_a_good_end_is_no_error() -> None:

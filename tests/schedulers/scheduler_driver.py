@@ -263,7 +263,9 @@ class DriverOffer:
     def waiting_draw(self, index: int) -> Draw:
         """The draw of a number, picked or not."""
         found = self._driver.pool.get(index)
-        return found if found is not None else next(draw for draw in self.fresh if isinstance(draw, Draw) and draw.suggestion == index)
+        return (
+            found if found is not None else next(draw for draw in self.fresh if isinstance(draw, Draw) and draw.suggestion == index)
+        )
 
     def _draw(self, suggestion: Suggestion) -> Draw:
         branch_by = self._driver.branch_by
