@@ -15,6 +15,9 @@ __all__ = ["PATIENCE", "connect", "explain", "explained"]
 PATIENCE: Final = 30.0
 """Seconds to wait for another process that is writing."""
 
+SMALLEST: Final = 512
+"""Bytes of the smallest database."""
+
 _MEANINGS: Final[tuple[tuple[str, str, str], ...]] = (
     ("SQLITE_FULL", "the disk, or the quota on it, is full", "Free some space and run it again; what was acknowledged is kept"),
     (
@@ -40,6 +43,13 @@ def connect(path: Path, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
 
     It may be used from any thread, by one at a time.
     """
+    # SQLite takes a file of a few bytes for an empty one; reading it here would drop the locks of other connections of this process
+    if path.exists() and 0 < path.stat().st_size < SMALLEST:
+        raise StoreError(
+            f"store {str(path)!r}",
+            "it is no database of SQLite",
+            remedy="Give the path of another file; this one was left as it is",
+        )
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
     )

@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["Flusher"]
 
 INTERVAL: Final = 0.8
-"""Seconds from the first unflushed write to its flush; the flush itself takes the rest of the second."""
+"""Seconds: the flush itself takes the rest of the second that is promised."""
 
 
 class Flusher:
@@ -17,10 +17,12 @@ class Flusher:
 
     Args:
         handle: of the write-ahead log, open for writing. It is closed by ``close``.
+        interval: seconds from the first unflushed write to its flush.
     """
 
-    def __init__(self, handle: int) -> None:
+    def __init__(self, handle: int, interval: float = INTERVAL) -> None:
         self._handle = handle
+        self._interval = interval
         self._dirty = False
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -50,7 +52,7 @@ class Flusher:
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            if self._ending.wait(INTERVAL):
+            if self._ending.wait(self._interval):
                 return
             self._wake.clear()
             self._dirty = False

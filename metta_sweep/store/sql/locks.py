@@ -1,8 +1,8 @@
 """Locks between processes that die with their owner, in one small file beside the database.
 
 Locks of bytes (POSIX ``fcntl``, ``msvcrt`` on Windows): unlike ``flock`` they are not inherited by a child process that outlives
-its parent. A process has them once however often it asks, and loses all of them when it closes any handle of the file: so there is one
-handle per file and process, and what is held is kept in memory as well.
+its parent. A process has them once however often it asks, and loses all of them when it closes any handle of the file: so there is
+one handle per file and process, and what is held is kept in memory as well.
 
 The locked bytes lie beyond the end of the file. Its text says which process holds which lock, for messages.
 """

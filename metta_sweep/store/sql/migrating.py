@@ -42,14 +42,14 @@ def version_of(connection: sqlite3.Connection, path: Path) -> str | None:
     return str(version)
 
 
-def migrate(connection: sqlite3.Connection, path: Path, target: str = HEAD) -> None:
-    """Bring the database to the schema ``target``, in one transaction. The caller holds the lock of writers.
+def migrate(connection: sqlite3.Connection, path: Path, target: str = HEAD) -> bool:
+    """Bring the database to a schema, in one transaction. False: it has it already. The caller holds the lock of writers.
 
     Raises:
         StoreError: see ``version_of``.
     """
     if version_of(connection, path) == target:
-        return
+        return False
     crash_point("migrate.before")
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -61,22 +61,28 @@ def migrate(connection: sqlite3.Connection, path: Path, target: str = HEAD) -> N
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     crash_point("migrate.after")
+    return True
 
 
 def _upgrade(connection: sqlite3.Connection, target: str) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import StaticPool
 
     engine = create_engine("sqlite://", creator=lambda: _Borrowed(connection), poolclass=StaticPool)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    with engine.connect() as borrowed:
-        config.attributes["connection"] = borrowed
-        command.upgrade(config, target)
-    engine.dispose()
+    try:
+        with engine.connect() as borrowed:
+            config.attributes["connection"] = borrowed
+            command.upgrade(config, target)
+    except DBAPIError as error:
+        raise (error.orig or error) from error  # what the driver said, for the one who explains it
+    finally:
+        engine.dispose()
 
 
 class _Borrowed:
@@ -113,6 +119,9 @@ def _write_note(connection: sqlite3.Connection, key: str, value: str) -> None:
 
 
 def _own_version() -> str:
-    from metta_sweep import __version__
+    from importlib import metadata
 
-    return __version__
+    try:
+        return metadata.version(APPLICATION)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -260,5 +260,5 @@ class SqliteReader:
         return DamagedPayload(
             f"store {str(self.path)!r}, run {run_id!r}",
             f"{what}: it is not what was written, and is not used",
-            remedy="Put a copy of the file from before the damage in its place, or start over with fresh=True, which keeps this run beside",
+            remedy="Put a copy of the file from before the damage in its place, or start over with fresh=True, beside it",
         )

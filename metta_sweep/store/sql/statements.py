@@ -13,7 +13,7 @@ _CHECKPOINT: Final = ("run", "address", "inputs", "schema", "code", "digest", "e
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  # names from here
 
 
 def _upsert(table: str, columns: Sequence[str], keys: int = 2) -> str:

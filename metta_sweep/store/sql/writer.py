@@ -20,11 +20,11 @@ from metta_sweep.store.sql.migrating import migrate, version_of
 __all__ = ["Durability", "Writer"]
 
 Durability = Literal["process", "power"]
-"""``process``: what was appended survives the death of any process, and is on the disk within a second. ``power``: it is there at once."""
+"""``process``: what was appended survives the death of any process, and is on disk within a second. ``power``: at once."""
 
-LOG_FOLDED: Final = 8 << 20
+LOG_FOLDED: Final = 16 << 20
 """Bytes of write-ahead log from which it is folded into the database."""
-LOG_INSISTED: Final = 32 << 20
+LOG_INSISTED: Final = 40 << 20
 """Bytes from which readers are waited for, so that the log begins anew."""
 INSISTENCE: Final = 0.2
 """Seconds to wait for readers then. One that stays longer is asked again after as much log again as is folded at once."""
@@ -70,6 +70,8 @@ class Writer:
     def __enter__(self) -> sqlite3.Connection:
         if os.getpid() != self._pid:
             raise self._error("it was opened by the parent of this process", "Open the store again in the child process")
+        if self._log < 0:
+            raise self._error("it was closed", "Open it again")
         self._lock()
         try:
             self._check_files()
@@ -122,6 +124,12 @@ class Writer:
                 self._fold_at = size + LOG_FOLDED if busy else LOG_FOLDED
         crash_point("checkpoint.after")
 
+    def _fold_all(self) -> None:
+        """So that a log that is cut or lost later leaves a database of the right schema."""
+        crash_point("checkpoint.before")
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        crash_point("checkpoint.after")
+
     # -- opening and closing -----------------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
@@ -130,7 +138,8 @@ class Writer:
             try:
                 version_of(self.connection, self.path)
                 self._set_up()
-                migrate(self.connection, self.path)
+                if migrate(self.connection, self.path):
+                    self._fold_all()
                 self._open_log()
             except BaseException:
                 self.connection.close()
@@ -184,8 +193,6 @@ class Writer:
         flusher = self._flusher
         if flusher is not None and flusher.error is not None:
             raise self._error(f"it could not be flushed to the disk ({flusher.error})", "Check the disk, and run it again")
-        if self._log < 0:
-            raise self._error("it was closed", "Open it again")
         if _identity(self.path) == self._identity and os.fstat(self._log).st_nlink > 0:
             return
         happened = "was replaced by another file" if self.path.exists() else "was deleted or moved away"
