@@ -22,6 +22,7 @@ from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.signals import attached
+from metta_sweep.experiments.stores import say_where
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
@@ -72,6 +73,7 @@ async def open_run(
     await left_runs_ended()
     row = _find_or_create(plan, store, fresh=fresh)
     store.acquire(row.run_id)
+    say_where(store, row)
     async with AsyncExitStack() as stack:
         stack.callback(store.release, row.run_id)
         last = _last_start(store, row.run_id)

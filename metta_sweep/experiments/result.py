@@ -43,6 +43,7 @@ class SweepResult:
         state: SweepState,
         store: Store,
         spend: Spend,
+        added: int,
         seed: int,
         optimizer: Optimizer,
         scheduler: Scheduler,
@@ -66,6 +67,8 @@ class SweepResult:
         """Names of the branches whose mean reward reached ``paper_threshold``, in that order."""
         self.spend = spend
         """Trials, active seconds and cost of the run, over all the times it was taken up."""
+        self.added = added
+        """How many of the trials were picked in this call of ``run``; 0 when there was nothing left to do."""
         stop = state.stop
         self.stop_reason: StopReason | None = None if stop is None else StopReason(stop.reason)
         """Why the run ended; None for a run that is still open."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
 
 from metta_sweep.errors import StoreError
-from metta_sweep.records import Store
+from metta_sweep.records import RunRow, Store
 from metta_sweep.store import MemoryStore, open_store
 from metta_sweep.store.places import file_of
 
-__all__ = ["DEFAULT_PLACE", "STORE_VARIABLE", "resolve_store"]
+__all__ = ["DEFAULT_PLACE", "STORE_VARIABLE", "resolve_store", "say_where"]
 
 STORE_VARIABLE: Final = "METTA_SWEEP_STORE"
 """The environment variable that names the store of experiments that were given none."""
@@ -21,6 +22,7 @@ DEFAULT_PLACE: Final = "metta_sweep.db"
 """Where experiments are kept when nothing else is said: a file in the working directory."""
 
 _METHODS: Final = ("create_run", "find_run", "append", "records", "trial_rows", "put_checkpoint", "get_checkpoint")
+_told: Final[set[str]] = set()
 _open: Final[WeakValueDictionary[Path, Store]] = WeakValueDictionary()
 """Stores of files that are open in this process: one file has one writer, for as long as somebody uses it."""
 
@@ -48,6 +50,16 @@ def resolve_store(store: Store | str | os.PathLike[str] | None, where: str) -> C
         )
     given: Store = store
     return lambda: given
+
+
+def say_where(store: Store, row: RunRow) -> None:
+    """Tell people where a run is kept and what it is called there: on the error output, once per run and process."""
+    path = getattr(store, "path", None)
+    if path is None or row.run_id in _told:
+        return
+    _told.add(row.run_id)
+    named = repr(row.name) if row.name is not None else f"{row.run_id!r} (it has no name, so it does not go on by itself)"
+    sys.stderr.write(f"metta_sweep: run {named} is kept in {path}\n")
 
 
 def _default() -> Store:

@@ -86,6 +86,8 @@ class SweepRun:
         """Whether it has a say in rewards."""
         self.owes = bool(state.unscored or state.unfanned)
         """Whether a process before this one left results that are not scored or fanned out: that comes first."""
+        self.picked_before = state.picked
+        """Trials that were picked in the processes before this one."""
         self.interrupted = False
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
@@ -169,6 +171,7 @@ class SweepRun:
             state=self.state,
             store=self.store,
             spend=self.spend(),
+            added=self.state.picked - self.picked_before,
             seed=self.seed,
             optimizer=self.optimizer,
             scheduler=self.scheduler,
