@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from metta_sweep.core.branch import BranchStats
+from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import (
     Dispatch,
     Draw,
@@ -110,8 +111,9 @@ class SweepState:
 
     def started(self) -> None:
         """A process takes the run up: what was running in the one before is lost, and is to start again."""
-        if self.stop is not None:
-            self.dispatched = self.failed = 0
+        if self.stop is not None and self.stop.reason == StopReason.FAILURE_RATE:
+            self.dispatched = sum(1 for live in self.live.values() if live.attempt)
+            self.failed = 0
         self.stop = None
         self.cut = False
         self.waiting_why = None

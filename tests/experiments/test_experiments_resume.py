@@ -400,3 +400,38 @@ def test_seeds_of_trials_are_the_same_on_every_attempt() -> None:
     run(sweep(objective, failures=FailurePolicy(retries=1, tolerated_rate=1)), 3)
     assert [len(seeds) for seeds in seen.values()] == [1, 1, 1]
     assert len(set.union(*seen.values())) == 3
+
+
+def test_a_larger_budget_does_not_forgive_failures() -> None:
+    """Failures before a resume count, unless they are what the run was stopped for."""
+
+    async def objective(trial: TrialContext) -> float:
+        raise ValueError("a bug")
+
+    store = MemoryStore()
+    policy = FailurePolicy(min_failed=3, tolerated_rate=0.5)
+    assert run(named(store, objective=objective, failures=policy), 2).stop_reason is StopReason.BUDGET_TRIALS
+    again = run(named(store, objective=objective, failures=policy), 9)
+    assert (again.stop_reason, len(again.trials)) == (StopReason.FAILURE_RATE, 3)
+
+
+def test_trials_that_wait_for_a_retry_count_as_dispatched_after_a_resume() -> None:
+    """The failure rate is never more than one: a trial that fails after the resume was dispatched before it."""
+
+    async def objective(trial: TrialContext) -> float:
+        await asyncio.sleep(trial.params["i"])
+        if trial.params["i"] < 3:
+            raise ValueError("no luck")
+        return 1.0
+
+    def experiment(rate: float) -> SweepExperiment:
+        policy = FailurePolicy(retries=1, backoff=3.0, min_failed=1, tolerated_rate=rate)
+        return named(store, objective=objective, optimizer=queue_of(8), slots=2, failures=policy)
+
+    store = MemoryStore()
+    first = run(experiment(0.1), 8)
+    assert first.stop_reason is StopReason.FAILURE_RATE
+    assert [trial.state for trial in first.trials].count(TrialState.PENDING) == 2
+    result = run(experiment(1.0), 8)
+    assert result.stop_reason is StopReason.BUDGET_TRIALS
+    assert [trial.state.value for trial in result.trials] == ["failed"] * 3 + ["completed"] * 5
