@@ -23,7 +23,7 @@ app: Final = App(
     help="Run experiments, go on with them, and look at what happened.",
     version=__version__,
     help_epilogue="Exit codes: 0 done, 1 error, 2 wrong use, 3 stopped for a bad reason (interrupted, failure_rate, "
-    "executor_exhausted), 130 and 143 cancelled by Ctrl-C or SIGTERM.",
+    "executor_exhausted), 130 and 143 cancelled by Ctrl-C or SIGTERM.\n",
 )
 
 
@@ -52,3 +52,49 @@ def resume(target: _Target, *, store: _Store = None, json: _Json = False, log: _
     from metta_sweep.cli.running import RunOptions, resume_experiment
 
     return resume_experiment(target, RunOptions(store=store, json=json, log=log))
+
+
+@app.command(name="list")
+def list_(*, store: _Store = None, json: _Json = False) -> int:
+    """List the runs that are kept."""
+    from metta_sweep.cli.listing import list_runs
+
+    return list_runs(store, json=json)
+
+
+@app.command
+def show(
+    name: Annotated[str, Parameter(help="The name or id of a run.")],
+    address: Annotated[str | None, Parameter(help="A trial such as 'trial[5]', or a stage such as 'sweep[17]/pick'.")] = None,
+    *,
+    store: _Store = None,
+    json: _Json = False,
+) -> int:
+    """Show a run (branches, best trial, stop reason, spend, failed trials) or one of its trials."""
+    from metta_sweep.cli.showing import show_run
+
+    return show_run(name, address, store, json=json)
+
+
+@app.command
+def trace(
+    name: Annotated[str, Parameter(help="The name or id of a run.")],
+    *,
+    kind: Annotated[list[str] | None, Parameter(help="Only events of this kind; may be given several times.", negative=())] = None,
+    trial: Annotated[str | None, Parameter(help="Only events of the trial with this id.")] = None,
+    last: Annotated[int | None, Parameter(help="Only so many, the last ones.")] = None,
+    store: _Store = None,
+    json: _Json = False,
+) -> int:
+    """Show what happened in a run, one line per event, with its reason. With --json, one object per line."""
+    from metta_sweep.cli.tracing import trace_run
+
+    return trace_run(name, store, kinds=kind or (), trial=trial, last=last, json=json)
+
+
+@app.command
+def doctor(*, store: _Store = None, json: _Json = False) -> int:
+    """Check versions, SQLite, the store, its locks, and whether it can be written."""
+    from metta_sweep.cli.doctor import examine
+
+    return examine(store, json=json)

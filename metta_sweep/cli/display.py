@@ -36,11 +36,12 @@ class Lines:
         self._console = console
         self._run = run
         self._waiting: list[str] = []
+        self._ended = sum(run.state.ended.values())
 
     def watch(self, trial: Trial) -> None:
         """A trial has ended. It is told at the next look, after it has been committed."""
-        state = self._run.state
-        self._waiting.append(trial_line(trial, sum(state.ended.values()), self._run.budget.trials, state.best))
+        self._ended += 1
+        self._waiting.append(trial_line(trial, self._ended, self._run.budget.trials, self._run.state.best))
 
     def look(self) -> None:
         """Tell what has gathered."""

@@ -109,9 +109,6 @@ async def _drive(experiment: Experiment, options: RunOptions, console: Console) 
         return await experiment.arun()
     plan = experiment.build()
     async with experiment.open(options.budget, more=options.more, fresh=options.fresh) as run:
-        place = getattr(run.store, "path", None)
-        kept = f"kept in {place}" if place is not None else "kept in memory only"
-        console.print(plain(f"{run.name or 'a run without a name'}: {run.run_id}, {kept}"), markup=False, soft_wrap=True)
         async with shown(run, console):
             await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
         return run.result()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["as_json", "duration", "moment", "number", "params_text", "plain"]
+__all__ = ["as_json", "duration", "moment", "number", "out", "params_text", "plain"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -15,6 +15,11 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def plain(text: str) -> str:
     """The text, with control characters other than new lines and tabs spelled out."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def out(text: str) -> None:
+    """A line on the standard output."""
+    print(text)  # noqa: T201
 
 
 def number(value: float | None) -> str:

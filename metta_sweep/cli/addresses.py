@@ -1,0 +1,129 @@
+"""What a run has at one address: a trial with its reports and errors, the events of a stage, or the output of one."""
+
+from __future__ import annotations
+
+import json as json_library
+import re
+from dataclasses import asdict
+from typing import Any, Final
+
+from metta_sweep.cli.events import event_dict, event_json, event_line, events_of, holding_any
+from metta_sweep.cli.kept import StartNote, read_sweep
+from metta_sweep.cli.text import as_json, duration, number, out, params_text, plain
+from metta_sweep.core.events import Error, Event, Reported
+from metta_sweep.core.trial import Metric, Trial, metric_mean
+from metta_sweep.errors import StoreError
+from metta_sweep.records import RunRow
+from metta_sweep.store import SqliteReader
+
+__all__ = ["show_address"]
+
+_TRIAL: Final = re.compile(r"trial\[(?P<id>.+?)\](?:#(?P<attempt>[1-9]\d*))?")
+
+
+def show_address(reader: SqliteReader, row: RunRow, note: StartNote | None, address: str, *, json: bool) -> None:
+    """Show what is kept at an address. Raises ``StoreError`` when there is nothing."""
+    found = _TRIAL.fullmatch(address)
+    if found is not None and note is not None:
+        _show_trial(reader, row, note, found["id"], found["attempt"], json=json)
+    else:
+        _show_stage(reader, row, address, json=json)
+
+
+def _show_trial(reader: SqliteReader, row: RunRow, note: StartNote, trial_id: str, attempt: str | None, *, json: bool) -> None:
+    trial = _trial(reader, row, note, trial_id)
+    number_of = None if attempt is None else int(attempt)
+    events = [
+        event
+        for event in events_of(reader, row.run_id, wanted=holding_any([trial_id]))
+        if getattr(event, "trial_id", None) == trial_id and number_of in (None, getattr(event, "attempt", number_of))
+    ]
+    if json:
+        out(as_json({**_trial_dict(trial), "events": [event_dict(event) for event in events]}))
+        return
+    of = f" of {plain(trial.branch)}" if trial.branch is not None else ""
+    out(plain(f"trial[{trial.id}]{of}: {trial.state.value}, attempt {trial.attempt}"))
+    for title, told in _trial_facts(trial):
+        out(f"{title:<9}{told}")
+    for event in events:
+        _print_event_of_trial(event)
+
+
+def _trial(reader: SqliteReader, row: RunRow, note: StartNote, trial_id: str) -> Trial:
+    from metta_sweep.experiments.codec import decode_trial
+
+    ended = reader.trial_row(row.run_id, trial_id)
+    if ended is not None:
+        return decode_trial(ended)
+    trials = read_sweep(reader, row, note).trials
+    try:
+        return trials.by_id(trial_id)
+    except KeyError:
+        raise StoreError(
+            f"run {row.name or row.run_id!r}",
+            f"there is no trial {trial_id!r}",
+            found=f"trial[{trial_id}]",
+            expected=f"the id of one of its {len(trials)} trials",
+        ) from None
+
+
+def _trial_facts(trial: Trial) -> list[tuple[str, str]]:
+    facts = [("params", params_text(trial.params) or "none")]
+    if trial.score is not None:
+        facts.append(("score", number(trial.score)))
+    if trial.metrics:
+        facts.append(("metrics", _metrics(trial.metrics)))
+    if trial.origin is not None:
+        facts.append(("origin", plain(trial.origin)))
+    if trial.parent is not None:
+        facts.append(("follows", plain(f"trial[{trial.parent}]")))
+    if trial.reason is not None:
+        facts.append(("stopped", plain(trial.reason)))
+    if trial.seconds is not None:
+        facts.append(("took", duration(trial.seconds)))
+    if trial.metadata:
+        facts.append(("metadata", as_json(trial.metadata)))
+    return facts
+
+
+def _print_event_of_trial(event: Event) -> None:
+    if isinstance(event, Reported):
+        out(plain(f"report   attempt {event.attempt}, step {event.step}: {_metrics(event.metrics)}"))
+    elif isinstance(event, Error):
+        out(plain(f"error    attempt {event.attempt}: {event.type}: {event.message}"))
+        out(plain("\n".join(f"         {line}" for line in event.traceback.splitlines())))
+
+
+def _metrics(metrics: dict[str, Metric]) -> str:
+    return plain(", ".join(f"{name} {number(metric_mean(value))}" for name, value in metrics.items()))
+
+
+def _trial_dict(trial: Trial) -> dict[str, Any]:
+    told = asdict(trial)
+    told["reports"] = [report._asdict() for report in trial.reports]
+    told["error"] = None if trial.error is None else trial.error._asdict()
+    return told
+
+
+def _show_stage(reader: SqliteReader, row: RunRow, address: str, *, json: bool) -> None:
+    checkpoint = reader.get_checkpoint(row.run_id, address)
+    if checkpoint is not None:
+        out(
+            plain(checkpoint.payload.decode())
+            if json
+            else plain(json_library.dumps(json_library.loads(checkpoint.payload), indent=2))
+        )
+        return
+    within = f"{address}/"
+    events = list(
+        events_of(reader, row.run_id, wanted=lambda record: record.address == address or record.address.startswith(within))
+    )
+    if not events:
+        raise StoreError(
+            f"run {row.name or row.run_id!r}",
+            f"nothing is kept at {address!r}",
+            found=address,
+            expected="the address of a trial such as trial[5], or of a stage such as sweep[17]/pick",
+        )
+    for event in events:
+        out(event_json(event) if json else event_line(event))

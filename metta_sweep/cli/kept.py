@@ -1,0 +1,170 @@
+"""Runs that are kept, read without touching them, also while they go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from metta_sweep.core.budget import Budget, Spend
+from metta_sweep.core.events import Stop
+from metta_sweep.core.goal import Goal
+from metta_sweep.errors import StoreError, did_you_mean
+from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.recorder import SweepRecorder
+from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
+from metta_sweep.records import RunRow, Store
+from metta_sweep.store import SqliteReader, open_reader
+
+__all__ = [
+    "Outline",
+    "StartNote",
+    "outline",
+    "place_of",
+    "read_sweep",
+    "reader_at",
+    "run_named",
+    "start_note",
+    "status_of",
+    "stopped_by",
+]
+
+_GOAL_UNKNOWN: Mapping[str, Any] = {"direction": "maximize", "metric": None}
+
+
+class StartNote(NamedTuple):
+    """What the last process that took a run up noted about it."""
+
+    budget: Budget
+    seed: int
+    goal: Goal
+    definition: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+class Outline(NamedTuple):
+    """A run in one line."""
+
+    name: str | None
+    run_id: str
+    kind: str
+    """``sweep`` or ``pipeline``."""
+    status: str
+    """``running``, a stop reason, ``broken off`` for a run whose process is gone, ``kept`` for a pipeline."""
+    pid: int | None
+    """The process that drives it."""
+    trials: int | None
+    """Trials that have ended."""
+    failed: int | None
+    best_score: float | None
+    created: float
+    tags: tuple[str, ...]
+
+
+def place_of(store: str | None) -> str:
+    """Where runs are looked for: as given, as METTA_SWEEP_STORE says, or ``./metta_sweep.db``."""
+    return store or os.environ.get(STORE_VARIABLE) or DEFAULT_PLACE
+
+
+def reader_at(store: str | None) -> SqliteReader:
+    """A reader of the store that the command line names. Raises ``StoreError`` when there is none."""
+    place = place_of(store)
+    if place == "memory":
+        raise StoreError(
+            "store 'memory'", "nothing of it outlives its process", remedy="Name a file, with --store or METTA_SWEEP_STORE"
+        )
+    return open_reader(place)
+
+
+def run_named(reader: SqliteReader, name: str) -> RunRow:
+    """The run of that name or id. Raises ``StoreError``, with a guess, when there is none."""
+    row = reader.find_run(name)
+    if row is not None:
+        return row
+    names = [row.name or row.run_id for row in reader.runs()]
+    guess = did_you_mean(name, names)
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    raise StoreError(
+        f"store {str(reader.path)!r}",
+        f"there is no run {name!r}",
+        found=name,
+        expected=f"one of {shown}" if names else "the name of a run; this store has none",
+        remedy=f"Did you mean {guess!r}?" if guess else None,
+    )
+
+
+def start_note(reader: SqliteReader, run_id: str) -> StartNote | None:
+    """The note of the process that began the run; None for a run that is no sweep, or that has not begun."""
+    from pydantic_core import from_json
+
+    for record in reader.records(run_id):
+        if record.kind == "start":
+            note = from_json(record.payload)
+            definition = note.get("definition", {})
+            goal = Goal(**(definition.get("goal") or _GOAL_UNKNOWN))
+            return StartNote(Budget(**note["budget"]), note["seed"], goal, definition, note.get("provenance", {}))
+        return None
+    return None
+
+
+def stopped_by(reader: SqliteReader, run_id: str) -> Stop | None:
+    """The event that ended a run: the last one of its journal, where it has ended."""
+    from metta_sweep.experiments.codec import decode_events
+
+    stop: Stop | None = None
+    for record in reader.records(run_id, max(0, reader.end_of(run_id) - 1)):
+        if record.kind == "start":
+            stop = None
+            continue
+        for event in decode_events(record):
+            stop = event if isinstance(event, Stop) and event.trial_id is None else None
+    return stop
+
+
+def status_of(reader: SqliteReader, run_id: str, stop_reason: str | None) -> tuple[str, int | None]:
+    """What a sweep is doing, and the process that drives it."""
+    pid = reader.driver_of(run_id)
+    if pid is not None:
+        return "running", pid
+    return ("broken off" if stop_reason is None else str(stop_reason)), None
+
+
+def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResult:
+    """What a run has come to so far: the fold of its journal, as its result."""
+    state = SweepState(note.goal)
+    store = cast("Store", reader)  # the reading half, of which nothing more is used
+    recorder = SweepRecorder(store, row.run_id, state)
+    recorder.replay()
+    return SweepResult(
+        name=row.name,
+        run_id=row.run_id,
+        goal=note.goal,
+        state=state,
+        store=store,
+        spend=Spend(state.picked, recorder.active_before, state.cost),
+        seed=note.seed,
+        added=state.picked,
+        # what they have learned is not restored: nobody asks them here
+        optimizer=cast("Any", None),
+        scheduler=cast("Any", None),
+    )
+
+
+def outline(reader: SqliteReader, row: RunRow) -> Outline:
+    """A run in one line, without its fold: from the rows of its trials."""
+    note = start_note(reader, row.run_id)
+    if note is None:
+        pid = reader.driver_of(row.run_id)
+        status = "kept" if pid is None else "running"
+        return Outline(row.name, row.run_id, "pipeline", status, pid, None, None, None, row.created, row.tags)
+    trials = failed = 0
+    best: float | None = None
+    for trial in reader.trial_rows(row.run_id):
+        trials += 1
+        failed += trial.state == "failed"
+        if trial.score is not None and (best is None or note.goal.better(trial.score, best)):
+            best = trial.score
+    stop = stopped_by(reader, row.run_id)
+    status, pid = status_of(reader, row.run_id, None if stop is None else stop.reason)
+    return Outline(row.name, row.run_id, "sweep", status, pid, trials, failed, best, row.created, row.tags)

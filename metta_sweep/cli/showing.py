@@ -1,0 +1,91 @@
+"""``show``: a run, or what happened at one address of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from metta_sweep.cli.addresses import show_address
+from metta_sweep.cli.exits import DONE
+from metta_sweep.cli.kept import StartNote, outline, read_sweep, reader_at, run_named, start_note, status_of
+from metta_sweep.cli.text import as_json, duration, moment, out, plain
+from metta_sweep.experiments.result import SweepResult
+from metta_sweep.records import RunRow
+from metta_sweep.store import SqliteReader
+
+__all__ = ["show_run"]
+
+SHOWN_FAILURES: Final = 20
+
+
+def show_run(name: str, address: str | None, store: str | None, *, json: bool) -> int:
+    """A run: its branches, best trial, stop reason, spend and failures; or what happened at one address of it."""
+    with reader_at(store) as reader:
+        row = run_named(reader, name)
+        note = start_note(reader, row.run_id)
+        if address is not None:
+            show_address(reader, row, note, address, json=json)
+        elif note is not None:
+            _show_sweep(reader, row, note, json=json)
+        else:
+            _show_pipeline(reader, row, json=json)
+    return DONE
+
+
+def _show_sweep(reader: SqliteReader, row: RunRow, note: StartNote, *, json: bool) -> None:
+    results = read_sweep(reader, row, note)
+    status, pid = status_of(reader, row.run_id, results.stop_reason)
+    if json:
+        more = {"status": status, "pid": pid, "store": str(reader.path), "budget": note.budget.describe(), "tags": row.tags}
+        out(as_json({**results.to_dict(), **more, "provenance": note.provenance}))
+        return
+    lines = results.summary().splitlines()
+    out(plain("\n".join(lines if results.stop_reason is not None else lines[:-1])))
+    out(f"status  {_status_line(status, pid, results, row)}")
+    out(f"budget  {_budget_line(note)}")
+    out(plain(f"kept    as {row.run_id} in {reader.path}, since {moment(row.created)}; seed {note.seed}"))
+    _print_failures(reader, row, results)
+
+
+def _status_line(status: str, pid: int | None, results: SweepResult, row: RunRow) -> str:
+    if pid is not None:
+        return f"running, by process {pid}"
+    if status == "broken off":
+        again = "run it again to go on" if row.name is not None else "it has no name, so it cannot go on"
+        return f"broken off: the process that ran it is gone; {again}"
+    return "ended"
+
+
+def _budget_line(note: StartNote) -> str:
+    budget = note.budget
+    caps = [
+        f"{budget.trials} trials" if budget.trials is not None else "",
+        duration(budget.seconds) if budget.seconds is not None else "",
+        f"cost {budget.cost:g}" if budget.cost is not None else "",
+    ]
+    return ", ".join(cap for cap in caps if cap) or "none"
+
+
+def _print_failures(reader: SqliteReader, row: RunRow, results: SweepResult) -> None:
+    from metta_sweep.experiments.codec import decode_trial
+
+    failed = [trial for trial in reader.trial_rows(row.run_id) if trial.state == "failed"]
+    if failed:
+        out("\nfailed trials")
+    for trial in map(decode_trial, failed[:SHOWN_FAILURES]):
+        error = trial.error
+        told = "no error is kept" if error is None else f"{error.type}: {error.message}".splitlines()[0]
+        out(plain(f"  trial[{trial.id}]  attempt {trial.attempt}  {told}"))
+    if len(failed) > SHOWN_FAILURES:
+        out(f"  ... and {len(failed) - SHOWN_FAILURES} more")
+    if failed:
+        out(plain(f"  metta-sweep show {row.name or row.run_id} 'trial[{failed[0].id}]' shows the traceback"))
+
+
+def _show_pipeline(reader: SqliteReader, row: RunRow, *, json: bool) -> None:
+    it = outline(reader, row)
+    if json:
+        out(as_json({**it._asdict(), "store": str(reader.path)}))
+        return
+    running = f"; running, by process {it.pid}" if it.pid is not None else ""
+    out(plain(f"{row.name or row.run_id}: a pipeline, kept stage by stage in {reader.path}, since {moment(row.created)}{running}"))
+    out(plain(f"metta-sweep show {row.name or row.run_id} STAGE shows what a stage gave"))
