@@ -113,8 +113,8 @@ class Store(Protocol):
         """Append records and set projection rows, all or nothing."""
         ...
 
-    def records(self, run_id: str, start: int = 0) -> Iterator[Record]:
-        """The records, in order, from the one that holds or follows event number ``start``."""
+    def records(self, run_id: str, start: int = 0, kind: str | None = None) -> Iterator[Record]:
+        """The records, in order, from the one that holds or follows event number ``start``; all, or those of one kind."""
         ...
 
     def end_of(self, run_id: str) -> int:

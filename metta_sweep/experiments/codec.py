@@ -42,7 +42,7 @@ def decode_facts(record: Record) -> list[Event]:
         StoreError: the payload is no list of events. Nothing of it is used.
     """
     try:
-        return [_validator(kind)(fields) for kind, *fields in from_json(record.payload)]
+        return [_validator(kind)(fields) for kind, *fields in from_json(record.payload, cache_strings="keys")]
     except (ValidationError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"record {record.seq} at {record.address}",

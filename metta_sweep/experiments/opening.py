@@ -134,9 +134,8 @@ def _find_or_create(plan: Blueprint, store: Store, *, fresh: bool) -> RunRow:
 
 def _last_start(store: Store, run_id: str) -> _Start | None:
     payload: bytes | None = None
-    for record in store.records(run_id):
-        if record.kind == "start":
-            payload = record.payload
+    for record in store.records(run_id, kind="start"):
+        payload = record.payload
     if payload is None:
         return None
     from pydantic_core import from_json

@@ -121,7 +121,10 @@ class SweepRecorder:
         """Fold the whole journal into the state and the strategies."""
         crash_point("fold.before")
         active, last = 0.0, ""
-        state = self._state
+        state, decode, strategies = self._state, self._decode, self.strategies
+        take, fanned_out = state.take, state.fanned_out
+        asks = strategies is not None and strategies.asks_again
+        listens = strategies is not None and strategies.listens
         for record in self._store.records(self._run_id):
             if record.kind == "start":
                 active += self.active_before
@@ -130,15 +133,15 @@ class SweepRecorder:
                 continue
             self.active_before = record.elapsed
             last = record.address
-            events = self._decode(record)
+            events = decode(record)
             # whatever comes after a score, other than its fan-out, says that its fan-out decided nothing
-            state.fanned_out()
-            if self.strategies is not None:
-                self.strategies.ask_again(events)
-            ended = [state.apply(event) for event in events]
-            if self.strategies is not None:
+            fanned_out()
+            if asks and strategies is not None:
+                strategies.ask_again(events)
+            ended = [take[type(event)](event) for event in events]
+            if listens and strategies is not None:
                 for event, trial in zip(events, ended, strict=True):
-                    self.strategies.apply(event, trial)
+                    strategies.apply(event, trial)
         self.active_before += active
         found = _ITERATION.search(last)
         if found is not None:

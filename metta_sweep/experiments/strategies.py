@@ -45,6 +45,11 @@ class Strategies:
         """Whether one of them wants to be told of events at all."""
 
     @property
+    def asks_again(self) -> bool:
+        """Whether the optimizer keeps its own place, so that a journal that is read back asks it again."""
+        return "index" not in self._takes
+
+    @property
     def takes_fixed(self) -> bool:
         """Whether the optimizer can suggest within a branch."""
         return "fixed" in self._takes
@@ -102,8 +107,6 @@ class Strategies:
 
     def ask_again(self, events: Sequence[Event]) -> None:
         """Before events of one record that is read back are applied: an optimizer that keeps its own place is asked again."""
-        if "index" in self._takes:
-            return
         for event in events:
             if type(event) is Draw and event.asked:
                 self._ask(event.asked, 0, event.fixed)

@@ -101,12 +101,14 @@ class MemoryStore:
             run.trials[row.number] = tuple(row)
             run.numbers[row.id] = row.number
 
-    def records(self, run_id: str, start: int = 0) -> Iterator[Record]:
-        """The records, in order, from the one that holds or follows event number ``start``."""
+    def records(self, run_id: str, start: int = 0, kind: str | None = None) -> Iterator[Record]:
+        """The records, in order, from the one that holds or follows event number ``start``; all, or those of one kind."""
         run = self._run(run_id)
         first = 0 if start <= 0 else self._index_of(run, start)
         for index in range(first, len(run.records)):
-            yield Record(*run.records[index])  # type: ignore[arg-type]
+            record = Record(*run.records[index])  # type: ignore[arg-type]
+            if kind is None or record.kind == kind:
+                yield record
 
     def end_of(self, run_id: str) -> int:
         """The number that the next event of the run gets."""

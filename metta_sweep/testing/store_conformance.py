@@ -144,6 +144,15 @@ class StoreConformance:
         expected = {-1: 0, 0: 0, 1: 0, 2: 0, 3: 1, 4: 2, 5: 3, 6: 4}
         assert {start: 4 - len(list(self.store.records(RUN, start))) for start in expected} == expected
 
+    def test_records_of_one_kind_are_read_apart(self) -> None:
+        """From any event on, in order, over more than a page of them."""
+        written = [record for seq in range(600) for record in (make_record(seq, 0), make_record(seq))]
+        self.store.append(RUN, written)
+        assert list(self.store.records(RUN, kind="start")) == written[::2]
+        assert list(self.store.records(RUN, 300, kind="start")) == written[600::2]
+        assert list(self.store.records(RUN, 300, kind="events")) == written[601::2]
+        assert list(self.store.records(RUN, kind="none")) == []
+
     def test_a_journal_of_many_records_is_read_whole(self) -> None:
         """However it is read in pages, from wherever it begins; notes at the border of pages are given once."""
         written = [record for seq in range(700) for record in (make_record(seq, 0), make_record(seq))]

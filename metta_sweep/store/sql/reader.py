@@ -36,7 +36,7 @@ def open_reader(place: str | os.PathLike[str]) -> SqliteReader:
     Raises:
         StoreError: there is none, or it is no database of this package.
     """
-    path = file_of(place, "open_reader")
+    path = file_of(place, "open_reader").resolve()  # the log lies beside the file itself, not beside a link
     if not path.is_file():
         raise StoreError(f"store {str(path)!r}", "there is no such file", remedy="Check the path, or run an experiment there first")
     with explained(path, "opening it"):
@@ -97,8 +97,8 @@ class SqliteReader:
         lock = lock_path(self.path)
         return driver_in(lock, key) if lock.is_file() else None
 
-    def records(self, run_id: str, start: int = 0) -> Iterator[Record]:
-        """The records, in order, from the one that holds or follows event number ``start``.
+    def records(self, run_id: str, start: int = 0, kind: str | None = None) -> Iterator[Record]:
+        """The records, in order, from the one that holds or follows event number ``start``; all, or those of one kind.
 
         Raises:
             DamagedPayload: at the record that is not what was written, or where one is missing.
@@ -106,13 +106,13 @@ class SqliteReader:
         key = self._key(run_id)
         seq, position = self._first(key, start)
         expected = 0 if start <= 0 else None
+        which, wanted = ("", ()) if kind is None else ("AND kind = ? ", (kind,))
+        statement = f"{_RECORD} WHERE run = ? AND (seq, id) >= (?, ?) {which}ORDER BY seq, id LIMIT {PAGE}"
         while True:
-            page = self._fetch(
-                f"{_RECORD} WHERE run = ? AND (seq, id) >= (?, ?) ORDER BY seq, id LIMIT {PAGE}", (key, seq, position)
-            )
+            page = self._fetch(statement, (key, seq, position, *wanted))
             for position, *columns in page:  # noqa: B007  # the next page begins after it
                 record = self._record(key, run_id, columns)
-                if expected is not None and record.seq != expected:
+                if expected is not None and record.seq != expected and kind is None:
                     raise self._damage(run_id, f"the record with event {expected} is missing")
                 seq, expected = record.seq, record.seq + record.length
                 yield record
