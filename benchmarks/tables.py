@@ -12,8 +12,12 @@ __all__ = ["interleaved", "machine", "print_table", "verdict"]
 
 
 def machine() -> str:
-    """One line on where the figures come from."""
-    return f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    """One line on where the figures come from, and a warning where others use the machine too."""
+    cores = os.cpu_count() or 1
+    line = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {cores} cores"
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    busy = f"; BUSY: load {load:.1f}, so that times are too long and only ratios mean something" if load > cores / 2 else ""
+    return line + busy
 
 
 def interleaved(contenders: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
