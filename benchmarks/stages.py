@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from tables import machine
+
 from metta_sweep.pipeline import Pipeline, Plan, StageContext
 
 STAGES = 10
@@ -97,6 +99,7 @@ async def measure() -> dict[str, float]:
 
 
 def main() -> None:
+    print(machine())
     figures = asyncio.run(measure())
     base = figures["plain await"]
     targets = {"int field": 5.0, "named tuple": 5.0, "in a loop": 5.0, "timeout": 15.0}
@@ -104,7 +107,7 @@ def main() -> None:
     for name, value in figures.items():
         target = targets.get(name)
         verdict = "" if target is None else f"<= {target:g} us: {'met' if value <= target else 'missed'}"
-        print(f"{name:<18}{value:>14.2f}{value / base:>15.1f}   {verdict}")
+        print(f"{name:<18}{value:>14.2f}{value / base:>15.1f}   {verdict}".rstrip())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from math import log, sqrt
 from time import perf_counter
 from typing import Any
 
+from tables import machine
+
 from metta_sweep.core.bandit import ucb_score
 from metta_sweep.core.events import Pick
 from metta_sweep.core.ucb import UcbIndex
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the branches and runs")
     quick = parser.parse_args().quick
     arms, runs = (10_000, 100_000) if quick else (100_000, 1_000_000)
+    print(machine())
     bandit = Bandit(arms)
     start = perf_counter()
     for _ in range(runs):
