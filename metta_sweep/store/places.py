@@ -44,7 +44,11 @@ def open_store(place: str | os.PathLike[str]) -> Store:
 
 
 def file_of(place: str | os.PathLike[str], where: str) -> Path:
-    """The absolute path of the database that a place names. Raises ``StoreError`` when it names none."""
+    """The absolute path of the database that a place names, links followed: its log and locks lie beside the file itself.
+
+    Raises:
+        StoreError: it names none.
+    """
     if not isinstance(place, str | os.PathLike):
         raise StoreError(where, "it is no place of a store", found=place, expected=_EXAMPLES)
     text = os.fspath(place)
@@ -52,7 +56,7 @@ def file_of(place: str | os.PathLike[str], where: str) -> Path:
         raise StoreError(where, "it is no path", found=place, expected=_EXAMPLES)
     if isinstance(place, str):
         text = _without_scheme(text, where)
-    return Path(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111  # resolve() would follow links
+    return Path(os.path.realpath(os.path.expanduser(text)))  # noqa: PTH111  # resolve() raises for links that lead in a circle
 
 
 def _without_scheme(text: str, where: str) -> str:

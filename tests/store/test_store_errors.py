@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from store_kit import RUN, acknowledged, checkpoint, content, fill, python, raw, start, writer
 
-from metta_sweep.errors import StoreError
+from metta_sweep.errors import RunInUse, StoreError
 from metta_sweep.store import MemoryStore, SqliteStore, open_reader, open_store
 from metta_sweep.store.places import filesystem_of
 from metta_sweep.testing.store_conformance import make_record, make_row
@@ -26,7 +26,7 @@ def test_a_file_can_be_named_in_each_form(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "kept").mkdir()
     store = open_store(form.format(tmp_path) if isinstance(form, str) else form)
     assert isinstance(store, SqliteStore)
-    assert store.path == tmp_path / "kept/sweeps.db"
+    assert store.path == tmp_path.resolve() / "kept/sweeps.db"
     store.close()
 
 
@@ -102,6 +102,18 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
             with pytest.raises(StoreError, match="a database of something else"):
                 opening(path)
         assert path.read_bytes() == before
+        assert list(tmp_path.glob("*-lock")) == []
+
+
+def test_a_link_leads_to_the_file_and_its_locks(tmp_path: Path) -> None:
+    """Under whatever name it is opened, it is one store."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "sweeps.db")
+    with start(tmp_path / "link.db") as store, SqliteStore(tmp_path / "sweeps.db") as other:
+        fill(store, 2)
+        with pytest.raises(RunInUse):
+            other.acquire(RUN)
+        with open_reader(tmp_path / "link.db") as reader:
+            assert reader.end_of(RUN) == 2
 
 
 def test_there_is_nothing_to_read_before_something_was_written(tmp_path: Path) -> None:
@@ -191,10 +203,11 @@ def test_a_place_that_is_read_only_is_refused(tmp_path: Path, what: str) -> None
     start(path).close()
     (path if what == "file" else path.parent).chmod(0o444 if what == "file" else 0o555)
     code = (
-        "import os, sys; from metta_sweep.store import SqliteStore\n"
+        "import json.decoder, os, sys; from metta_sweep.store import SqliteStore, open_reader\n"
         "os.getuid() or os.setuid(65534)\n"
         "try: SqliteStore(sys.argv[1])\n"
         "except Exception as error: print(repr(error))\n"
+        "print([row.run_id for row in open_reader(sys.argv[1]).runs()])\n"
     )
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
@@ -206,6 +219,7 @@ def test_a_place_that_is_read_only_is_refused(tmp_path: Path, what: str) -> None
     assert "StoreError" in said, trouble
     assert "read-only for this user" in said
     assert "METTA_SWEEP_STORE" in said
+    assert "['digits-1']" in said
 
 
 def lose(path: Path, how: str) -> None:
@@ -233,6 +247,8 @@ def test_a_file_that_is_taken_away_is_saved(tmp_path: Path, how: str) -> None:
     kept = path.read_bytes() if how == "replaced" else None
     with pytest.raises(StoreError, match=r"while it was in use.*saved-1'") as caught:
         store.append(RUN, [make_record(30)], [make_row(30)])
+    with pytest.raises(StoreError, match="saved-1'"):
+        store.put_checkpoint(RUN, checkpoint("train"))
     words = {"replaced": "replaced by another file", "log deleted": "lost its write-ahead log"}
     assert words.get(how, "was deleted or moved away") in str(caught.value)
     store.close()

@@ -36,7 +36,7 @@ def open_reader(place: str | os.PathLike[str]) -> SqliteReader:
     Raises:
         StoreError: there is none, or it is no database of this package.
     """
-    path = file_of(place, "open_reader").resolve()  # the log lies beside the file itself, not beside a link
+    path = file_of(place, "open_reader")
     if not path.is_file():
         raise StoreError(f"store {str(path)!r}", "there is no such file", remedy="Check the path, or run an experiment there first")
     with explained(path, "opening it"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,14 +72,14 @@ class SqliteStore(SqliteReader):
 
     def create_run(self, row: RunRow) -> None:
         """Add a run."""
-        with self._using, self._writer as connection:
-            if connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
+        with self._using, self._writer as cursor:
+            if cursor.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
                 raise StoreError(
                     f"store {str(self.path)!r}", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id"
                 )
             if row.name is not None:
                 self._check_name_free(row.name)
-            connection.execute(
+            cursor.execute(
                 "INSERT INTO runs (run_id, name, created, tags) VALUES (?, ?, ?, ?)",
                 (row.run_id, row.name, row.created, json.dumps(row.tags)),
             )
@@ -86,9 +87,9 @@ class SqliteStore(SqliteReader):
     def rename_run(self, run_id: str, name: str) -> None:
         """Give a run another name."""
         key = self._key(run_id)
-        with self._using, self._writer as connection:
+        with self._using, self._writer as cursor:
             self._check_name_free(name)
-            connection.execute("UPDATE runs SET name = ? WHERE id = ?", (name, key))
+            cursor.execute("UPDATE runs SET name = ? WHERE id = ?", (name, key))
 
     def acquire(self, run_id: str) -> None:
         """Become the one driver of a run, and count it, before anything else is written."""
@@ -98,9 +99,9 @@ class SqliteStore(SqliteReader):
             if pid is not None:
                 raise self._in_use(run_id, pid)
             try:
-                with self._writer as connection:
-                    connection.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = ?", (key,))
-                    (epoch,) = connection.execute("SELECT epoch FROM runs WHERE id = ?", (key,)).fetchone()
+                with self._writer as cursor:
+                    cursor.execute("UPDATE runs SET epoch = epoch + 1 WHERE id = ?", (key,))
+                    (epoch,) = cursor.execute("SELECT epoch FROM runs WHERE id = ?", (key,)).fetchone()
             except BaseException:
                 self._writer.locks.stop_driving(key)
                 raise
@@ -132,14 +133,14 @@ class SqliteStore(SqliteReader):
             seq, count, address, kind, time, elapsed, payload = record
             values.append((key, seq, count, address, kind, time, elapsed, epoch, seal_record(key, record), payload))
         held.end = None  # until it is known to be committed
-        with self._using, self._writer as connection:
-            self._check_epoch(held, run_id)
+        with self._using, self._writer as cursor:
+            self._check_epoch(cursor, held, run_id)
             if len(values) == 1:
-                connection.execute(ADD_RECORD, values[0])
+                cursor.execute(ADD_RECORD, values[0])
             else:
-                connection.executemany(ADD_RECORD, values)
+                cursor.executemany(ADD_RECORD, values)
             if rows:
-                connection.executemany(SET_ROW, [_row_values(key, row) for row in rows])
+                cursor.executemany(SET_ROW, [_row_values(key, row) for row in rows])
         held.end = end if end >= start else None
 
     def end_of(self, run_id: str) -> int:
@@ -157,9 +158,9 @@ class SqliteStore(SqliteReader):
         key = held.key
         address, inputs, schema, code, payload, digest = checkpoint
         values = (key, address, inputs, schema, code, digest, held.epoch, seal_checkpoint(key, checkpoint), payload)
-        with self._using, self._writer as connection:
-            self._check_epoch(held, run_id)
-            connection.execute(SET_CHECKPOINT, values)
+        with self._using, self._writer as cursor:
+            self._check_epoch(cursor, held, run_id)
+            cursor.execute(SET_CHECKPOINT, values)
 
     def close(self) -> None:
         """Let go of the runs and of the file."""
@@ -177,8 +178,8 @@ class SqliteStore(SqliteReader):
             )
         return held
 
-    def _check_epoch(self, held: _Held, run_id: str) -> None:
-        found = self._connection.execute("SELECT epoch FROM runs WHERE id = ?", (held.key,)).fetchone()
+    def _check_epoch(self, cursor: sqlite3.Cursor, held: _Held, run_id: str) -> None:
+        found = cursor.execute("SELECT epoch FROM runs WHERE id = ?", (held.key,)).fetchone()
         if found is None or found[0] != held.epoch:
             raise StoreError(
                 f"store {str(self.path)!r}",

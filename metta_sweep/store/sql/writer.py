@@ -24,10 +24,12 @@ Durability = Literal["process", "power"]
 
 LOG_FOLDED: Final = 16 << 20
 """Bytes of write-ahead log from which it is folded into the database."""
+LOG_AGAIN: Final = 4 << 20
+"""Bytes after which it is tried again, when a reader needed the log and it could not begin anew."""
 LOG_INSISTED: Final = 40 << 20
-"""Bytes from which readers are waited for, so that the log begins anew."""
+"""Bytes from which readers are waited for, so that it does."""
 INSISTENCE: Final = 0.2
-"""Seconds to wait for readers then. One that stays longer is asked again after as much log again as is folded at once."""
+"""Seconds to wait for readers then."""
 
 
 class Writer:
@@ -47,12 +49,14 @@ class Writer:
 
     def __init__(self, path: Path, durability: Durability, lock: Path, filesystem: Callable[[Path], str | None]) -> None:
         self.path = path
-        self.doing = "writing"
         self._durability = durability
         self._pid = os.getpid()
         _check_place(path, filesystem(path))
+        _check_database(path, lock)
         self.locks = _open_locks(path, lock)
         self._log = -1
+        self._log_size = 0
+        self._lost: str | None = None
         self._flusher: Flusher | None = None
         self._fold_at = LOG_FOLDED
         try:
@@ -62,12 +66,13 @@ class Writer:
         except BaseException:
             self.locks.close()
             raise
-        self._execute = self.connection.cursor().execute
+        self._cursor = self.connection.cursor()
+        self._execute = self._cursor.execute
         self._identity = _identity(path)
 
     # -- one transaction ---------------------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> sqlite3.Connection:
+    def __enter__(self) -> sqlite3.Cursor:
         if os.getpid() != self._pid:
             raise self._error("it was opened by the parent of this process", "Open the store again in the child process")
         if self._log < 0:
@@ -76,17 +81,20 @@ class Writer:
         try:
             self._check_files()
             self._execute("BEGIN IMMEDIATE")
-        except BaseException as error:
+        except sqlite3.Error as error:
             self.locks.stop_writing()
-            raise self._translated(error) from error
-        return self.connection
+            raise explain(error, self.path, "writing") from error
+        except BaseException:
+            self.locks.stop_writing()
+            raise
+        return self._cursor
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if error is not None:
                 self._roll_back()
                 if isinstance(error, sqlite3.Error):
-                    raise self._translated(error) from error
+                    raise explain(error, self.path, "writing") from error
                 return
             self._commit()
         finally:
@@ -96,14 +104,19 @@ class Writer:
         try:
             crash_point("commit.before")
             self._execute("COMMIT")
-        except BaseException as error:
+        except sqlite3.Error as error:
             self._roll_back()
-            raise self._translated(error) from error
+            raise explain(error, self.path, "writing") from error
+        except BaseException:
+            self._roll_back()
+            raise
         if self._flusher is not None:
             self._flusher.written()
         crash_point("commit.after")
-        if os.fstat(self._log).st_size >= self._fold_at:
+        if self._log_size >= self._fold_at:
             self._fold()
+        elif self._log_size < LOG_FOLDED:
+            self._fold_at = LOG_FOLDED
 
     def _roll_back(self) -> None:
         if self.connection.in_transaction:
@@ -116,12 +129,11 @@ class Writer:
         crash_point("checkpoint.before")
         with explained(self.path, "folding in its write-ahead log"):
             self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            size = os.fstat(self._log).st_size
-            if size >= LOG_INSISTED:
+            if self._log_size >= LOG_INSISTED:
                 self._execute(f"PRAGMA busy_timeout = {int(INSISTENCE * 1000)}")
-                busy = self._execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+                self._execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
                 self._execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
-                self._fold_at = size + LOG_FOLDED if busy else LOG_FOLDED
+        self._fold_at = self._log_size + LOG_AGAIN
         crash_point("checkpoint.after")
 
     def _fold_all(self) -> None:
@@ -193,15 +205,22 @@ class Writer:
         flusher = self._flusher
         if flusher is not None and flusher.error is not None:
             raise self._error(f"it could not be flushed to the disk ({flusher.error})", "Check the disk, and run it again")
-        if _identity(self.path) == self._identity and os.fstat(self._log).st_nlink > 0:
+        log = os.fstat(self._log)
+        self._log_size = log.st_size
+        if _identity(self.path) == self._identity and log.st_nlink > 0 and self._lost is None:
             return
+        raise self._error(*self._tell_loss())
+
+    def _tell_loss(self) -> tuple[str, str]:
+        """What happened to the file, and where all that it held was saved, once."""
         happened = "was replaced by another file" if self.path.exists() else "was deleted or moved away"
         if _identity(self.path) == self._identity:
             happened = "lost its write-ahead log (the file ending in -wal)"
-        saved = self._save()
-        raise self._error(
+        if self._lost is None:
+            self._lost = str(self._save())
+        return (
             f"it {happened} while it was in use",
-            f"All that was kept in it is saved in {str(saved)!r}: move that to the place of the store, and run it again",
+            f"All that was kept in it is saved in {self._lost!r}: move that to the place of the store, and run it again",
         )
 
     def _save(self) -> Path:
@@ -212,9 +231,6 @@ class Writer:
         with explained(self.path, f"saving it as {str(target)!r}"):
             self.connection.execute("VACUUM INTO ?", (str(target),))
         return target
-
-    def _translated(self, error: BaseException) -> BaseException:
-        return explain(error, self.path, self.doing) if isinstance(error, sqlite3.Error) else error
 
     def _error(self, what: str, remedy: str) -> StoreError:
         return StoreError(f"store {str(self.path)!r}", what, remedy=remedy)
@@ -243,6 +259,18 @@ def _check_place(path: Path, filesystem: str | None) -> None:
                 expected="a place that can be written to",
                 remedy="Give this user the right to write there, or use another place: store='/dir/file.db' or METTA_SWEEP_STORE",
             )
+
+
+def _check_database(path: Path, lock: Path) -> None:
+    """Refuse what is no database of this package before anything is made beside it."""
+    if lock.exists() or not path.exists() or path.stat().st_size == 0:
+        return
+    with explained(path, "opening it"):
+        connection = connect(path, "ro")
+        try:
+            version_of(connection, path)
+        finally:
+            connection.close()
 
 
 def _open_locks(path: Path, lock: Path) -> LockFile:
