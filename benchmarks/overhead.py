@@ -97,11 +97,12 @@ def _child(name: str, small: int, large: int) -> str:
 
 def measure_growth(name: str, small: int, large: int) -> None:
     """In the child: runs of the small size, then one of the large size, then the peak of resident memory."""
-    run = {
+    runs: dict[str, Callable[[int], float]] = {
         "ours": lambda count: ours(no_op, count, 64, FIFO),
         "ucb": lambda count: ours(no_op, count, 64, UCB),
         "optuna": optuna_optimize,
-    }[name]
+    }
+    run = runs[name]
     run(small)
     first = interleaved({name: lambda: run(small)}, 7)[name]
     last = run(large)
