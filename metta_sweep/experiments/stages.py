@@ -48,7 +48,8 @@ async def pick(sweep: SweepRun) -> Picked:
     exhausted = sweep.executor.exhausted()
     if state.suggested == 0 and sweep.strategies.remaining():
         offer.draw_all()
-        return Picked(tuple(offer.events))
+        if offer.events:
+            return Picked(tuple(offer.events))
     if free and exhausted is None:
         if sweep.optimizer.slow or sweep.scheduler.slow:
             await _in_thread(sweep, lambda: sweep.scheduler.pick(offer))

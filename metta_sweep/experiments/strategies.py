@@ -56,12 +56,20 @@ class Strategies:
 
     def remaining(self) -> int | None:
         """How many suggestions a finite optimizer has left; None when it has no end."""
-        left = getattr(self.optimizer, "remaining", None)
+        left: Any = getattr(self.optimizer, "remaining", None)
         if callable(left):
             left = left()
         if left is None or left == float("inf"):
             return None
-        return int(left)
+        if isinstance(left, bool) or not isinstance(left, int) or left < 0:
+            raise OptimizerError(
+                f"{self._origin}.remaining",
+                "it says how many suggestions are left",
+                found=left,
+                expected="a whole number, 0 or more, or None for one without an end",
+                remedy="Leave the attribute out when the number is not known",
+            )
+        return left
 
     def suggest(self, n: int, index: int, drawn: int, fixed: Mapping[str, Any] | None) -> list[Draw]:
         """Ask for ``n`` suggestions and number them from ``index``; the optimizer has made ``drawn`` before.

@@ -30,7 +30,7 @@ from metta_sweep import (
 )
 from metta_sweep.core.events import Draw, Pick, Score, Stop
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import SchedulerError, SuggestionError
+from metta_sweep.errors import OptimizerError, SchedulerError, SuggestionError
 from metta_sweep.experiments.offer import MAX_DRAWS_FOR_BRANCH
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.schedulers.scheduler import Offer
@@ -103,6 +103,37 @@ def test_mappings_are_suggestions() -> None:
     """A plain mapping of parameters will do, and any sequence of them."""
     result = run(sweep(optimizer=Answers(({"x": 0.1}, Suggestion(params={"x": 0.2}, id="mine"))), slots=2), 2)
     assert [(trial.id, trial.score, trial.origin) for trial in result.trials] == [("0", 0.1, "Answers"), ("mine", 0.2, "Answers")]
+
+
+class Finite(Optimizer):
+    """Says how many suggestions are left, rightly or not."""
+
+    def __init__(self, left: Any, has: int = 0) -> None:
+        self.remaining = left
+        self.has = has
+
+    def suggest(self, n: int) -> list[dict[str, Any]]:
+        """As many as it really has."""
+        given, self.has = min(n, self.has), max(0, self.has - n)
+        return [{"x": 0.5}] * given
+
+
+@pytest.mark.parametrize(
+    ("left", "has", "trials"), [(4, 4, 4), (9, 2, 2), (9, 0, 0), (0, 3, 3), (float("inf"), 3, 3), (None, 3, 3)]
+)
+def test_a_wrong_word_on_what_remains_hangs_nothing(left: Any, has: int, trials: int) -> None:
+    """A finite optimizer is drawn whole; one that says that it has more than it has ends all the same."""
+    result = run(sweep(optimizer=Finite(left, has)), 20)
+    assert (len(result.trials), result.stop_reason) == (trials, StopReason.OPTIMIZER_EXHAUSTED)
+
+
+@pytest.mark.parametrize("left", ["many", -1, 2.5, True, [3]])
+def test_what_remains_must_be_a_number(left: Any) -> None:
+    """The error names the optimizer and what it said."""
+    with pytest.raises(OptimizerError, match=r"Finite\.remaining.*found") as caught:
+        run(sweep(optimizer=Finite(left, 3)), 20)
+    assert repr(left) in str(caught.value)
+    assert caught.value.remedy
 
 
 class AsksForAll(Optimizer):
