@@ -52,7 +52,7 @@ class Soak(NamedTuple):
         """KB per 1,000 trials after the first fifth, by least squares."""
         points = [(sample.trials / 1000, sample.kilobytes) for sample in self.samples[len(self.samples) // 5 :]]
         x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
-        return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
+        return float(sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points))
 
     def last_over_first(self) -> float:
         """Trials per second of the last tenth over those of the first."""
