@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from metta_sweep.core.events import Draw, Event, Reported, Score
 from metta_sweep.core.search_space import SearchSpace
