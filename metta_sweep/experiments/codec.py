@@ -46,7 +46,7 @@ def decode_facts(record: Record) -> list[Event]:
     except (ValidationError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"record {record.seq} at {record.address}",
-            f"its payload is no list of events ({error})",
+            f"its payload is no list of events ({error!s:.200})",
             remedy="The journal is damaged",
         ) from error
 
@@ -75,6 +75,8 @@ def decode_trial(row: TrialRow) -> Trial:
     """The trial of a row."""
     try:
         params, metrics, origin, parent, index, error, last, reason, metadata = from_json(row.payload)
+        if not isinstance(params, dict):
+            raise TypeError(f"params are a {type(params).__name__}")  # reported as all else that does not fit
         return Trial(
             id=row.id,
             number=row.number,
@@ -93,8 +95,10 @@ def decode_trial(row: TrialRow) -> Trial:
             seconds=row.seconds,
             metadata=metadata or {},
         )
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"trial {row.id!r}", f"its row is damaged ({error})", remedy="The journal still has its events") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StoreError(
+            f"trial {row.id!r}", f"its row is damaged ({error!s:.200})", remedy="The journal still has its events"
+        ) from error
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:

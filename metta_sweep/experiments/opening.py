@@ -15,7 +15,7 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import BudgetError
+from metta_sweep.errors import BudgetError, StoreError
 from metta_sweep.executors.executor import Executor
 from metta_sweep.experiments.definition import check_same_definition, provenance
 from metta_sweep.experiments.fold import SweepState
@@ -133,15 +133,27 @@ def _find_or_create(plan: Blueprint, store: Store, *, fresh: bool) -> RunRow:
 
 
 def _last_start(store: Store, run_id: str) -> _Start | None:
-    payload: bytes | None = None
-    for record in store.records(run_id, kind="start"):
-        payload = record.payload
-    if payload is None:
+    found = None
+    for found in store.records(run_id, kind="start"):  # noqa: B007  # the last one
+        pass
+    if found is None:
         return None
     from pydantic_core import from_json
 
-    note = from_json(payload)
-    return _Start(note["seed"], Budget(**note["budget"]), note["definition"])
+    try:
+        note = from_json(found.payload)
+        start = _Start(note["seed"], Budget(**note["budget"]), note["definition"])
+        fits = type(start.seed) is int and isinstance(start.definition, Mapping)
+        why = f"its seed is {start.seed!r}, its definition a {type(start.definition).__name__}"
+    except (ValueError, TypeError, LookupError) as error:
+        fits, why = False, str(error)
+    if not fits:
+        raise StoreError(
+            f"run {run_id!r}, the record of a start before event {found.seq}",
+            f"its payload is no note of a start ({why:.200})",
+            remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
+        )
+    return start
 
 
 def _start_note(plan: Blueprint, seed: int, budget: Budget) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from metta_sweep.clock import crash_point
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, PaperTrigger
+from metta_sweep.errors import IllegalTransition, StoreError
 from metta_sweep.experiments.event_log import note_events
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.journal import JournalWriter
@@ -138,7 +139,14 @@ class SweepRecorder:
             fanned_out()
             if asks and strategies is not None:
                 strategies.ask_again(events)
-            ended = [take[type(event)](event) for event in events]
+            try:
+                ended = [take[type(event)](event) for event in events]
+            except IllegalTransition as error:
+                raise StoreError(
+                    f"record {record.seq} at {record.address}",
+                    f"what it tells cannot have happened then ({error})",
+                    remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
+                ) from error
             if listens and strategies is not None:
                 for event, trial in zip(events, ended, strict=True):
                     strategies.apply(event, trial)
