@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from store_kit import RUN, checkpoint, content, copy, fill, raw, start
+from store_kit import RUN, checkpoint, content, copy, fill, python, raw, start
 
 from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.store import SqliteReader, SqliteStore, open_reader
@@ -171,3 +171,36 @@ def test_a_damaged_end_stops_the_next_driver(path: Path) -> None:
         store.acquire(RUN)
         with pytest.raises(DamagedPayload):
             store.append(RUN, [make_record(40)], [make_row(40)])
+
+
+AUDITED = """
+import sys
+from metta_sweep.errors import StoreError
+from metta_sweep.store import SqliteStore, open_reader
+SqliteStore(sys.argv[1]).close()  # what is imported late, is by now
+open_reader(sys.argv[1]).runs()
+seen = []
+forbidden = ("import", "exec", "compile", "pickle.find_class", "marshal.loads", "os.system", "subprocess.Popen", "ctypes.dlopen")
+sys.addaudithook(lambda event, arguments: seen.append((event, arguments)) if event in forbidden else None)
+for opening in (open_reader, SqliteStore):
+    store = opening(sys.argv[1])
+    for read in (store.records, store.trial_rows, store.end_of, lambda run: store.get_checkpoint(run, "train[3]")):
+        for run in store.runs():
+            try:
+                for _ in iter(read(run.run_id)):
+                    pass
+            except (StoreError, TypeError):
+                pass
+    store.close()
+print(seen)
+"""
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_reading_runs_no_code(path: Path, hostile: bool) -> None:
+    """Nothing is unpickled, evaluated, compiled or imported by name, whatever lies in the file."""
+    with raw(path) as connection:
+        for table in ("records", "trials", "checkpoints") if hostile else ():
+            connection.execute(f"UPDATE {table} SET payload = ?", (EVIL,))
+    said, trouble = python("-c", AUDITED, str(path)).communicate(timeout=20)
+    assert said.strip() == "[]", trouble

@@ -139,7 +139,9 @@ class SqliteStore(SqliteReader):
                 cursor.execute(ADD_RECORD, values[0])
             else:
                 cursor.executemany(ADD_RECORD, values)
-            if rows:
+            if len(rows) == 1:
+                cursor.execute(SET_ROW, _row_values(key, rows[0]))
+            elif rows:
                 cursor.executemany(SET_ROW, [_row_values(key, row) for row in rows])
         held.end = end if end >= start else None
 
