@@ -142,18 +142,16 @@ def _last_start(store: Store, run_id: str) -> _Start | None:
 
     try:
         note = from_json(found.payload)
-        start = _Start(note["seed"], Budget(**note["budget"]), note["definition"])
-        fits = type(start.seed) is int and isinstance(start.definition, Mapping)
-        why = f"its seed is {start.seed!r}, its definition a {type(start.definition).__name__}"
+        seed, definition = note["seed"], note["definition"]
+        if type(seed) is not int or not isinstance(definition, Mapping):
+            raise TypeError(f"its seed is a {type(seed).__name__}, its definition a {type(definition).__name__}")
+        return _Start(seed, Budget(**note["budget"]), definition)
     except (ValueError, TypeError, LookupError) as error:
-        fits, why = False, str(error)
-    if not fits:
         raise StoreError(
             f"run {run_id!r}, the record of a start before event {found.seq}",
-            f"its payload is no note of a start ({why:.200})",
+            f"its payload is no note of a start ({error!s:.200})",
             remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
-        )
-    return start
+        ) from error
 
 
 def _start_note(plan: Blueprint, seed: int, budget: Budget) -> bytes:
