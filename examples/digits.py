@@ -65,4 +65,5 @@ if __name__ == "__main__":
     print("60 trials of three kinds of models on the digits images, three at a time ...")
     results = experiment.run(budget=60)  # or Budget(trials=60, seconds=120)
     print(results.summary())
+    print()
     print(results.best_params, results.best_score, results.stop_reason, results.branches["svm"].mean)
