@@ -101,6 +101,8 @@ def start_note(reader: SqliteReader, run_id: str) -> StartNote | None:
     for record in reader.records(run_id):
         if record.kind == "start":
             note = from_json(record.payload)
+            if "budget" not in note:
+                return None
             definition = note.get("definition", {})
             goal = Goal(**(definition.get("goal") or _GOAL_UNKNOWN))
             return StartNote(Budget(**note["budget"]), note["seed"], goal, definition, note.get("provenance", {}))
