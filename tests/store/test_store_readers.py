@@ -205,6 +205,18 @@ def test_a_store_that_nobody_closed_is_closed_with_its_process(tmp_path: Path) -
         assert reader.end_of(RUN) == 10
 
 
+def test_a_store_may_be_closed_in_the_middle_of_a_batch_of_another(tmp_path: Path) -> None:
+    """As garbage collection does: neither waits for the other, and nothing is lost."""
+    path = tmp_path / "sweeps.db"
+    with start(path) as store:
+        other = SqliteStore(path)
+        fill(store, 3)
+        with store._writer:
+            other.close()
+        fill(store, 3)
+        assert len(content(store)[0]) == 6
+
+
 def test_stores_leave_no_threads_or_files_open(tmp_path: Path) -> None:
     """However often one is opened and closed."""
     path = tmp_path / "sweeps.db"
@@ -213,8 +225,8 @@ def test_stores_leave_no_threads_or_files_open(tmp_path: Path) -> None:
     for _ in range(20):
         with start(path) as store:
             fill(store, 1)
-    assert threading.active_count() == threads
-    assert not files or len(os.listdir("/proc/self/fd")) == files  # noqa: PTH208
+    assert threading.active_count() <= threads
+    assert not files or len(os.listdir("/proc/self/fd")) <= files  # noqa: PTH208
 
 
 def test_a_writer_that_is_killed_leaves_readers_reading(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ class LockFile:
         self._identity = identity
         self._users = 0
         self._writing = threading.Lock()
+        self._writing_thread = 0
         self._changing = threading.Lock()
         self._drivers: set[int] = set()
 
@@ -96,6 +97,7 @@ class LockFile:
             return False
         try:
             if _try_lock(self._handle, _WRITING) or self._wait_to_write(patience):
+                self._writing_thread = threading.get_ident()
                 return True
         except BaseException:
             self._writing.release()
@@ -105,10 +107,15 @@ class LockFile:
 
     def stop_writing(self) -> None:
         """Let the next one write."""
+        self._writing_thread = 0
         try:
             _unlock(self._handle, _WRITING)
         finally:
             self._writing.release()
+
+    def is_writing_here(self) -> bool:
+        """Whether this very thread holds the lock of writers."""
+        return self._writing_thread == threading.get_ident()
 
     def become_driver(self, key: int) -> int | None:
         """Hold the lock of one run. None when it is held now; else the process that holds it (0: unknown)."""

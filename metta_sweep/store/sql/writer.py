@@ -11,10 +11,9 @@ from typing import Final, Literal
 
 from metta_sweep.clock import crash_point
 from metta_sweep.errors import StoreError
-from metta_sweep.store.places import refuse_network
+from metta_sweep.store.sql.checks import check_database, check_place, identity_of, open_locks
 from metta_sweep.store.sql.connection import PATIENCE, connect, explain, explained
 from metta_sweep.store.sql.flushing import Flusher
-from metta_sweep.store.sql.locks import LockFile
 from metta_sweep.store.sql.migrating import migrate, version_of
 
 __all__ = ["Durability", "Writer"]
@@ -51,9 +50,9 @@ class Writer:
         self.path = path
         self._durability = durability
         self._pid = os.getpid()
-        _check_place(path, filesystem(path))
-        _check_database(path, lock)
-        self.locks = _open_locks(path, lock)
+        check_place(path, filesystem(path))
+        check_database(path, lock)
+        self.locks = open_locks(path, lock)
         self._log = -1
         self._log_size = 0
         self._lost: str | None = None
@@ -68,7 +67,7 @@ class Writer:
             raise
         self._cursor = self.connection.cursor()
         self._execute = self._cursor.execute
-        self._identity = _identity(path)
+        self._identity = identity_of(path)
 
     # -- one transaction ---------------------------------------------------------------------------------------------------------
 
@@ -185,12 +184,16 @@ class Writer:
         self._log = -1
         if os.getpid() != self._pid:
             return
-        self._lock()
+        # garbage collection may close this one within a transaction of another one, which then is left to fold the log in
+        alone = not self.locks.is_writing_here()
+        if alone:
+            self._lock()
         try:
             with explained(self.path, "closing it"):
                 self.connection.close()
         finally:
-            self.locks.stop_writing()
+            if alone:
+                self.locks.stop_writing()
             self.locks.close()
 
     # -- checks ------------------------------------------------------------------------------------------------------------------
@@ -207,14 +210,14 @@ class Writer:
             raise self._error(f"it could not be flushed to the disk ({flusher.error})", "Check the disk, and run it again")
         log = os.fstat(self._log)
         self._log_size = log.st_size
-        if _identity(self.path) == self._identity and log.st_nlink > 0 and self._lost is None:
+        if identity_of(self.path) == self._identity and log.st_nlink > 0 and self._lost is None:
             return
         raise self._error(*self._tell_loss())
 
     def _tell_loss(self) -> tuple[str, str]:
         """What happened to the file, and where all that it held was saved, once."""
         happened = "was replaced by another file" if self.path.exists() else "was deleted or moved away"
-        if _identity(self.path) == self._identity:
+        if identity_of(self.path) == self._identity:
             happened = "lost its write-ahead log (the file ending in -wal)"
         if self._lost is None:
             self._lost = str(self._save())
@@ -234,60 +237,3 @@ class Writer:
 
     def _error(self, what: str, remedy: str) -> StoreError:
         return StoreError(f"store {str(self.path)!r}", what, remedy=remedy)
-
-
-def _check_place(path: Path, filesystem: str | None) -> None:
-    where = f"store {str(path)!r}"
-    if path.is_dir():
-        raise StoreError(
-            where, "it is a folder", expected="the path of a file", remedy=f"Name a file in it: {str(path / 'metta_sweep.db')!r}"
-        )
-    if not path.parent.is_dir():
-        raise StoreError(
-            where,
-            f"its folder {str(path.parent)!r} does not exist",
-            expected="a folder that exists",
-            remedy="Make it, or check the path",
-        )
-    refuse_network(path, filesystem)
-    for place, kind in ((path.parent, "its folder"), (path, "it")):
-        if place.exists() and not os.access(place, os.W_OK):
-            raise StoreError(
-                where,
-                f"{kind} is read-only for this user",
-                found=str(place),
-                expected="a place that can be written to",
-                remedy="Give this user the right to write there, or use another place: store='/dir/file.db' or METTA_SWEEP_STORE",
-            )
-
-
-def _check_database(path: Path, lock: Path) -> None:
-    """Refuse what is no database of this package before anything is made beside it."""
-    if lock.exists() or not path.exists() or path.stat().st_size == 0:
-        return
-    with explained(path, "opening it"):
-        connection = connect(path, "ro")
-        try:
-            version_of(connection, path)
-        finally:
-            connection.close()
-
-
-def _open_locks(path: Path, lock: Path) -> LockFile:
-    try:
-        return LockFile.open(lock)
-    except OSError as error:
-        raise StoreError(
-            f"store {str(path)!r}",
-            f"its locks cannot be opened ({error})",
-            expected=f"a file {str(lock)!r} that this user may write",
-            remedy="Give this user the right to write it, or use another place",
-        ) from error
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116  # once per transaction: half the time
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
