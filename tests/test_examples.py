@@ -48,6 +48,7 @@ def test_an_example_can_be_imported_and_says_what_it_is(path: Path) -> None:
     assert load(path).__doc__
 
 
+@pytest.mark.filterwarnings("default")  # scikit-learn changes the process's filters in three threads at once: "error" would hit any
 def test_the_digits_example_finds_good_models() -> None:
     """A few trials of examples/digits.py: every kind of model is tried, and the best one reads most digits."""
     experiment = load(ROOT / "examples/digits.py").experiment
