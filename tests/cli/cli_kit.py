@@ -78,9 +78,10 @@ class Cli:
         path.write_text(text)
         return path
 
-    def journal(self) -> list[bytes]:
-        """Everything in the database and its log."""
-        return [path.read_bytes() for path in (self.folder / "kept.db", self.folder / "kept.db-wal") if path.exists()]
+    def journal(self) -> dict[str, int]:
+        """The database and its log, with digests of what is in them."""
+        paths = [self.folder / name for name in ("kept.db", "kept.db-wal")]
+        return {path.name: hash(path.read_bytes()) for path in paths if path.exists() and path.stat().st_size}
 
 
 @contextmanager
