@@ -23,7 +23,7 @@ class Record(NamedTuple):
     address: str
     """The execution that made it: ``sweep[17]/score``."""
     kind: str
-    """``events``: a list of sweep events. ``start``: a process began (or went on with) the run."""
+    """``events``: a list of sweep events. ``start``: a process took the run up. ``end``: it left the run in order."""
     time: float
     """Wall clock, seconds since 1970: for people."""
     elapsed: float

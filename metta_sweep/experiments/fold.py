@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from metta_sweep.core.branch import BranchStats
@@ -121,7 +122,11 @@ class SweepState:
         self.unjudged.clear()
         for live in list(self.running.values()):
             live.lost += 1
-            live.reports.clear()
+            self._requeue(live)
+
+    def left(self) -> None:
+        """A process leaves the run in order: what still runs is ended by it, is not lost, and is to start again."""
+        for live in list(self.running.values()):
             self._requeue(live)
 
     def judged(self) -> None:
@@ -203,6 +208,9 @@ class SweepState:
         live.lost = 0
 
     def _result(self, event: Result) -> None:
+        if event.stopped == "interrupt":
+            self._requeue(self._live(event.trial_id, TrialState.PENDING, event.kind))
+            return
         state = _RESULT_STATES[event.stopped is not None]
         live = self._live(event.trial_id, state, event.kind)
         self._end(live, state, event)
@@ -220,9 +228,8 @@ class SweepState:
             self._end(live, state, event)
             return
         live.failures += 1
-        live.outcome = event
-        live.reports.clear()
         self._requeue(live)
+        live.outcome = event
 
     def _score(self, event: Score) -> Trial:
         live = self.live.get(event.trial_id)
@@ -244,7 +251,8 @@ class SweepState:
             if branch.best_score is None or self.goal.better(event.score, branch.best_score):
                 branch.best_score = event.score
             if event.best:
-                self.best = trial
+                # what users are handed they may change; the best is told of long after
+                self.best = replace(trial, params=dict(trial.params), metrics=dict(trial.metrics), metadata=dict(trial.metadata))
         self.unfanned.append((trial, event))
         return trial
 
@@ -294,6 +302,7 @@ class SweepState:
         self.unscored[live.id] = live
 
     def _requeue(self, live: LiveTrial) -> None:
+        live.reports.clear()
         live.state = TrialState.PENDING
         self.running.pop(live.id, None)
         self.to_stop.pop(live.id, None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metta_sweep.core.events import Draw, Event, Expand, Prune, Score
+from metta_sweep.core.events import Draw, Event, Expand, PaperTrigger, Prune, Score
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Trial
+from metta_sweep.errors import SchedulerError
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.schedulers.scheduler import Follow
 
@@ -27,8 +28,16 @@ def follow_up(sweep: SweepRun) -> list[Event]:
                 decided.extend(_expansion(sweep, trial, score, decision, decided, ids))
             elif type(decision) is Prune:
                 decided.append(decision._replace(dropped=_waiting(sweep, decision.branch, decided)))
-            else:
+            elif type(decision) is PaperTrigger:
                 decided.append(decision)
+            else:
+                raise SchedulerError(
+                    f"{type(sweep.scheduler).__name__}.fan_out",
+                    f"after trial {trial.id!r} it decided what no fan-out can",
+                    found=decision,
+                    expected="PaperTrigger, Prune and Follow",
+                    remedy="End a run with finished(), and trials with judge()",
+                )
     return decided
 
 

@@ -44,6 +44,11 @@ class JournalWriter:
         """Commit the fact that a process takes the run up."""
         self._store.append(self._run_id, (Record(self.seq, 0, "", "start", wall_time(), 0.0, payload),))
 
+    def end(self, elapsed: float) -> None:
+        """Commit the fact that a process leaves the run in order, with all that has gathered."""
+        self._records.append(Record(self.seq, 0, "", "end", wall_time(), elapsed, b"{}"))
+        self.flush()
+
     def flush(self) -> None:
         """Commit what has gathered. When this returns it is as durable as the store promises."""
         if not self._records:

@@ -53,7 +53,7 @@ class LiveTrial:
         trial = Trial(
             id=self.id,
             number=self.number,
-            params=draw.params,
+            params=dict(draw.params),
             branch=self.branch,
             origin=draw.origin,
             parent=draw.parent,
@@ -61,7 +61,7 @@ class LiveTrial:
             state=self.state,
             attempt=self.attempt,
             reports=tuple(self.reports),
-            metrics=result.metrics if result is not None else {},
+            metrics=dict(result.metrics) if result is not None else {},
             score=score,
             error=TrialError(error.type, error.message, error.traceback) if error is not None else None,
             reason=result.stopped if result is not None else None,

@@ -74,6 +74,8 @@ class SweepOffer:
         self.events: list[Event] = []
         self.picks = 0
         self.idle_why: str | None = None
+        self.dry = False
+        """Whether the optimizer was asked and had nothing to give."""
 
     @property
     def free(self) -> int:
@@ -102,6 +104,9 @@ class SweepOffer:
             return found
         wanted = 1 if fixed else self.free
         passed_to_optimizer = fixed if self._strategies.takes_fixed else None
+        if fixed and passed_to_optimizer is None and len(self._state.pool) + len(self._fresh_waiting) >= MAX_DRAWS_FOR_BRANCH:
+            self._why = f"{len(self._state.pool) + len(self._fresh_waiting)} suggestions wait, and none has {_shown(fixed)}"
+            return None
         before = self._drawn
         while self._drawn - before < max(wanted, MAX_DRAWS_FOR_BRANCH):
             drawn = self._draw(wanted, passed_to_optimizer)
@@ -111,8 +116,7 @@ class SweepOffer:
                 if draw.suggestion in self._fresh_waiting and (not fixed or _has(draw, fixed)):
                     return draw
         if fixed:
-            shown = ", ".join(f"{name}={value!r}" for name, value in fixed.items())
-            self._why = f"{self._drawn - before} suggestions were drawn and none had {shown}"
+            self._why = f"{self._drawn - before} suggestions were drawn and none had {_shown(fixed)}"
         else:
             self._why = f"{self._drawn - before} suggestions were drawn and all were of pruned branches"
         return None
@@ -214,7 +218,8 @@ class SweepOffer:
                 self._fresh.append(draw)
                 self._fresh_waiting[draw.suggestion] = draw
         if not drawn:
-            self._why = "the queue is empty" if self._strategies.remaining() == 0 else "the optimizer has nothing to suggest now"
+            self.dry = True
+            self._why = "nothing is left to suggest" if self._strategies.remaining() == 0 else "the optimizer has nothing to suggest now"
         return drawn
 
     def _oldest_waiting(self) -> Draw | None:
@@ -251,3 +256,7 @@ class SweepOffer:
 def _has(draw: Draw, fixed: Mapping[str, Any]) -> bool:
     params = draw.params
     return all(name in params and params[name] == value for name, value in fixed.items())
+
+
+def _shown(fixed: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in fixed.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from logging import getLogger
 from typing import Any, Final
 
 from metta_sweep.clock import crash_point
@@ -15,9 +16,11 @@ from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.journal import JournalWriter
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.strategies import Strategies
-from metta_sweep.records import Checkpoint, LoopState, Store
+from metta_sweep.records import Checkpoint, LoopState, Store, TrialRow
 
 __all__ = ["SweepRecorder"]
+
+_log = getLogger("metta_sweep")
 
 _ITERATION: Final = re.compile(r"\[(\d+)\]")
 _OUTPUTS: Final = (Picked, Happened, Scored, FannedOut)
@@ -29,10 +32,10 @@ AfterRecord = Callable[[Any], None]
 class SweepRecorder:
     """The recorder of a sweep. Its journal is its checkpoint: nothing else is kept, and nothing is replayed stage by stage.
 
-    For each output: the state takes the events (and refuses illegal ones, before anything is kept), they join the journal with the
-    rows of the trials that ended, and the strategies are told. ``flush`` commits; the run does so before it waits and before it
-    tells anybody. When a step fails, the run ends with that error; what is in the journal is complete, and the state of a later
-    run is folded from there.
+    For each output: the state takes the events and refuses illegal ones, the strategies are told, and the events join the journal
+    with the rows of the trials that ended. An output with an illegal event is not kept, and ends the run. ``flush`` commits; the run
+    does so before it waits and before it tells anybody. Whatever ends a run, what is in the journal is complete, and the state of a
+    later run is folded from there.
     """
 
     keeps = True
@@ -70,7 +73,11 @@ class SweepRecorder:
         events = output.events
         if events:
             crash_point("record.before")
-            self._keep(address, events)
+            try:
+                self._keep(address, events)
+            except IllegalTransition as error:
+                error.add_note(f"recorded at {address}; nothing of this output was kept")
+                raise
             crash_point("record.after")
         if isinstance(output, FannedOut):
             self._state.fanned_out()
@@ -90,7 +97,10 @@ class SweepRecorder:
         if self._triggers and self.strategies is not None:
             triggers, self._triggers = self._triggers, []
             for event in triggers:
-                self.strategies.scheduler.on_trigger(event)
+                try:
+                    self.strategies.scheduler.on_trigger(event)
+                except Exception:  # noqa: BLE001 - an observer cannot lose a result, nor the triggers after it
+                    _log.exception("on_trigger failed for branch %r; the sweep goes on", event.branch)
 
     def has_ended(self, trial_id: str) -> bool:
         """Whether a trial of that id has ended in this run."""
@@ -101,18 +111,26 @@ class SweepRecorder:
         self._journal.start(payload)
         self._state.started()
 
+    def note_end(self) -> None:
+        """Keep the fact that this process leaves the run in order, and all that was recorded."""
+        crash_point("end.before")
+        self.flush()
+        self._journal.end(self.elapsed())
+
     def _keep(self, address: str, events: Sequence[Event]) -> None:
-        take = self._state.take
-        ended = [take[type(event)](event) for event in events]
-        rows = [self._encode_trial(trial) for trial in ended if trial is not None]
-        full = self._journal.add(address, len(events), self.elapsed(), self._encode_events(events), rows)
-        note_events(events, address)
-        strategies = self.strategies
-        if strategies is not None and strategies.listens:
-            for event, trial in zip(events, ended, strict=True):
+        take, strategies = self._state.take, self.strategies
+        listens = strategies is not None and strategies.listens
+        rows: list[TrialRow] = []
+        for event in events:
+            trial = take[type(event)](event)
+            if trial is not None:
+                rows.append(self._encode_trial(trial))
+            if listens and strategies is not None:
                 strategies.apply(event, trial)
                 if type(event) is PaperTrigger:
                     self._triggers.append(event)
+        full = self._journal.add(address, len(events), self.elapsed(), self._encode_events(events), rows)
+        note_events(events, address)
         if full:
             self.flush()
 
@@ -133,6 +151,9 @@ class SweepRecorder:
                 state.started()
                 continue
             self.active_before = record.elapsed
+            if record.kind == "end":
+                state.left()
+                continue
             last = record.address
             events = decode(record)
             # whatever comes after a score, other than its fan-out, says that its fan-out decided nothing
@@ -140,16 +161,16 @@ class SweepRecorder:
             if asks and strategies is not None:
                 strategies.ask_again(events)
             try:
-                ended = [take[type(event)](event) for event in events]
+                for event in events:
+                    trial = take[type(event)](event)
+                    if listens and strategies is not None:
+                        strategies.apply(event, trial)
             except IllegalTransition as error:
                 raise StoreError(
                     f"record {record.seq} at {record.address}",
                     f"what it tells cannot have happened then ({error})",
                     remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
                 ) from error
-            if listens and strategies is not None:
-                for event, trial in zip(events, ended, strict=True):
-                    strategies.apply(event, trial)
         self.active_before += active
         found = _ITERATION.search(last)
         if found is not None:

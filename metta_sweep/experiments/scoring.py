@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from dataclasses import replace
 
 from metta_sweep.core.events import Event, Score, Stop
 from metta_sweep.core.trial import Trial, TrialState, Verdict, metric_mean
@@ -43,7 +45,7 @@ def _reward(sweep: SweepRun, trial: Trial, worst: float | None) -> float | None:
         given = scheduler.failure_reward()
         return worst if given is None else _finite(given, trial, "failure_reward")
     if sweep.rewards:
-        given = scheduler.reward(trial)
+        given = scheduler.reward(replace(trial, params=dict(trial.params), metrics=dict(trial.metrics)))
         if given is not None:
             return _finite(given, trial, "reward")
     if trial.score is not None:
@@ -76,20 +78,26 @@ def verdicts(sweep: SweepRun) -> tuple[list[Event], tuple[tuple[str, int], ...]]
     """Judge the reports of trials that still run: stop events, and the reports whose trials go on."""
     stops: list[Event] = []
     go_on: list[tuple[str, int]] = []
+    stopping = set(sweep.state.to_stop)
+    left = Counter(report.trial_id for report in sweep.state.unjudged)
     for report in sweep.state.unjudged:
+        left[report.trial_id] -= 1
         live = sweep.state.running.get(report.trial_id)
-        if live is None or report.trial_id in sweep.state.to_stop:
+        if live is None or report.trial_id in stopping:
             continue
-        verdict = _verdict(sweep, live) if sweep.judges else Verdict.CONTINUE
+        verdict = _verdict(sweep, live, len(live.reports) - left[report.trial_id]) if sweep.judges else Verdict.CONTINUE
         if verdict is Verdict.CONTINUE:
             go_on.append((report.trial_id, report.step))
         else:
+            stopping.add(live.id)
             stops.append(Stop(verdict.value, trial_id=live.id, branch=live.branch, step=report.step))
     return stops, tuple(go_on)
 
 
-def _verdict(sweep: SweepRun, live: LiveTrial) -> Verdict:
-    verdict = sweep.scheduler.judge(live.trial(), live.reports[-1])
+def _verdict(sweep: SweepRun, live: LiveTrial, count: int) -> Verdict:
+    """The verdict on the last of the first ``count`` reports, as the trial stood then."""
+    reports = tuple(live.reports[:count])
+    verdict = sweep.scheduler.judge(replace(live.trial(), reports=reports), reports[-1])
     if verdict is Verdict.PAUSE or verdict not in tuple(Verdict):
         raise SchedulerError(
             f"{type(sweep.scheduler).__name__}.judge",

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, Stop, Wait
-from metta_sweep.executors.executor import StopCause
 from metta_sweep.experiments.facts import facts_of, start_due
 from metta_sweep.experiments.following import follow_up
 from metta_sweep.experiments.offer import SweepOffer
@@ -52,7 +51,10 @@ async def pick(sweep: SweepRun) -> Picked:
             return Picked(tuple(offer.events))
     if free and exhausted is None:
         if sweep.optimizer.slow or sweep.scheduler.slow:
-            await _in_thread(sweep, lambda: sweep.scheduler.pick(offer))
+            with sweep.deadline_watched():
+                await _in_thread(sweep, lambda: sweep.scheduler.pick(offer))
+            if sweep.halted():
+                return _NOTHING_PICKED
         else:
             sweep.scheduler.pick(offer)
     elif exhausted is not None:
@@ -60,7 +62,7 @@ async def pick(sweep: SweepRun) -> Picked:
     events = offer.finish()
     if offer.picks or state.live or sweep.held_by_leaks() or barrier(sweep) is not None:
         return Picked(events)
-    return _stopped(why_over(sweep, offer.idle_why or offer.why), tuple(event for event in events if type(event) is not Wait))
+    return _stopped(why_over(sweep, offer.idle_why or offer.why, asked=offer.dry), tuple(event for event in events if type(event) is not Wait))
 
 
 async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
@@ -137,11 +139,8 @@ async def _something(sweep: SweepRun) -> None:
     """Wait until there is a fact, an attempt that may start, or nothing left to wait for."""
     state, executor = sweep.state, sweep.executor
     while not executor.peek():
-        if (sweep.interrupted or sweep.late()) and not sweep.asked_to_end:
-            sweep.asked_to_end = True
-            cause: StopCause = "interrupt" if sweep.interrupted else "deadline"
-            for trial_id in state.running:
-                executor.stop(trial_id, cause, sweep.grace)
+        if sweep.halted() and not sweep.asked_to_end:
+            sweep.ask_to_end()
             continue
         held = sweep.held_by_leaks()
         if not state.running and (sweep.halted() or not (held or sweep.not_before)):

@@ -46,7 +46,7 @@ def _spent(run: SweepRun) -> Barrier | None:
     return None
 
 
-def why_over(run: SweepRun, idle_why: str) -> Barrier:
+def why_over(run: SweepRun, idle_why: str, *, asked: bool) -> Barrier:
     """The reason when nothing is in flight and nothing was picked, though something was allowed to start."""
     state = run.state
     exhausted = run.executor.exhausted()
@@ -56,6 +56,8 @@ def why_over(run: SweepRun, idle_why: str) -> Barrier:
         return StopReason.STOPPED_BY_SCHEDULER, idle_why or f"it picked none of the {len(state.pool)} suggestions that wait"
     if exhausted is not None:
         return StopReason.EXECUTOR_EXHAUSTED, exhausted
+    if not asked and run.strategies.remaining() != 0:
+        return StopReason.STOPPED_BY_SCHEDULER, idle_why or "it picked nothing, and asked the optimizer for nothing"
     if run.draws_a_queue:
         return StopReason.QUEUE_EMPTY, f"all {state.suggested} suggestions were run"
     return StopReason.OPTIMIZER_EXHAUSTED, idle_why or f"the optimizer had {state.drawn} suggestions and no more"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from metta_sweep.core.budget import Budget, Spend
@@ -13,7 +14,7 @@ from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Trial
-from metta_sweep.executors.executor import Executor
+from metta_sweep.executors.executor import Executor, StopCause
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.outputs import Happened, Picked, Scored
@@ -181,6 +182,25 @@ class SweepRun:
         """Ask the run to end: nothing new starts, running trials get their grace. Safe from any thread."""
         self.interrupted = True
         self.executor.wake()
+
+    def ask_to_end(self) -> None:
+        """Ask what runs to end, with its grace: at the deadline for good, otherwise to be taken up again later."""
+        self.asked_to_end = True
+        cause: StopCause = "deadline" if self.late() and not self.interrupted else "interrupt"
+        for trial_id in self.state.running:
+            self.executor.stop(trial_id, cause, self.grace)
+
+    @contextmanager
+    def deadline_watched(self) -> Iterator[None]:
+        """While something slow is decided, running trials are asked to end at the deadline all the same."""
+        if self.deadline is None or self.asked_to_end:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_at(self.deadline, self.ask_to_end)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def wake_at(self) -> float | None:
         """When dispatch must look up though nothing happened: at the deadline, or when an attempt may be tried again."""

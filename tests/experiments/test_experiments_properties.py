@@ -165,7 +165,9 @@ class Auditor:
                 assert self.running[event.trial_id] == event.attempt
             case Result() | Error():
                 assert self.running.pop(event.trial_id) == event.attempt
-                if isinstance(event, Result) or event.final:
+                if isinstance(event, Result) and event.stopped == "interrupt":
+                    pass  # it waits for the run to be taken up again
+                elif isinstance(event, Result) or event.final:
                     self.ended[event.trial_id] = event
                     assert event.attempt <= 1 + self.setting.retries
             case Score():

@@ -10,6 +10,7 @@ import pytest
 from sweep_kit import queue, queue_of, rewards, run, score_x, sweep
 
 from metta_sweep import (
+    MemoryStore,
     Budget,
     Constant,
     FailurePolicy,
@@ -69,10 +70,11 @@ def states(result: SweepResult) -> list[TrialState]:
 
 
 def test_interrupted() -> None:
-    """interrupt() of the open run: nothing new starts, running trials get their grace, and the result says so."""
+    """interrupt() of the open run: nothing new starts, running trials get their grace, then they wait to be taken up again."""
+    store = MemoryStore()
 
     async def main() -> tuple[SweepResult, float]:
-        experiment = sweep(seconds_i, optimizer=queue_of(10), grace=0.5)
+        experiment = sweep(seconds_i, optimizer=queue_of(10), grace=0.5, name="it", store=store)
         async with experiment.open(10) as opened:
             loop = asyncio.get_running_loop()
             loop.call_later(3.2, opened.interrupt)
@@ -81,8 +83,11 @@ def test_interrupted() -> None:
 
     result, ended_at = run_virtual(main())
     assert result.stop_reason is StopReason.INTERRUPTED
-    assert states(result) == [*[TrialState.COMPLETED] * 3, TrialState.STOPPED]
+    assert states(result) == [*[TrialState.COMPLETED] * 3, TrialState.PENDING]
     assert ended_at == pytest.approx(3.7)
+    again = run(sweep(seconds_i, optimizer=queue_of(10), grace=0.5, name="it", store=store), 4)
+    assert states(again) == [TrialState.COMPLETED] * 4
+    assert again.trials[3].attempt == 2
     with pytest.raises(Interrupted, match="interrupted"):
         result.raise_for_stop()
 
