@@ -284,6 +284,8 @@ def run_on_parent_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """In a worker thread: run a coroutine on the event loop that started this call, with this call's context, and wait for it.
 
     When the call is abandoned, the coroutine is cancelled.
+
+    The seam for an experiment inside a trial of another one.
     """
     call = _here.call
     if call is None:

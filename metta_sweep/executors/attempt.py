@@ -36,10 +36,13 @@ class Attempt:
         "cause",
         "context",
         "cut",
+        "directories",
         "ended",
         "handle",
         "host",
+        "in_thread",
         "limit",
+        "loop",
         "order",
         "resume",
         "since",
@@ -55,10 +58,15 @@ class Attempt:
         self.task = task
         self.order = order
         """Its number among all that were dispatched."""
+        # an attempt that is given up outlives its run, and its executor may serve another one then
+        self.loop = host.loop
+        self.directories = host.directories
         self.started = host.loop.time()
         self.context = TrialContext(task, self.send, self.directory)
         self.handle: asyncio.Task[None] | None = None
         self.call: ThreadCall | None = None
+        self.in_thread = False
+        """Whether its function is in a worker thread, or on its way into one."""
         self.begun = False
         """Whether its task has made its first step: one that is cancelled before runs no line."""
         self.cause: StopCause | None = None
@@ -80,6 +88,22 @@ class Attempt:
     def stopping(self) -> bool:
         """Whether it was asked to end."""
         return self.cause is not None or self.timed_out
+
+    @property
+    def excused(self) -> bool:
+        """Whether what it raises now is no failure: time is up, the run ends, or it was cancelled in the midst."""
+        return self.cause in ("deadline", "interrupt") or (self.cause is not None and self.cut)
+
+    @property
+    def over(self) -> bool:
+        """Whether its code has really ended. One that was given up holds its slot until then."""
+        return not self.in_thread and (self.handle is None or self.handle.done() or self.loop.is_closed())
+
+    def left_thread(self) -> None:
+        """Its function has returned or raised; called in its thread, when its loop may be gone."""
+        self.in_thread = False
+        if self.ended:
+            self.host.bus.wake()
 
     def send(self, step: int, metrics: dict[str, Metric]) -> None:
         """Put a report on the bus, from any thread."""
@@ -127,13 +151,13 @@ class Attempt:
     def call_soon(self, callback: Callable[..., None], *args: Any) -> bool:
         """Call on the event loop, from another thread; False when the loop has closed."""
         try:
-            self.host.loop.call_soon_threadsafe(callback, *args)
+            self.loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
-            if not self.host.loop.is_closed():
+            if not self.loop.is_closed():
                 raise
             return False
         return True
 
     def directory(self) -> Path:
         """The directory of its trial."""
-        return self.host.directories.of(self.task.trial.id, self.task.trial.number)
+        return self.directories.of(self.task.trial.id, self.task.trial.number)

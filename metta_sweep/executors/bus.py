@@ -91,8 +91,12 @@ class ResultBus:
         """Make the running ``wait`` return, or the next one if none runs. Safe from any thread."""
         if threading.get_ident() == self._thread:
             self._wake()
-        elif self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake)
+        elif self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._wake)
+            except RuntimeError:
+                if not self._loop.is_closed():
+                    raise
 
     def _wake(self) -> None:
         self._woken = True

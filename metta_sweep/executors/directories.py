@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -15,21 +16,50 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 class TrialDirectories:
-    """A directory for each trial, made when it is first asked for. Safe to use from any thread.
+    """The directories of the trials of one run, each made when it is first asked for. Safe to use from any thread.
 
     Args:
-        root: what they lie in; None: a new directory among the system's temporary files. It is kept.
+        root: what the directories of runs lie in; None: a new directory among the system's temporary files. It is kept.
+        run_id: the run. Its directory, ``<root>/<run id>``, is the same whenever it is taken up again (without a root: as long as
+            this process lives). None: trials lie directly in the root, and share the temporary one with no other.
     """
 
-    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self._root = None if root is None else Path(root)
+    def __init__(self, root: str | os.PathLike[str] | None = None, run_id: str | None = None) -> None:
+        # absolute, so that a trial function may change the working directory
+        self._root = None if root is None else Path(root).absolute()
+        self._run = "" if run_id is None else run_id if _PLAIN.fullmatch(run_id) else f"run-{_digest(run_id)}"
         self._lock = threading.Lock()
 
     def of(self, trial_id: str, number: int) -> Path:
         """The directory of a trial: called as the trial is where that can be a file's name, else after its number."""
         with self._lock:
             if self._root is None:
-                self._root = Path(tempfile.mkdtemp(prefix="metta_sweep-"))
-        path = self._root / (trial_id if _PLAIN.fullmatch(trial_id) else f"trial-{number}")
+                self._root = _temporary.directory() if self._run else _new_temporary()
+        path = self._root / self._run / (trial_id if _PLAIN.fullmatch(trial_id) else f"trial-{number}")
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+class _Temporary:
+    """One temporary directory of this process, in which a run finds its own again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._path: Path | None = None
+
+    def directory(self) -> Path:
+        with self._lock:
+            if self._path is None or not self._path.is_dir():
+                self._path = _new_temporary()
+            return self._path
+
+
+_temporary: Final = _Temporary()
+
+
+def _new_temporary() -> Path:
+    return Path(tempfile.mkdtemp(prefix="metta_sweep-"))
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from metta_sweep.core.resources import Resources
@@ -79,10 +80,21 @@ class Executor(Protocol):
         """How many attempts were reported as ended, could not be ended, and still hold their slot."""
         ...
 
-    def prepare(self, objective: Any, search_space: Any) -> None:
-        """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called.
+    def check(self, objective: Any, search_space: Any) -> None:
+        """Raise ``ObjectiveError`` when the trial function cannot be called. Changes nothing: another run may be using this."""
 
-        Called once before ``__aenter__``.
+    def prepare(self, objective: Any, search_space: Any, *, run_id: str | None = None, root: Path | None = None) -> None:
+        """Take what the next run needs; called once before each ``__aenter__``.
+
+        Args:
+            objective: the trial function.
+            search_space: what it is checked against.
+            run_id: whose trials they are: those of different runs share no directory.
+            root: where directories of runs lie, unless this was told another place; None: among the temporary files.
+
+        Raises:
+            ObjectiveError: the trial function cannot be called.
+            ExecutorError: another run is using this; nothing was changed.
         """
 
     async def __aenter__(self) -> Self: ...

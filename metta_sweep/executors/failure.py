@@ -9,7 +9,7 @@ from typing import Final
 
 from metta_sweep.core.trial import TrialError
 
-__all__ = ["trial_error"]
+__all__ = ["error_name", "trial_error"]
 
 _OURS: Final = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "threads.py"))
 _LONGEST: Final = 20_000
@@ -18,14 +18,18 @@ _LONGEST: Final = 20_000
 def trial_error(error: BaseException) -> TrialError:
     """The type, message and traceback of an exception; frames of the executor before the trial function are left out."""
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
     except Exception as broken:  # noqa: BLE001  # an exception of a user may fail to say what it is
         message = f"(its message cannot be made: {type(broken).__name__})"
     frames = _without_ours(error.__traceback__)
     text = "".join(traceback.format_exception(kind, error, frames))
-    return TrialError(name, _shortened(message), _shortened(text))
+    return TrialError(error_name(kind), _shortened(message), _shortened(text))
+
+
+def error_name(kind: type[BaseException]) -> str:
+    """What a class of exceptions is called in the journal: its qualified name, after its module's where that tells more."""
+    return kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _without_ours(frames: TracebackType | None) -> TracebackType | None:

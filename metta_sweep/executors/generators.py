@@ -66,7 +66,7 @@ def _verdict(attempt: Attempt, verdict: SimpleQueue[bool]) -> bool:
         try:
             return verdict.get(timeout=_LOOK_AGAIN)
         except Empty:
-            if attempt.host.loop.is_closed():
+            if attempt.loop.is_closed():
                 return False
 
 
@@ -75,7 +75,7 @@ async def drive_async(attempt: Attempt, generator: AsyncGenerator[Any, None]) ->
     yields = _Yields(attempt)
     try:
         async for value in generator:
-            verdict: asyncio.Future[bool] = attempt.host.loop.create_future()
+            verdict: asyncio.Future[bool] = attempt.loop.create_future()
             attempt.yielded(*yields.report(value), _Resume(verdict))
             if not await verdict:
                 return STOPPED

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from types import CoroutineType
 from typing import Any, Final, Never, Self
 
@@ -31,17 +33,22 @@ __all__ = ["LocalExecutor"]
 _LAST_GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has for its cleaning up, before it is given up."""
 
+_log: Final = logging.getLogger("metta_sweep")
+
 
 class LocalExecutor:
     """Runs trials in this process.
 
     Coroutine functions and async generators run as tasks on the event loop, all other functions in worker threads. What cannot be
     ended (a function in a thread that does not look at ``trial.should_stop``, a coroutine that will not be cancelled) is reported
-    as ended all the same; it is listed in ``leaked`` and holds its slot until it really ends.
+    as ended all the same, with a warning on the logger ``metta_sweep``; it is listed in ``leaked`` and holds its slot until it
+    really ends. A trial that raises while the deadline or an interrupt ends it was stopped, and has not failed: its metadata tell
+    the error.
 
     Args:
         slots: how many attempts it can run at once; None: any number.
-        checkpoint_dir: where trials get their directories; by default a new one among the system's temporary files, which is kept.
+        checkpoint_dir: where trials get their directories, ``<checkpoint_dir>/<run id>/<trial id>``; by default beside the file
+            that keeps the run, ``metta_sweep.db-checkpoints`` say, else among the system's temporary files. They are kept.
 
     Raises:
         ExecutorError: for settings that cannot be kept.
@@ -67,6 +74,7 @@ class LocalExecutor:
         self.loop: asyncio.AbstractEventLoop
         self.thread = 0
         self.bus = ResultBus()
+        self._root = checkpoint_dir
         self.directories = TrialDirectories(checkpoint_dir)
 
     @property
@@ -77,34 +85,51 @@ class LocalExecutor:
     @property
     def busy(self) -> int:
         """How many attempts run, those given up included."""
-        return self._running + len(self._leaks)
+        return self._running + self.leaked_slots
 
     @property
     def leaked_slots(self) -> int:
         """How many attempts were reported as ended, and still run."""
-        return len(self._leaks)
+        return len(self._held()) if self._leaks else 0
 
     @property
     def leaked(self) -> tuple[Leaked, ...]:
         """The attempts that were reported as ended, and still run; longest first. Their names are addresses."""
-        leaks = sorted(self._leaks, key=lambda attempt: attempt.since)
+        leaks = sorted(self._held(), key=lambda attempt: attempt.since)
         return tuple(Leaked(it.task.address, "" if it.call is None else it.call.thread, it.since) for it in leaks)
-
-    def free_slots(self) -> int | None:
-        """How many more attempts can start now; None: any number."""
-        return None if self._slots is None else max(0, self._slots - self.busy)
 
     def exhausted(self) -> str | None:
         """Never of itself: a slot that is held by an attempt that was given up frees when that one ends."""
         return None
 
-    def prepare(self, objective: Any, search_space: SearchSpace | None = None) -> None:
-        """Take the trial function, checked against the search space. Raises ``ObjectiveError`` when it cannot be called."""
-        self._objective = bind_objective(objective, search_space)
+    def check(self, objective: Any, search_space: SearchSpace | None = None) -> None:
+        """Raise ``ObjectiveError`` when the trial function cannot be called. Changes nothing: another run may be using this."""
+        bind_objective(objective, search_space)
 
-    async def __aenter__(self) -> Self:
+    def prepare(
+        self,
+        objective: Any,
+        search_space: SearchSpace | None = None,
+        *,
+        run_id: str | None = None,
+        root: Path | None = None,
+    ) -> None:
+        """Take the trial function, and where its trials keep their files, for the next run.
+
+        Raises:
+            ObjectiveError: the trial function cannot be called.
+            ExecutorError: another run is using this.
+        """
+        self._refuse_open()
+        self._objective = bind_objective(objective, search_space)
+        self.directories = TrialDirectories(root if self._root is None else self._root, run_id)
+
+    def _refuse_open(self) -> None:
         if self._open:
             raise ExecutorError("LocalExecutor", "it is in use by another run", remedy="Make one for each run")
+
+    async def __aenter__(self) -> Self:
+        self._refuse_open()
         if self._objective is None:
             raise ExecutorError("LocalExecutor", "it has no trial function", remedy="Call prepare(objective, search_space) first")
         self._open = True
@@ -150,6 +175,7 @@ class LocalExecutor:
         self._attempts[trial.id] = attempt
         self._running += 1
         if objective.kind is Kind.THREAD:
+            attempt.in_thread = True
             attempt.call = self._pool().submit(
                 partial(in_thread, objective, attempt, attempt.context), partial(self._returned, attempt), name=task.address
             )
@@ -260,6 +286,9 @@ class LocalExecutor:
         attempt.release()
         if attempt.timed_out:
             error = timeout_error(attempt)
+        elif error is not None and attempt.excused:
+            metadata = {"error": f"{error.type}: {error.message}", **(metadata or {})}
+            metrics = error = None
         if error is not None:
             metrics = None
         trial = attempt.task.trial
@@ -303,7 +332,20 @@ class LocalExecutor:
         self._leaks.add(attempt)
         self._end(attempt)
         if attempt.call is not None:
-            attempt.call.abandon(partial(self._released, attempt))
+            attempt.call.abandon()
+        if not attempt.over:
+            _log.warning(
+                "%s was given up %.3g s after its start: %s, and holds its slot until it ends (%d held)",
+                attempt.task.address,
+                self.loop.time() - attempt.started,
+                "its coroutine will not be cancelled" if attempt.call is None else f"its thread {attempt.call.thread} runs on",
+                self.leaked_slots,
+            )
+
+    def _held(self) -> set[Attempt]:
+        """What was given up and still runs. A thread may end when the loop that it would tell has closed, so it is asked here."""
+        self._leaks = {attempt for attempt in self._leaks if not attempt.over}
+        return self._leaks
 
     def _released(self, attempt: Attempt) -> None:
         if attempt in self._leaks:

@@ -11,6 +11,7 @@ from metta_sweep.core.trial import Metric, TrialError
 from metta_sweep.errors import TrialTimeout
 from metta_sweep.executors.attempt import Attempt
 from metta_sweep.executors.context import TrialContext
+from metta_sweep.executors.failure import error_name
 from metta_sweep.executors.generators import STOPPED, drive, drive_async
 from metta_sweep.executors.objective import BoundObjective
 
@@ -19,10 +20,13 @@ __all__ = ["awaitable", "in_thread", "metrics_of", "timeout_error"]
 
 def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext) -> Any:
     """Call a trial function in a worker thread, unless it was given up before; a generator runs to its end there."""
-    if attempt.ended:
-        return STOPPED
-    value = objective.call(context)
-    return drive(attempt, value) if inspect.isgenerator(value) else value
+    try:
+        if attempt.ended:
+            return STOPPED
+        value = objective.call(context)
+        return drive(attempt, value) if inspect.isgenerator(value) else value
+    finally:
+        attempt.left_thread()
 
 
 def awaitable(attempt: Attempt, value: Any) -> Awaitable[Any]:
@@ -42,5 +46,5 @@ def timeout_error(attempt: Attempt) -> TrialError:
     limit = attempt.task.resources.time_limit
     runs = "; its thread runs on, and holds its slot until it ends" if attempt.call is not None else ""
     message = f"{attempt.task.address} passed its time limit of {limit:g} s{runs}."
-    kind = f"{TrialTimeout.__module__}.{TrialTimeout.__qualname__}"
+    kind = error_name(TrialTimeout)
     return TrialError(kind, message, f"{kind}: {message}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from metta_sweep.address import attempt as attempt_address
 from metta_sweep.clock import crash_point
@@ -10,6 +11,7 @@ from metta_sweep.core.events import Dispatch, Error, Event, Reported, Result
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.errors import MetricError
 from metta_sweep.executors.executor import Ended, ReportMade, TrialEvent, TrialTask
+from metta_sweep.executors.failure import error_name
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.sweep_run import SweepRun
 
@@ -17,6 +19,8 @@ __all__ = ["MAX_LOST", "facts_of", "start_due"]
 
 MAX_LOST = 3
 """A trial whose attempts were lost with their driver this many times in a row is given up: it may be what kills it."""
+
+_METRIC_ERROR: Final = error_name(MetricError)
 
 
 def start_due(sweep: SweepRun) -> list[Event]:
@@ -80,7 +84,8 @@ def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
     error = ended.error
     if error is not None:
         failures = live.failures + 1
-        final = failures > sweep.failures.retries
+        # what a trial returns wrongly it returns so again: its seed and parameters stay
+        final = failures > sweep.failures.retries or error.type == _METRIC_ERROR
         backoff = 0.0 if final else sweep.failures.delay(failures)
         return Error(
             live.id,
@@ -99,5 +104,5 @@ def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
         try:
             sweep.goal.score(metrics)
         except MetricError as wrong:
-            return Error(live.id, live.branch, ended.attempt, "MetricError", str(wrong), "", ended.seconds, metadata=ended.metadata)
+            return Error(live.id, live.branch, ended.attempt, _METRIC_ERROR, str(wrong), "", ended.seconds, metadata=ended.metadata)
     return Result(live.id, live.branch, ended.attempt, metrics, ended.seconds, ended.stopped, ended.metadata)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +23,9 @@ def test_budgets_as_users_write_them() -> None:
     assert Budget.of(60) == Budget(trials=60)
     assert Budget.of(np.int64(60)) == Budget(trials=60)  # type: ignore[arg-type]
     assert Budget.of(Budget(seconds=3)) == Budget(seconds=3)
-    assert Budget.of(None).unlimited
+    assert Budget.of(None) == Budget()
     assert Budget.of(0) == Budget(trials=0)
-    assert not Budget(cost=0).unlimited
+    assert Budget.of(Budget(cost=0)) != Budget()
 
 
 def test_budgets_are_plain() -> None:
@@ -144,9 +147,29 @@ def test_malformed_budgets_are_refused(make: Any, where: str, found: Any, remedy
         (lambda: Budget(timeout=3), "timeout", "seconds"),  # type: ignore[arg-type]
         (lambda: Budget(max_cost=3), "max_cost", "cost"),  # type: ignore[arg-type]
         (lambda: Budget(trails=3), "trails", "trials"),  # type: ignore[arg-type]
+        (lambda: Budget(time=3), "time", "seconds"),  # type: ignore[arg-type]
+        (lambda: FailurePolicy(max_retries=3), "max_retries", "retries"),  # type: ignore[arg-type]
+        (lambda: Resources(gpu=1), "gpu", "gpus"),  # type: ignore[arg-type]
+        (lambda: Resources(num_gpus=1), "num_gpus", "gpus"),  # type: ignore[arg-type]
+        (lambda: Resources(timeout=1), "timeout", "time_limit"),  # type: ignore[arg-type]
     ],
 )
 def test_foreign_names_get_did_you_mean(make: Any, name: str, guess: str) -> None:
     """Names that people bring from elsewhere are refused with the one that they have here."""
     with pytest.raises(UnknownOption, match=f"unknown option '{name}'.*Did you mean '{guess}'?"):
         make()
+
+
+def test_kinds_have_their_article() -> None:
+    """Messages say "an int", and "a str"."""
+    with pytest.raises(BudgetError, match="an object is not a whole number"):
+        Budget(trials=object())  # type: ignore[arg-type]
+    with pytest.raises(BudgetError, match="a str is no budget"):
+        Budget.of("60")  # type: ignore[arg-type]
+
+
+def test_policies_and_resources_are_copied_as_they_are() -> None:
+    """Copies, and copies with a change, are equal to what the constructor makes."""
+    assert replace(FailurePolicy(retries=2), min_failed=1) == FailurePolicy(retries=2, min_failed=1)
+    assert replace(Resources(gpus=2), cpus=1) == Resources(cpus=1, gpus=2)
+    assert pickle.loads(pickle.dumps(Resources(gpus=2))) == copy.deepcopy(Resources(gpus=2)) == Resources(gpus=2)

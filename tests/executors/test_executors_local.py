@@ -360,9 +360,9 @@ def test_it_can_be_used_again() -> None:
 
 
 def test_slots_are_counted() -> None:
-    """Free slots are those that no attempt holds."""
+    """Each attempt that runs is busy."""
 
-    async def main() -> list[int | None]:
+    async def main() -> list[int]:
         async def waits(trial: TrialContext) -> float:
             await asyncio.sleep(1)
             return 1.0
@@ -370,14 +370,14 @@ def test_slots_are_counted() -> None:
         executor = LocalExecutor(slots=3)
         executor.prepare(waits)
         async with executor:
-            free = [executor.free_slots()]
+            busy = [executor.busy]
             executor.start(task_of(0))
             executor.start(task_of(1))
-            free.append(executor.free_slots())
+            busy.append(executor.busy)
             await run_to_end(executor, 2)
-            return [*free, executor.free_slots(), LocalExecutor().free_slots()]
+            return [*busy, executor.busy]
 
-    assert run_virtual(main()) == [3, 1, 3, None]
+    assert run_virtual(main()) == [0, 2, 0]
 
 
 def test_task_is_what_was_given() -> None:

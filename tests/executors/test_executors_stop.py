@@ -161,11 +161,11 @@ def test_a_coroutine_that_will_not_be_cancelled_is_given_up() -> None:
             (ended,) = await run_to_end(executor)
             assert isinstance(ended, Ended)
             when = asyncio.get_running_loop().time()
-            held = (executor.leaked_slots, executor.free_slots(), executor.leaked[0].name)
+            held = (executor.leaked_slots, executor.busy, executor.leaked[0].name)
             await executor.wait()
             return ended.stopped, when, held, executor.leaked_slots, asyncio.get_running_loop().time(), executor.peek()
 
-    assert run_virtual(main()) == ("deadline", pytest.approx(2), (1, 0, "trial[0]"), 0, pytest.approx(51), [])
+    assert run_virtual(main()) == ("deadline", pytest.approx(2), (1, 1, "trial[0]"), 0, pytest.approx(51), [])
 
 
 async def test_a_thread_is_given_up_after_its_grace() -> None:
@@ -185,12 +185,12 @@ async def test_a_thread_is_given_up_after_its_grace() -> None:
         (ended,) = await run_to_end(executor)
         assert isinstance(ended, Ended)
         assert ended.stopped == "interrupt"
-        assert (executor.leaked_slots, executor.busy, executor.free_slots()) == (1, 1, 1)
+        assert (executor.leaked_slots, executor.busy) == (1, 1)
         assert [leak.name for leak in executor.leaked] == ["trial[0]"]
         gate.set()
         while executor.leaked_slots:
             await asyncio.wait_for(executor.wait(), 10)
-        assert (executor.free_slots(), executor.peek()) == (2, [])
+        assert (executor.busy, executor.peek()) == (0, [])
 
 
 def test_a_thread_that_looks_ends_within_its_grace() -> None:
