@@ -7,6 +7,7 @@ compiling are offences, and so is an import, unless it is a statement of the cod
 from __future__ import annotations
 
 import dis
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
@@ -28,6 +29,8 @@ class CodeFromData(BaseException):
 OFFENCES: Final[list[str]] = []
 """What was seen since it was last looked at."""
 _watched_code: Final[set[CodeType]] = set()
+_from_code: Final[set[CodeType]] = set()
+"""Of functions that make validators of annotations in the code, and never see what is kept."""
 
 
 def load_paths() -> list[Callable[..., Any]]:
@@ -64,7 +67,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _loading(frame: FrameType | None) -> str | None:
     """The function on the stack that reads what is kept."""
-    while frame is not None:
+    while frame is not None and frame.f_code not in _from_code:
         if frame.f_code in _watched_code:
             return frame.f_code.co_qualname
         frame = frame.f_back
@@ -89,11 +92,11 @@ def _is_statement(frame: FrameType | None, event: str) -> bool:
 @pytest.fixture(scope="session")
 def audited() -> None:
     """The hook, for the rest of the process: there is no way to take one away."""
-    from metta_sweep.core.events import EVENT_TYPES
     from metta_sweep.experiments import codec
+    from metta_sweep.pipeline import checks
 
-    for kind in EVENT_TYPES:
-        codec._validator(kind)  # pydantic reads annotations when it makes one
+    # cached functions: the one within is what runs
+    _from_code.update(inspect.unwrap(function).__code__ for function in (checks.make_adapter, codec._validator))
     _watched_code.update(function.__code__ for function in load_paths())
     sys.addaudithook(_audit)
 
