@@ -75,6 +75,7 @@ __all__ = [
     "SuggestionError",
     "TrialTimeout",
     "UnknownOption",
+    "a_kind",
     "did_you_mean",
     "refuse_unknown",
 ]
@@ -323,6 +324,9 @@ FOREIGN_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "callback": ("after",),
     "callbacks": ("hooks",),
     "max_cost": ("cost",),
+    "time": ("seconds", "time_limit"),
+    "num_gpus": ("gpus",),
+    "num_cpus": ("cpus",),
 }
 """What people bring from elsewhere, and what it is called here (the first that the callee takes)."""
 
@@ -339,6 +343,20 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+_ELSEWHERE: Final[dict[str, str]] = {
+    "budget": "run(budget=100) of the sweep",
+    "trials": "run(budget=100) of the sweep",
+    "seconds": "run(budget=Budget(seconds=60)) of the sweep",
+    "slots": "SweepExperiment(slots=3)",
+    "goal": "SweepExperiment(goal='minimize')",
+    "objective": "SweepExperiment(objective=train)",
+    "seed": "SweepExperiment(seed=0)",
+    "retries": "SweepExperiment(failures=FailurePolicy(retries=3))",
+    "gpus": "Resources(gpus=1), which allocate_resources(trial) of a scheduler returns",
+}
+"""Options that people look for at the wrong place, and where they are."""
+
+
 def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> None:
     """Raise ``UnknownOption`` for the first of the unknown keywords, if there is one."""
     names = list(unknown)
@@ -346,12 +364,20 @@ def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> 
         return
     options = list(known)
     guess = did_you_mean(names[0], options)
+    places = [_ELSEWHERE[ours] for ours in (names[0], *FOREIGN_NAMES.get(names[0], ())) if ours in _ELSEWHERE]
+    elsewhere = f"Did you mean {places[0]}?" if places else "Leave it out"
     raise UnknownOption(
         where,
         f"unknown option {names[0]!r}",
-        expected="one of " + ", ".join(options),
-        remedy=f"Did you mean {guess!r}?" if guess else None,
+        expected="one of " + ", ".join(options) if options else "no options",
+        remedy=f"Did you mean {guess!r}?" if guess else elsewhere,
     )
+
+
+def a_kind(value: object) -> str:
+    """The type of a value with its article, as messages show it: ``"an int"``."""
+    name = type(value).__qualname__
+    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
 
 
 def _short(value: Any, limit: int = 200) -> str:

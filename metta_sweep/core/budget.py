@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, Never
 
 from metta_sweep.core.numbers import check_int, check_number
 from metta_sweep.core.values import plain_scalar
-from metta_sweep.errors import BudgetError, refuse_unknown
+from metta_sweep.errors import BudgetError, a_kind, refuse_unknown
 
 __all__ = ["Budget", "Spend", "StopReason"]
 
@@ -59,17 +59,12 @@ class Budget:
         if isinstance(number, bool) or not isinstance(number, int):
             raise BudgetError(
                 "budget",
-                f"a {type(budget).__qualname__} is no budget",
+                f"{a_kind(budget)} is no budget",
                 found=budget,
                 expected="a number of trials, or Budget(trials=, seconds=, cost=)",
                 remedy=f"Write Budget(seconds={number!r})" if isinstance(number, float) else "Write budget=100, say",
             )
         return cls(trials=check_int(number, "budget", BudgetError, at_least=0, remedy="Write budget=100, say"))
-
-    @property
-    def unlimited(self) -> bool:
-        """Whether it caps nothing."""
-        return self.trials is None and self.seconds is None and self.cost is None
 
     def plus(self, trials: int) -> Budget:
         """This budget with more trials; without a cap on trials, it stays as it is."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from metta_sweep.core.ranges import Distribution, Sampler
 from metta_sweep.core.values import NotJson, plain_json
-from metta_sweep.errors import SearchSpaceError
+from metta_sweep.errors import SearchSpaceError, a_kind
 
 __all__ = ["Choice", "Constant", "check_parameters"]
 
@@ -157,7 +157,7 @@ def _options(options: Any) -> tuple[tuple[Any, ...], tuple[tuple[tuple[str, Dist
     if isinstance(options, str | bytes) or not isinstance(options, Sequence):
         raise SearchSpaceError(
             where,
-            f"a {type(options).__qualname__} is no sequence of options",
+            f"{a_kind(options)} is no sequence of options",
             found=options,
             expected="a list of values, or a mapping of names to sub-spaces",
             remedy=f"Write Choice([{options!r}])" if isinstance(options, str) else "Write Choice([...])",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Never
 
 from metta_sweep.core.numbers import check_int, check_number
-from metta_sweep.errors import BudgetError
+from metta_sweep.errors import BudgetError, refuse_unknown
 
 __all__ = ["FailurePolicy"]
 
+_OPTIONS: Final = ("retries", "backoff", "tolerated_rate", "min_failed")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, init=False)
 class FailurePolicy:
     """What failed attempts lead to.
 
@@ -27,22 +29,29 @@ class FailurePolicy:
         BudgetError: for numbers outside those ranges.
     """
 
-    retries: int = 0
-    backoff: float | Sequence[float] = 0.0
-    tolerated_rate: float = 0.5
-    min_failed: int = 5
+    retries: int
+    backoff: float | Sequence[float]
+    tolerated_rate: float
+    min_failed: int
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        retries: int = 0,
+        backoff: float | Sequence[float] = 0.0,
+        tolerated_rate: float = 0.5,
+        min_failed: int = 5,
+        **unknown: Never,
+    ) -> None:
         put, where = object.__setattr__, "FailurePolicy"
-        put(
-            self, "retries", check_int(self.retries, f"{where}(retries=)", BudgetError, at_least=0, remedy="Write 0 for no retries")
-        )
-        put(self, "backoff", _delays(self.backoff, f"{where}(backoff=)"))
+        refuse_unknown(where, unknown, _OPTIONS)
+        remedy = "Write 0 for no retries"
+        put(self, "retries", check_int(retries, f"{where}(retries=)", BudgetError, at_least=0, remedy=remedy))
+        put(self, "backoff", _delays(backoff, f"{where}(backoff=)"))
         remedy = "Give a share, such as 0.5 for half of the trials"
-        rate = check_number(self.tolerated_rate, f"{where}(tolerated_rate=)", BudgetError, at_least=0, at_most=1, remedy=remedy)
+        rate = check_number(tolerated_rate, f"{where}(tolerated_rate=)", BudgetError, at_least=0, at_most=1, remedy=remedy)
         put(self, "tolerated_rate", rate)
         remedy = "Write 1 to look at the rate from the first failure on"
-        put(self, "min_failed", check_int(self.min_failed, f"{where}(min_failed=)", BudgetError, at_least=1, remedy=remedy))
+        put(self, "min_failed", check_int(min_failed, f"{where}(min_failed=)", BudgetError, at_least=1, remedy=remedy))
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after failed attempt number ``attempt`` (from 1), before the next one."""

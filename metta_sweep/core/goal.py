@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from metta_sweep.core.trial import Metric
-from metta_sweep.errors import GoalError, MetricError, did_you_mean
+from metta_sweep.errors import GoalError, MetricError, a_kind, did_you_mean
 
 __all__ = ["Direction", "Goal"]
 
@@ -56,9 +56,7 @@ class Goal:
             name, wanted = _only_entry(goal)
             named, direction = name, cast("Direction", wanted)
         else:
-            raise GoalError(
-                "goal", f"a {type(goal).__qualname__} is no goal", found=goal, expected=_EXPECTED, remedy="Write 'maximize'"
-            )
+            raise GoalError("goal", f"{a_kind(goal)} is no goal", found=goal, expected=_EXPECTED, remedy="Write 'maximize'")
         if metric is not None and named is not None and named != metric:
             raise GoalError(
                 "metric",

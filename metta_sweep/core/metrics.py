@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from metta_sweep.core.trial import Metric
 from metta_sweep.core.values import plain_scalar
-from metta_sweep.errors import MetricError
+from metta_sweep.errors import MetricError, a_kind
 
 __all__ = ["BARE_METRIC", "as_metrics"]
 
@@ -65,7 +65,7 @@ def _number(value: Any, where: str, name: object) -> float:
     if not isinstance(number, int | float):
         if isinstance(value, Mapping):
             raise _error(value, where, name, "is a nested mapping", "Flatten it, such as {'test_loss': 0.1}")
-        raise _error(value, where, name, f"is a {type(value).__qualname__}, not a number", "Convert it with float(...)")
+        raise _error(value, where, name, f"is {a_kind(value)}, not a number", "Convert it with float(...)")
     try:
         number = float(number)
     except OverflowError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from metta_sweep.core.values import plain_scalar
-from metta_sweep.errors import InvalidInput
+from metta_sweep.errors import InvalidInput, a_kind
 
 __all__ = ["check_int", "check_number"]
 
@@ -24,7 +24,7 @@ def check_number(
     expected = "a finite number" + _range(at_least, above, at_most)
     number = plain_scalar(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise error(where, f"a {type(value).__qualname__} is not a number", found=value, expected=expected, remedy=remedy)
+        raise error(where, f"{a_kind(value)} is not a number", found=value, expected=expected, remedy=remedy)
     if not _finite(number):
         raise error(where, "it is not finite", found=value, expected=expected, remedy=remedy)
     _check_range(number, where, error, (at_least, above, at_most), expected, remedy)
@@ -44,9 +44,7 @@ def check_int(
     expected = "a whole number" + _range(at_least, None, at_most)
     number = plain_scalar(value)
     if isinstance(number, bool) or not isinstance(number, int):
-        raise error(
-            where, f"a {type(value).__qualname__} is not a whole number", found=value, expected="a whole number", remedy=remedy
-        )
+        raise error(where, f"{a_kind(value)} is not a whole number", found=value, expected="a whole number", remedy=remedy)
     _check_range(number, where, error, (at_least, None, at_most), expected, remedy)
     return number
 

@@ -12,7 +12,7 @@ from metta_sweep.core.distributions import Choice, Distribution, check_parameter
 from metta_sweep.core.levels import Condition, Level, active_parameters, collect, compile_level, in_words
 from metta_sweep.core.seeds import unit_floats
 from metta_sweep.core.values import plain_json
-from metta_sweep.errors import SearchSpaceError, SuggestionError, did_you_mean
+from metta_sweep.errors import SearchSpaceError, SuggestionError, a_kind, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -83,7 +83,7 @@ class SearchSpace:
             return made
         raise SearchSpaceError(
             _WHERE,
-            f"a {type(space).__qualname__} is no search space",
+            f"{a_kind(space)} is no search space",
             found=space,
             expected="a mapping of names to distributions, or a pydantic model class whose fields carry them",
             remedy="Write {'lr': LogUniform(1e-4, 1e-1)}, say",

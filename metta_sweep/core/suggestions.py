@@ -9,7 +9,7 @@ from typing import Any
 from metta_sweep.address import check_name
 from metta_sweep.core.trial import Suggestion
 from metta_sweep.core.values import NotJson, plain_json, plain_scalar
-from metta_sweep.errors import SuggestionError
+from metta_sweep.errors import SuggestionError, a_kind
 
 __all__ = ["check_suggestion"]
 
@@ -32,7 +32,7 @@ def check_suggestion(value: Suggestion | Mapping[str, Any], where: str) -> Sugge
     if not isinstance(value.params, Mapping):
         raise SuggestionError(
             f"{where}.params",
-            f"a {type(value.params).__qualname__} is no mapping of parameters",
+            f"{a_kind(value.params)} is no mapping of parameters",
             found=value.params,
             expected="a dict of names and JSON values",
             remedy="Write params={'lr': 0.1}, say",
@@ -97,7 +97,7 @@ def _no_suggestion(value: object, where: str) -> SuggestionError:
         remedy = "Call the class: Suggestion(params={...})"
     return SuggestionError(
         where,
-        f"a {type(value).__qualname__} is no suggestion",
+        f"{a_kind(value)} is no suggestion",
         found=value,
         expected="a Suggestion, or a mapping of parameters",
         remedy=remedy,

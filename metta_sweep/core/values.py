@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from metta_sweep.errors import a_kind
+
 __all__ = ["NotJson", "plain_json", "plain_scalar"]
 
 _ATOMS: Final = (str, int, bool, type(None))
@@ -66,7 +68,7 @@ def plain_json(value: Any, path: str = "") -> Any:
     scalar = plain_scalar(value)
     if type(scalar) in _ATOMS or type(scalar) is float:
         return plain_json(scalar, path)
-    raise NotJson(path, f"is a {type(value).__qualname__}, which JSON cannot hold", value)
+    raise NotJson(path, f"is {a_kind(value)}, which JSON cannot hold", value)
 
 
 def _plain_mapping(value: Mapping[Any, Any], path: str) -> dict[str, Any]:

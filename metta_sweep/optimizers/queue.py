@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Suggestion
-from metta_sweep.errors import SuggestionError
+from metta_sweep.errors import SuggestionError, a_kind
 from metta_sweep.optimizers.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SuggestionQueue(Optimizer):
         if isinstance(suggestions, Mapping | str | bytes | Suggestion) or not isinstance(suggestions, Iterable):
             raise SuggestionError(
                 "SuggestionQueue(suggestions)",
-                f"a {type(suggestions).__qualname__} is no list of suggestions",
+                f"{a_kind(suggestions)} is no list of suggestions",
                 found=suggestions,
                 expected="a list of Suggestion, or of mappings of parameters",
                 remedy="Put it in a list: SuggestionQueue([...])",

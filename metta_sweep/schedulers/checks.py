@@ -7,7 +7,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-from metta_sweep.errors import SchedulerError, did_you_mean
+from metta_sweep.errors import SchedulerError, a_kind, did_you_mean
 
 __all__ = ["check_callable", "check_choice", "check_count", "check_number"]
 
@@ -17,7 +17,7 @@ def check_number(where: str, value: object, *, least: float | None = None, examp
     expected = "a finite number" if least is None else f"a finite number, at least {least:g}"
     remedy = f"Write {example:g}, say"
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise SchedulerError(where, f"a {type(value).__qualname__} is no number", found=value, expected=expected, remedy=remedy)
+        raise SchedulerError(where, f"{a_kind(value)} is no number", found=value, expected=expected, remedy=remedy)
     if not isfinite(value):
         raise SchedulerError(where, "the number is not finite", found=value, expected=expected, remedy=remedy)
     if least is not None and value < least:
@@ -29,9 +29,7 @@ def check_count(where: str, value: Any, *, least: int = 1, example: int) -> int:
     """A whole number, at least ``least``."""
     expected, remedy = f"a whole number, at least {least}", f"Write {example}, say"
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise SchedulerError(
-            where, f"a {type(value).__qualname__} is no whole number", found=value, expected=expected, remedy=remedy
-        )
+        raise SchedulerError(where, f"{a_kind(value)} is no whole number", found=value, expected=expected, remedy=remedy)
     if value < least:
         raise SchedulerError(where, "the number is too small", found=value, expected=expected, remedy=remedy)
     return int(value)
@@ -55,7 +53,7 @@ def check_callable(where: str, value: Any, shape: str) -> None:
     if not callable(value):
         raise SchedulerError(
             where,
-            f"a {type(value).__qualname__} cannot be called",
+            f"{a_kind(value)} cannot be called",
             found=value,
             expected=shape,
             remedy="Pass the function itself, uncalled",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from metta_sweep.core.trial import Suggestion, Trial
-from metta_sweep.errors import SuggestionError, did_you_mean
+from metta_sweep.errors import SuggestionError, a_kind, did_you_mean
 from metta_sweep.schedulers.iteration_settings import Expander
 
 __all__ = ["ORIGIN", "Branching", "follow_ups"]
@@ -68,7 +68,7 @@ def follow_ups(expander: Expander, trial: Trial, branching: Branching | None = N
     if isinstance(found, str | bytes | Mapping | Suggestion) or not isinstance(found, Sequence):
         raise SuggestionError(
             _WHERE,
-            f"for trial {trial.id!r} it returned a {type(found).__qualname__}",
+            f"for trial {trial.id!r} it returned {a_kind(found)}",
             found=found,
             expected=_EXPECTED,
             remedy="Return a list, which may be empty",
@@ -82,7 +82,7 @@ def _complete(item: object, trial: Trial, position: int, branching: Branching | 
     elif not isinstance(item, Suggestion):
         raise SuggestionError(
             _WHERE,
-            f"follow-up {position} of trial {trial.id!r} is a {type(item).__qualname__}",
+            f"follow-up {position} of trial {trial.id!r} is {a_kind(item)}",
             found=item,
             expected=_EXPECTED,
             remedy="Return Suggestion(params={...})",

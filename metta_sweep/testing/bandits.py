@@ -8,9 +8,10 @@ from math import cos, log1p, pi, sqrt
 from typing import Protocol, TypeVar
 
 from metta_sweep.core.bandit import ArmState, PendingRule, scaled, ucb_score
+from metta_sweep.core.numbers import check_number
 from metta_sweep.core.seeds import derive_seed, unit_floats
 from metta_sweep.core.trial import Suggestion, Trial
-from metta_sweep.errors import InvalidInput, did_you_mean
+from metta_sweep.errors import InvalidInput, a_kind, did_you_mean
 
 __all__ = ["BranchTrial", "deterministic_expander", "make_deterministic_runner", "naive_best"]
 
@@ -43,8 +44,9 @@ def make_deterministic_runner(
         seed: another seed, other noise.
 
     Raises:
-        InvalidInput: (when called) the trial's branch has no base reward.
+        InvalidInput: a base reward is no number in [0, 1]; (when called) the trial's branch has none.
     """
+    _check_bases(base_rewards)
 
     async def runner(trial: BranchTrial) -> float:
         branch = trial.branch
@@ -109,6 +111,20 @@ def naive_best(
         return None
     score, _, best = max(scored, key=lambda item: item[:2])
     return best, score
+
+
+def _check_bases(base_rewards: object) -> None:
+    where = "make_deterministic_runner(base_rewards=)"
+    if not isinstance(base_rewards, Mapping) or not base_rewards:
+        what = (
+            "there is no branch in it" if isinstance(base_rewards, Mapping) else f"{a_kind(base_rewards)} is no mapping of branches"
+        )
+        raise InvalidInput(
+            where, what, found=base_rewards, expected="a mapping of branches to rewards", remedy="Write {'a': 0.7, 'b': 0.3}, say"
+        )
+    for branch, base in base_rewards.items():
+        place = f"make_deterministic_runner(base_rewards={{{branch!r}: ...}})"
+        check_number(base, place, InvalidInput, at_least=0, at_most=1, remedy="Give the mean reward of the branch, such as 0.7")
 
 
 def _normal(seed: int) -> float:

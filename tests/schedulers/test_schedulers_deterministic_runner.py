@@ -53,3 +53,21 @@ def test_the_expander_makes_two_follow_ups() -> None:
     """Two follow-ups, on the same branch, whose params name the parent."""
     made = deterministic_expander(trial(4))
     assert [(item.id, item.branch, item.params["parent"]) for item in made] == [("4-f1", "a", "4"), ("4-f2", "a", "4")]
+
+
+@pytest.mark.parametrize(
+    ("bases", "says"),
+    [
+        (3, "an int is no mapping of branches; found 3"),
+        ({}, "there is no branch in it"),
+        ({"a": 2}, r"\{'a': ...\}\): it is above 1; found 2"),
+        ({"a": -0.1}, "it is below 0; found -0.1"),
+        ({"a": "0.5"}, "a str is not a number; found '0.5'"),
+        ({"a": float("nan")}, "it is not finite"),
+    ],
+)
+def test_base_rewards_lie_between_0_and_1(bases: Any, says: str) -> None:
+    """What is no base reward is refused when the runner is made, and not clipped."""
+    with pytest.raises(InvalidInput, match=says) as caught:
+        make_deterministic_runner(bases)
+    assert caught.value.remedy
