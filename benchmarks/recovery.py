@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import importlib.util
 import json
 import os
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -113,12 +114,13 @@ def read_ours(folder: Path) -> Trials:
 
 def _study(folder: Path, kind: str) -> Any:
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if kind == "sqlite":
         storage: Any = f"sqlite:///{folder / 'optuna.db'}"
     else:
-        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "optuna.log")))
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / "optuna.log")))
     sampler = optuna.samplers.RandomSampler(seed=0)
     return optuna.create_study(storage=storage, study_name="killed", direction="maximize", sampler=sampler, load_if_exists=True)
 
@@ -149,18 +151,18 @@ def read_optuna(folder: Path, kind: str) -> Trials:
 
 def run_ray(folder: Path, budget: int) -> None:
     """Run it, or restore it, as its manual says."""
-    from ray import tune
+    tune: Any = importlib.import_module("ray.tune")
 
     def trainable(config: dict[str, float]) -> None:
         Witness(folder).write("began", config)
         time.sleep(SECONDS)
         tune.report({"value": value_of(config)})
 
-    class Told(tune.Callback):
+    class Told(tune.Callback):  # type: ignore[misc]  # it is installed by hand
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             Witness(folder).write("told", trial.config)
 
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    variants = importlib.import_module("ray.tune.search.basic_variant").BasicVariantGenerator
     place = folder / "ray" / "killed"
     if tune.Tuner.can_restore(str(place)):
         tuner = tune.Tuner.restore(str(place), trainable, resume_unfinished=True, resume_errored=True)
@@ -168,7 +170,7 @@ def run_ray(folder: Path, budget: int) -> None:
         tuner = tune.Tuner(
             trainable,
             param_space={"x": tune.uniform(0, 1), "y": tune.uniform(0, 1)},
-            tune_config=tune.TuneConfig(num_samples=budget, max_concurrent_trials=1, metric="value", mode="max"),
+            tune_config=tune.TuneConfig(num_samples=budget, search_alg=variants(max_concurrent=1, random_state=0)),
             run_config=tune.RunConfig(name="killed", storage_path=str(folder / "ray"), callbacks=[Told()], verbose=0),
         )
     tuner.fit()
@@ -176,7 +178,7 @@ def run_ray(folder: Path, budget: int) -> None:
 
 def read_ray(folder: Path) -> Trials:
     """What it has."""
-    from ray import tune
+    tune: Any = importlib.import_module("ray.tune")
 
     results = tune.ExperimentAnalysis(str(folder / "ray" / "killed"))
     trials = results.trials or []
@@ -286,9 +288,10 @@ def undisturbed_run(system: str, budget: int) -> list[dict[str, float]]:
         return _read(system, Path(name)).complete
 
 
-def matrix(budget: int, kills: int, sweeps: int) -> None:
+def matrix(systems: Sequence[str], budget: int, kills: int, sweeps: int) -> None:
     rows: list[list[object]] = []
-    for system, (label, module) in SYSTEMS.items():
+    for system in systems:
+        label, module = SYSTEMS[system]
         if importlib.util.find_spec(module.partition(".")[0]) is None:
             rows.append([label, *["not installed", *[None] * 8]])
             continue
@@ -301,11 +304,9 @@ def matrix(budget: int, kills: int, sweeps: int) -> None:
         ["", "sweeps", "kills", "lost", "run again", "counted twice", "hanging", "off budget", "same trials", "errors"],
         rows,
     )
-    print("  Lost: told, and not there in the end. Run again: told, and begun again later. Counted twice: finished more than once")
-    print(
-        "  with the same parameters. Hanging: said to be running when nothing runs. Same trials: as those of a run of the same seed"
-    )
-    print("  that nobody killed.")
+    print("  Lost: told, and not there in the end. Run again: told, and begun again later. Counted twice: finished more than")
+    print("  once with the same parameters. Hanging: said to be running when nothing runs. Same trials: as those of a run of")
+    print("  the same seed that nobody killed.")
 
 
 def main() -> None:
@@ -317,9 +318,10 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="fewer kills")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", choices=list(SYSTEMS), action="append", help="these systems only")
+    arguments = parser.parse_args()
     print(machine())
-    matrix(24, 3, 3 if quick else 15)
+    matrix(arguments.only or list(SYSTEMS), 24, 3, 3 if arguments.quick else 15)
 
 
 if __name__ == "__main__":
