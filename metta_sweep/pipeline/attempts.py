@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from metta_sweep.errors import BuildError, ContractError, StageTimeout
 from metta_sweep.pipeline.hooks import Retry
@@ -15,6 +16,8 @@ from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.threads import shared_workers
 
 __all__ = ["Attempt", "ThreadedCall", "worth_retrying"]
+
+logger: Final = logging.getLogger("metta_sweep")
 
 
 class ThreadedCall:
@@ -59,7 +62,12 @@ class Attempt:
         self._needs_context = needs_context
 
     async def run(self, scope: Scope, address: str, number: int, leaked: list[ThreadedCall]) -> Any:
-        """The raw output. Raises ``StageTimeout`` at the deadline, whatever the function does."""
+        """The raw output. Raises ``StageTimeout`` at the deadline, whatever the function does.
+
+        The thread of an attempt before this one is waited for first: that takes nothing off the timeout.
+        """
+        if leaked:
+            await self._thread_ended(address, number, leaked)
         if self._timeout is None:
             context = StageContext(address, scope.run.seed, number) if self._needs_context else None
             return await self._outcome(scope, context, leaked)
@@ -89,9 +97,6 @@ class Attempt:
             scope.attempt_context = None
 
     async def _in_thread(self, scope: Scope, context: StageContext | None, leaked: list[ThreadedCall]) -> Any:
-        if leaked:
-            await leaked[-1].ended()
-            leaked.clear()
         call = ThreadedCall(functools.partial(self._call, scope))
         try:
             return await shared_workers().run(call, name=self._name)
@@ -100,6 +105,17 @@ class Attempt:
             if context is not None:
                 context.cancel()
             raise
+
+    async def _thread_ended(self, address: str, number: int, leaked: list[ThreadedCall]) -> None:
+        logger.warning(
+            "stage %r at %s: attempt %d waits for the thread of the one before, which still runs after its timeout of %g s",
+            self._name,
+            address,
+            number,
+            self._timeout or 0.0,
+        )
+        await leaked[-1].ended()
+        leaked.clear()
 
     def _timed_out(self, address: str, leaked: list[ThreadedCall]) -> StageTimeout:
         still = (

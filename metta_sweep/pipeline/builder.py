@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from metta_sweep.address import check_name
 from metta_sweep.errors import BuildError, Fault
 from metta_sweep.pipeline.flow import FieldState, Flow
-from metta_sweep.pipeline.hooks import HookSet, check_global_hooks
+from metta_sweep.pipeline.hooks import HookSet, add_global_hooks, check_global_hooks
 from metta_sweep.pipeline.loop import LoopSpec, Predicate
 from metta_sweep.pipeline.models import default_values, field_types, is_model
 from metta_sweep.pipeline.plan import Plan
@@ -34,6 +34,7 @@ class _State(NamedTuple):
     pending: StageSpec | None = None
     """The last stage, while ``.through()`` may still follow."""
     hooks: Mapping[str, Any] = HookSet()
+    """The global hooks: of each observer, all that were attached, in order."""
     faults: tuple[Fault, ...] = ()
     """Faults of the description that belong to no stage."""
 
@@ -164,13 +165,13 @@ class Pipeline:
     def with_global_hooks(self, **hooks: Any) -> Pipeline:
         """Attach observers to every stage: ``before(stage, data)``, ``after(stage, data)``, ``profile=True``.
 
-        They are outermost: first before a stage, last after it.
+        They are outermost: first before a stage, last after it. Observers of several calls are all told, in the order of the calls.
         """
         hooks = {name: value for name, value in hooks.items() if value is not None}
         problems = check_global_hooks(hooks)
         faults = (*self._state.faults, *(Fault("global hooks", problem) for problem in problems))
         good = {} if problems else hooks
-        return self._with(self._state._replace(hooks={**self._state.hooks, **good}, faults=faults))
+        return self._with(self._state._replace(hooks=add_global_hooks(self._state.hooks, good), faults=faults))
 
     def build(self, *, strict: bool = False) -> Plan:
         """Check everything and make it runnable.
@@ -191,6 +192,8 @@ class Pipeline:
                     )
                 )
         specs = _close_all(state.blocks)
+        if not specs and not faults:
+            faults.append(Fault("pipeline", "there is nothing to run; found no stages; expected at least one. Add a .stage()."))
         flow = Flow({**dict.fromkeys(state.inputs, ("inputs",)), **providers_of(specs)}, state.hooks)
         flow.fields = {name: FieldState(form, "inputs", definite=True) for name, form in state.inputs.items()}
         nodes = compile_all(specs, flow)

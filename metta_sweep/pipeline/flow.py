@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from metta_sweep.address import join
@@ -38,7 +38,7 @@ class Unchecked(NamedTuple):
 class Flow:
     """The state of the analysis, and what it found."""
 
-    def __init__(self, providers: Mapping[str, tuple[str, ...]], global_hooks: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, providers: Mapping[str, tuple[str, ...]], global_hooks: Mapping[str, Any]) -> None:
         self.fields: dict[str, FieldState] = {}
         self.outputs: dict[str, tuple[str, dict[str, Any]]] = {}
         """Per stage that has run on every way to this place: its address, and the fields that it provided."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 from metta_sweep.errors import HookError, did_you_mean
 from metta_sweep.pipeline.typeforms import is_type_form, type_name
 
-__all__ = ["GLOBAL_HOOKS", "HOOKS", "HookSet", "Retry", "check_global_hooks", "check_hook", "hooks"]
+__all__ = ["GLOBAL_HOOKS", "HOOKS", "HookSet", "Retry", "add_global_hooks", "check_global_hooks", "check_hook", "hooks"]
 
 CALLABLES: Final = ("before", "after", "validate", "on_error", "metrics")
 POLICIES: Final = ("retry", "timeout", "checkpoint", "profile")
@@ -186,6 +186,12 @@ def check_global_hooks(given: Mapping[str, Any]) -> list[str]:
         elif (problem := check_hook(name, value, arguments=2)) is not None:
             problems.append(str(problem))
     return problems
+
+
+def add_global_hooks(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The hooks of a whole pipeline with more of them: observers add up, of a policy the last one counts."""
+    added = {name: (*before.get(name, ()), value) if name in CALLABLES else value for name, value in more.items()}
+    return {**before, **added}
 
 
 def as_retry(value: int | Retry | None) -> Retry | None:

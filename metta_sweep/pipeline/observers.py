@@ -44,16 +44,16 @@ class Observers:
         own_before: Told | None,
         own_after: Told | None,
         metrics: Told | None,
-        around_before: Callable[[Any, Any], Any] | None,
-        around_after: Callable[[Any, Any], Any] | None,
+        around_before: tuple[Callable[[Any, Any], Any], ...] = (),
+        around_after: tuple[Callable[[Any, Any], Any], ...] = (),
     ) -> None:
         self.own_before = own_before
         self.own_after = own_after
         self.metrics = metrics
         self.around_before = around_before
         self.around_after = around_after
-        self.before = own_before is not None or around_before is not None
-        self.after = own_after is not None or around_after is not None
+        self.before = own_before is not None or bool(around_before)
+        self.after = own_after is not None or bool(around_after)
 
     def __bool__(self) -> bool:
         return self.before or self.after or self.metrics is not None
@@ -64,7 +64,8 @@ class Observers:
         get = spec.hooks.get
         if "before" in spec.hooks:
             check_context_reads(spec.name, "hook 'before'", spec.hooks["before"], flow, own=spec.contract.fields)
-        return cls(get("before"), get("after"), get("metrics"), flow.global_hooks.get("before"), flow.global_hooks.get("after"))
+        around = flow.global_hooks.get
+        return cls(get("before"), get("after"), get("metrics"), around("before", ()), around("after", ()))
 
     def check_outputs(self, spec: StageSpec, flow: Flow) -> None:
         """Check what hooks read of the stage's output."""
@@ -75,8 +76,8 @@ class Observers:
     async def tell_before(self, scope: Scope, name: str, address: str) -> None:
         """Tell those who asked that the stage begins; they get what it may read."""
         data: Context = context_of(scope.values)
-        if self.around_before is not None:
-            await _tell(scope, name, address, "before", self.around_before, StageLabel.of(name, address), data)
+        for observer in self.around_before:
+            await _tell(scope, name, address, "before", observer, StageLabel.of(name, address), data)
         if self.own_before is not None:
             await _tell(scope, name, address, "before", self.own_before, data)
 
@@ -86,8 +87,8 @@ class Observers:
             await _tell(scope, name, address, "after", self.own_after, output)
         if self.metrics is not None:
             await _tell(scope, name, address, "metrics", self.metrics, contract.view(output))
-        if self.around_after is not None:
-            await _tell(scope, name, address, "after", self.around_after, StageLabel.of(name, address), output)
+        for observer in self.around_after:
+            await _tell(scope, name, address, "after", observer, StageLabel.of(name, address), output)
 
 
 async def _tell(scope: Scope, name: str, address: str, hook: str, observer: Callable[..., Any], *args: Any) -> None:

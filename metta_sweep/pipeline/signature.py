@@ -10,7 +10,16 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
-__all__ = ["MISSING", "UNRESOLVED", "Parameter", "ReadSignature", "accepted_keywords", "is_coroutine_callable", "read_signature"]
+__all__ = [
+    "MISSING",
+    "UNRESOLVED",
+    "Parameter",
+    "ReadSignature",
+    "accepted_keywords",
+    "gives_async_generator",
+    "is_coroutine_callable",
+    "read_signature",
+]
 
 
 class _Mark:
@@ -49,6 +58,8 @@ class ReadSignature(NamedTuple):
     """The type of its result (of what is awaited, for coroutines), ``MISSING`` or ``UNRESOLVED``."""
     leading: int
     """How many of the parameters, from the first on, can be given by position."""
+    open_ended: str = ""
+    """The name of its ``*args``, where it takes nothing else that could be filled, and no partial fills them; else empty."""
 
 
 def read_signature(fn: Callable[..., Any], around: Mapping[str, Any] | None = None) -> ReadSignature:
@@ -68,17 +79,21 @@ def read_signature(fn: Callable[..., Any], around: Mapping[str, Any] | None = No
     parameters: list[Parameter] = []
     takes_kwargs = False
     leading = 0
+    rest = ""
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
             takes_kwargs = True
-        elif parameter.kind is not parameter.VAR_POSITIONAL:
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            rest = parameter.name
+        else:
             default = MISSING if parameter.default is parameter.empty else parameter.default
             annotation = _resolve(parameter.annotation, *scope)
             only = parameter.kind is parameter.POSITIONAL_ONLY
             leading += parameter.kind is not parameter.KEYWORD_ONLY
             parameters.append(Parameter(parameter.name, annotation, default, only, _text(parameter.annotation)))
     returns = fn if isinstance(fn, type) else _awaited(_resolve(signature.return_annotation, *scope))
-    return ReadSignature(tuple(parameters), takes_kwargs, returns, leading)
+    bound = isinstance(fn, functools.partial) and bool(fn.args)
+    return ReadSignature(tuple(parameters), takes_kwargs, returns, leading, "" if parameters or bound else rest)
 
 
 def accepted_keywords(fn: Callable[..., Any]) -> frozenset[str] | None:
@@ -101,6 +116,14 @@ def is_coroutine_callable(fn: Callable[..., Any]) -> bool:
     if inspect.isroutine(fn) or isinstance(fn, type):
         return inspect.iscoroutinefunction(fn)
     return inspect.iscoroutinefunction(type(fn).__call__)
+
+
+def gives_async_generator(fn: Callable[..., Any]) -> bool:
+    """Whether calling ``fn`` gives an asynchronous generator, which somebody has to go through before anything happens."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    called = fn if inspect.isroutine(fn) or isinstance(fn, type) else type(fn).__call__
+    return inspect.isasyncgenfunction(called)
 
 
 def _function_of(fn: Any) -> Any:

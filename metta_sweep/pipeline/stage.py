@@ -24,7 +24,7 @@ from metta_sweep.pipeline.run import Lean, Scope, note_place
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, is_coroutine_callable
 from metta_sweep.pipeline.stage_context import stage_seed
 from metta_sweep.pipeline.typeforms import type_name
-from metta_sweep.pipeline.validation import check_returns
+from metta_sweep.pipeline.validation import check_call, check_returns
 
 __all__ = ["StageNode", "StageSpec"]
 
@@ -80,6 +80,8 @@ class StageSpec:
 
     def _check_description(self, flow: Flow) -> None:
         contract = self.contract
+        if self.signature is not None:
+            check_call(self.name, self.fn, self.signature, self.constants, flow)
         if contract.kind == "one" and self.name in contract.fields and not self.name.isidentifier():
             flow.fault(
                 self.name,

@@ -12,14 +12,22 @@ from metta_sweep.pipeline.checks import Misfit, value_check
 from metta_sweep.pipeline.context import Context
 from metta_sweep.pipeline.models import field_types, is_model
 from metta_sweep.pipeline.reads import reads_of
-from metta_sweep.pipeline.signature import MISSING, UNRESOLVED
-from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, gives_async_generator
+from metta_sweep.pipeline.typeforms import brief, type_name
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.contract import Contract
     from metta_sweep.pipeline.flow import Flow
 
-__all__ = ["check_carried", "check_constant", "check_context_reads", "check_output_reads", "check_returns", "check_stalled"]
+__all__ = [
+    "check_call",
+    "check_carried",
+    "check_constant",
+    "check_context_reads",
+    "check_output_reads",
+    "check_returns",
+    "check_stalled",
+]
 
 
 def check_context_reads(name: str, what: str, fn: Callable[..., Any], flow: Flow, *, own: Mapping[str, Any] | None = None) -> None:
@@ -125,6 +133,24 @@ def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> No
             name,
             f"the stage function returns {type_name(returns)}, which its contract never takes; expected {expected}. "
             "Mend the one or the other.",
+        )
+
+
+def check_call(name: str, fn: Callable[..., Any], signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:
+    """Check that calling a stage function is all it takes, and that what it asks for can be named."""
+    if gives_async_generator(fn):
+        flow.fault(
+            name,
+            f"the stage function is an asynchronous generator; found {brief(fn)}; expected a function that returns its output. "
+            "Gather what it yields in a list, and return that.",
+        )
+    if signature.open_ended and not (signature.takes_kwargs and constants):
+        rest = signature.open_ended
+        flow.fault(
+            name,
+            f"the stage function takes *{rest} only, which stands for no field, so that it would get nothing; found {brief(fn)}; "
+            "expected parameters named like fields, one for the whole context, or none at all. "
+            f"Write {rest} without the star, or name what it needs.",
         )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,6 +34,21 @@ async def count(n: int) -> int:
 
 async def grow(n: int, step: int = 1) -> int:
     return n + step
+
+
+async def yielding(n: int) -> Any:
+    yield n
+
+
+class Yielding:
+    """A callable object that is an asynchronous generator."""
+
+    async def __call__(self, n: int) -> Any:
+        yield n
+
+
+def anything(*args: Any, **kwargs: Any) -> int:
+    return len(args) + len(kwargs)
 
 
 def two(a: int, b: int) -> None: ...
@@ -212,6 +228,12 @@ PIPELINES: list[tuple[Callable[[], Any], str, str | None, tuple[str, ...]]] = [
     ),
     (lambda: Pipeline(n=int).stage("a", lambda m: m).through(int).stage("m", count).build(), "a", "m", ("only later", "'m'")),
     (looped(lambda ctx: ctx["n"], two), "loop/n", "a", ("'a'", "nothing provides")),
+    (lambda: Pipeline().build(), "pipeline", None, ("found no stages", "Add a .stage()")),
+    (lambda: Pipeline(n=int).with_global_hooks(profile=True).build(), "pipeline", None, ("found no stages", "Add a .stage()")),
+    (lambda: Pipeline(n=int).stage("a", lambda *n: 1).through(int).build(), "a", None, ("takes *n only", "without the star")),
+    (lambda: Pipeline(n=int).stage("a", anything).through(int).build(), "a", None, ("takes *args only", "without the star")),
+    (looped(lambda ctx: ctx.n < 3, partial(yielding, n=1)), "loop/n", None, ("asynchronous generator", "in a list")),
+    (lambda: Pipeline(n=int).stage("a", Yielding()).through(m=Any).build(), "a", None, ("asynchronous generator", "in a list")),
     (
         lambda: (
             Pipeline(f=Recorder)
@@ -238,6 +260,21 @@ def test_malformed_pipelines(build: Callable[[], Any], stage: str, field: str | 
     for part in parts:
         assert part in fault.message
     assert fault.message in str(caught.value)
+
+
+async def test_what_is_bound_to_an_open_ended_function_is_enough() -> None:
+    """A partial that fills ``*args``, and constants for ``**kwargs``, are no faults; nor are ``*args`` after a parameter."""
+    pipeline = (
+        Pipeline(n=int)
+        .stage("filled", partial(anything, 1, 2))
+        .through(int)
+        .stage("named", anything)
+        .through(int, a=1)
+        .stage("more", lambda n, *rest: n + len(rest))
+        .through(int)
+    )
+    result = await pipeline.build().run(n=5)
+    assert (result.filled, result.named, result.more) == (2, 1, 5)
 
 
 def test_all_faults_come_at_once() -> None:

@@ -207,6 +207,23 @@ async def test_a_retry_waits_for_the_thread_before() -> None:
     assert max(most) == 1
 
 
+async def test_waiting_for_the_thread_before_takes_nothing_off_the_timeout(caplog: pytest.LogCaptureFixture) -> None:
+    """Its time begins when the function can be called: no attempt passes without a call. A warning says what is waited for."""
+    release = threading.Event()
+    calls: list[int] = []
+
+    def hangs_once() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            release.wait(20)
+        return len(calls)
+
+    asyncio.get_running_loop().call_later(0.3, release.set)
+    result = await pipeline(hangs_once, timeout=0.1, retry=1).build().run()
+    assert (result.s, len(calls)) == (2, 2)
+    assert "stage 's' at s: attempt 2 waits for the thread of the one before" in caplog.text
+
+
 async def test_no_late_writes() -> None:
     """What a timed-out attempt returns later changes nothing."""
 

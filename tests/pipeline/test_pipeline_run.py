@@ -100,6 +100,26 @@ async def test_the_order_of_hooks() -> None:
     assert told == ["[train] 3", "before 3", "stage", "validate 3.0", "after 3.0", "metrics {'score': 3.0}", "train 3.0"]
 
 
+async def test_global_hooks_of_several_calls_are_all_told() -> None:
+    """A second ``with_global_hooks`` adds to the first, in order; one that raises keeps none of the others from being told."""
+    told: list[str] = []
+
+    def broken(stage: Any, data: Any) -> None:
+        raise RuntimeError("cannot look")
+
+    plan = (
+        Pipeline(n=int)
+        .with_global_hooks(before=lambda stage, d: told.append("before 1"), after=lambda stage, d: told.append("after 1"))
+        .with_global_hooks(after=broken)
+        .stage("train", train)
+        .through(Result)
+        .with_global_hooks(before=lambda stage, d: told.append("before 2"), after=lambda stage, d: told.append("after 2"))
+        .build()
+    )
+    await plan.run(n=1)
+    assert told == ["before 1", "before 2", "after 1", "after 2"]
+
+
 async def test_hook_sets_merge() -> None:
     """Plain dicts and ``hooks(...)`` unpack and merge; a later hook wins."""
     told: list[str] = []
