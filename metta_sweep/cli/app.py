@@ -30,6 +30,7 @@ app: Final = App(
 @app.command
 def run(
     target: _Target,
+    /,
     *,
     budget: Annotated[str | None, Parameter(help="Trials, or trials=60,seconds=120,cost=5; totals over all resumes.")] = None,
     more: Annotated[int | None, Parameter(help="So many more trials than there are.")] = None,
@@ -47,7 +48,7 @@ def run(
 
 
 @app.command
-def resume(target: _Target, *, store: _Store = None, json: _Json = False, log: _Log = None) -> int:
+def resume(target: _Target, /, *, store: _Store = None, json: _Json = False, log: _Log = None) -> int:
     """Go on with a kept run, with the budget that it was given."""
     from metta_sweep.cli.running import RunOptions, resume_experiment
 
@@ -66,6 +67,7 @@ def list_(*, store: _Store = None, json: _Json = False) -> int:
 def show(
     name: Annotated[str, Parameter(help="The name or id of a run.")],
     address: Annotated[str | None, Parameter(help="A trial such as 'trial[5]', or a stage such as 'sweep[17]/pick'.")] = None,
+    /,
     *,
     store: _Store = None,
     json: _Json = False,
@@ -79,6 +81,7 @@ def show(
 @app.command
 def trace(
     name: Annotated[str, Parameter(help="The name or id of a run.")],
+    /,
     *,
     kind: Annotated[list[str] | None, Parameter(help="Only events of this kind; may be given several times.", negative=())] = None,
     trial: Annotated[str | None, Parameter(help="Only events of the trial with this id.")] = None,

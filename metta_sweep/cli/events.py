@@ -7,11 +7,10 @@ from typing import Any
 
 from metta_sweep.cli.text import as_json, plain
 from metta_sweep.core.events import Draw, Event
-from metta_sweep.core.reasons import reason_of
 from metta_sweep.records import Record
 from metta_sweep.store import SqliteReader
 
-__all__ = ["event_dict", "event_line", "events_of", "holding_any"]
+__all__ = ["event_dict", "event_json", "event_line", "events_of", "holding_any"]
 
 
 def events_of(
@@ -38,24 +37,19 @@ def holding_any(values: Sequence[str]) -> Callable[[Record], bool]:
 def event_line(event: Event) -> str:
     """An event in one line: its number, kind, what it is about, and its reason."""
     return (
-        plain(f"{event.seq:>6}  {event.kind:<13}  {_subject(event):<16}  {reason_of(event)}").replace("\n", " ").replace("\t", " ")
+        plain(f"{event.seq:>6}  {event.kind:<13}  {_subject(event):<16}  {event.explanation}").replace("\n", " ").replace("\t", " ")
     )
 
 
 def event_dict(event: Event) -> dict[str, Any]:
-    """An event as JSON values, with its reason in words."""
-    return {"seq": event.seq, "kind": event.kind, "address": event.address, **_fields(event), "reason": reason_of(event)}
+    """An event as JSON values, with its reason in words as ``explanation``."""
+    fields = {name: value for name, value in event._asdict().items() if name not in ("seq", "address")}
+    return {"seq": event.seq, "kind": event.kind, "address": event.address, **fields, "explanation": event.explanation}
 
 
 def event_json(event: Event) -> str:
     """An event as one line of JSON."""
     return as_json(event_dict(event))
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    return {name: value for name, value in event._asdict().items() if name not in ("seq", "address", "reason")} | (
-        {"stop_reason": event.reason} if event.kind == "stop" else {}
-    )
 
 
 def _subject(event: Event) -> str:
