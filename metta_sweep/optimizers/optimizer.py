@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metta_sweep.core.described import described
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
@@ -20,7 +21,8 @@ class Optimizer:
 
     Obligations of an implementer:
 
-    - ``suggest(n)`` returns up to ``n`` suggestions (or plain mappings of parameters); fewer, or none, when it has no more now.
+    - ``suggest(n)`` returns up to ``n`` suggestions (or plain mappings of parameters); fewer, or none, when it has no more now. A
+      call that gives none must leave it as it was: such calls are not kept, and not made again at a restart.
     - No I/O, no clock, no global randomness: after a restart a fresh copy is fed the same calls in the same order (``suggest``,
       ``observe``, ...), and must then be where it was.
     - ``suggest`` may declare more keywords, and then gets them: ``index`` (how many it has suggested so far; an optimizer that
@@ -73,5 +75,8 @@ class Optimizer:
         return fresh
 
     def describe(self) -> dict[str, Any]:
-        """The settings that make this optimizer what it is, as JSON values: part of a kept run's definition."""
-        return {"class": type(self).__qualname__}
+        """The settings that make this optimizer what it is, as JSON values: part of a kept run's definition.
+
+        By default its class, and the parameters of its constructor that are attributes of it (``sigma``, or ``_sigma``).
+        """
+        return described(self)

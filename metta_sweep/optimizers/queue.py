@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from metta_sweep.core.described import described
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Suggestion
 from metta_sweep.errors import SuggestionError, a_kind
@@ -62,7 +63,7 @@ class SuggestionQueue(Optimizer):
     def describe(self) -> dict[str, Any]:
         """Its class, and its suggestions: ids, branches and parameters."""
         return {
-            **super().describe(),
+            **described(self, without=("suggestions",)),
             "suggestions": [{"id": item.id, "branch": item.branch, "params": item.params} for item in self._suggestions],
         }
 

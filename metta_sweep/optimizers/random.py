@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from metta_sweep.core.described import described
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
@@ -82,4 +83,4 @@ class RandomOptimizer(Optimizer):
 
     def describe(self) -> dict[str, Any]:
         """Its class, and the search space and seed that it was given."""
-        return {**super().describe(), **self._settings}
+        return {**described(self, without=("search_space", "seed")), **self._settings}

@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any, Final, Never
 
 from metta_sweep.core.bandit import Best, PendingRule, Picker
+from metta_sweep.core.described import described
 from metta_sweep.core.events import Event, PaperTrigger, Prune, Score
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
@@ -134,7 +135,7 @@ class IterationScheduler(Scheduler):
 
     def describe(self) -> dict[str, Any]:
         """The settings as JSON values; callables by their qualified names."""
-        return {"class": type(self).__qualname__, **self.settings.describe()}
+        return {**described(self), **self.settings.describe()}
 
     # -- what starts -----------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from metta_sweep.core.described import described
 from metta_sweep.core.events import Event, PaperTrigger, Score
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.setup import Setup
@@ -168,8 +169,11 @@ class Scheduler:
         return None
 
     def describe(self) -> dict[str, Any]:
-        """The settings that make this scheduler what it is, as JSON values: part of a kept run's definition."""
-        return {"class": type(self).__qualname__}
+        """The settings that make this scheduler what it is, as JSON values: part of a kept run's definition.
+
+        By default its class, and the parameters of its constructor that are attributes of it (``patience``, or ``_patience``).
+        """
+        return described(self)
 
 
 class Follow:
