@@ -29,6 +29,12 @@ __all__ = [
 ]
 
 
+def _in_words(event: Event) -> str:
+    from metta_sweep.core.reasons import reason_of
+
+    return reason_of(event)
+
+
 class Draw(NamedTuple):
     """A suggestion entered the pool. It is no trial before it is picked."""
 
@@ -50,6 +56,16 @@ class Draw(NamedTuple):
     def kind(self) -> Literal["draw"]:
         """The name of this kind of event in the trace."""
         return "draw"
+
+    @property
+    def trial_id(self) -> None:
+        """It is about no trial."""
+        return None
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 class Pick(NamedTuple):
@@ -85,6 +101,11 @@ class Pick(NamedTuple):
         """The name of this kind of event in the trace."""
         return "pick"
 
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
+
 
 class Dispatch(NamedTuple):
     """An attempt of a trial was handed to the executor."""
@@ -103,6 +124,11 @@ class Dispatch(NamedTuple):
         """The name of this kind of event in the trace."""
         return "dispatch"
 
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
+
 
 class Reported(NamedTuple):
     """A running trial reported metrics at a step."""
@@ -119,6 +145,11 @@ class Reported(NamedTuple):
     def kind(self) -> Literal["report"]:
         """The name of this kind of event in the trace."""
         return "report"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 class Result(NamedTuple):
@@ -139,6 +170,11 @@ class Result(NamedTuple):
     def kind(self) -> Literal["result"]:
         """The name of this kind of event in the trace."""
         return "result"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 class Error(NamedTuple):
@@ -162,6 +198,11 @@ class Error(NamedTuple):
     def kind(self) -> Literal["error"]:
         """The name of this kind of event in the trace."""
         return "error"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 class Score(NamedTuple):
@@ -189,6 +230,11 @@ class Score(NamedTuple):
         """The name of this kind of event in the trace."""
         return "score"
 
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
+
 
 class PaperTrigger(NamedTuple):
     """A branch's mean reward reached the threshold for the first time."""
@@ -205,6 +251,11 @@ class PaperTrigger(NamedTuple):
     def kind(self) -> Literal["paper.trigger"]:
         """The name of this kind of event in the trace."""
         return "paper.trigger"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 class Prune(NamedTuple):
@@ -224,6 +275,11 @@ class Prune(NamedTuple):
     def kind(self) -> Literal["prune"]:
         """The name of this kind of event in the trace."""
         return "prune"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 class Expand(NamedTuple):
@@ -245,6 +301,11 @@ class Expand(NamedTuple):
         """The name of this kind of event in the trace."""
         return "expand"
 
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
+
 
 class Wait(NamedTuple):
     """Slots stay idle, and why."""
@@ -259,6 +320,21 @@ class Wait(NamedTuple):
     def kind(self) -> Literal["wait"]:
         """The name of this kind of event in the trace."""
         return "wait"
+
+    @property
+    def trial_id(self) -> None:
+        """It is about no trial."""
+        return None
+
+    @property
+    def branch(self) -> None:
+        """It is about no branch."""
+        return None
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 class Stop(NamedTuple):
@@ -278,6 +354,11 @@ class Stop(NamedTuple):
     def kind(self) -> Literal["stop"]:
         """The name of this kind of event in the trace."""
         return "stop"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
 
 
 Event = Draw | Pick | Dispatch | Reported | Result | Error | Score | PaperTrigger | Prune | Expand | Wait | Stop

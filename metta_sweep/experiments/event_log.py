@@ -7,7 +7,6 @@ from logging import DEBUG, INFO, WARNING, getLogger
 from typing import Final
 
 from metta_sweep.core.events import Error, Event, Stop
-from metta_sweep.core.reasons import reason_of
 
 __all__ = ["LEVELS", "note_events"]
 
@@ -23,6 +22,5 @@ def note_events(events: Sequence[Event], address: str) -> None:
     for event in wanted:
         level = LEVELS.get(type(event), DEBUG)
         if _log.isEnabledFor(level):
-            trial_id = getattr(event, "trial_id", None)
-            subject = f" trial[{trial_id}]" if trial_id is not None else ""
-            _log.log(level, "%s %s%s: %s", address, event.kind, subject, reason_of(event))
+            subject = f" trial[{event.trial_id}]" if event.trial_id is not None else ""
+            _log.log(level, "%s %s%s: %s", address, event.kind, subject, event.explanation)

@@ -73,6 +73,7 @@ class SweepOffer:
         """How many more trials the budget allows; None: any number."""
         self.events: list[Event] = []
         self.picks = 0
+        self._picked: list[tuple[Pick, Draw]] = []
         self.idle_why: str | None = None
         self.dry = False
         """Whether the optimizer was asked and had nothing to give."""
@@ -156,24 +157,24 @@ class SweepOffer:
         if self._fresh_waiting.pop(index, None) is None:
             self._gone.add(index)
         number = self._state.picked + self.picks
-        self.events.append(
-            Pick(
-                index,
-                draw.id or self._number_as_id(number),
-                number,
-                draw.branch if branch is None else branch,
-                score,
-                mean,
-                bonus,
-                runs,
-                pending,
-                others,
-                compared,
-                self._busy,
-                self._free,
-                why,
-            )
+        pick = Pick(
+            index,
+            draw.id or self._number_as_id(number),
+            number,
+            draw.branch if branch is None else branch,
+            score,
+            mean,
+            bonus,
+            runs,
+            pending,
+            others,
+            compared,
+            self._busy,
+            self._free,
+            why,
         )
+        self.events.append(pick)
+        self._picked.append((pick, draw))
         self.picks += 1
         self._free -= 1
         self._busy += 1
@@ -206,7 +207,7 @@ class SweepOffer:
             self._new_ids.update(draw.id for draw in drawn if draw.id is not None)
         else:
             index = self._state.suggested + self._drawn
-            drawn = self._strategies.suggest(wanted, index, self._state.drawn + self._drawn, fixed)
+            drawn = self._strategies.suggest(wanted, index, self._state.drawn + self._drawn, fixed, self._picked)
             for draw in drawn:
                 self._taken.check(draw, self._new_ids)
             self._undrawn.extend(drawn)
@@ -219,7 +220,9 @@ class SweepOffer:
                 self._fresh_waiting[draw.suggestion] = draw
         if not drawn:
             self.dry = True
-            self._why = "nothing is left to suggest" if self._strategies.remaining() == 0 else "the optimizer has nothing to suggest now"
+            self._why = (
+                "nothing is left to suggest" if self._strategies.remaining() == 0 else "the optimizer has nothing to suggest now"
+            )
         return drawn
 
     def _oldest_waiting(self) -> Draw | None:

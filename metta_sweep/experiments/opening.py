@@ -12,6 +12,7 @@ from metta_sweep.core.budget import Budget, StopReason
 from metta_sweep.core.events import Stop
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
+from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
@@ -22,7 +23,7 @@ from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.signals import attached
-from metta_sweep.experiments.stores import say_where
+from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
@@ -53,6 +54,7 @@ class Blueprint(NamedTuple):
     seed: int | None
     slots: int
     grace: float | None
+    resources: Resources
     tags: tuple[str, ...]
     definition: dict[str, Any]
 
@@ -105,14 +107,21 @@ async def open_run(
             name=plan.name,
             run_id=row.run_id,
             store=store,
+            resources=plan.resources,
+            alternatives=_alternatives(plan),
         )
-        if kept_stop is None or _goes_on(kept_stop, given, last):
-            plan.executor.prepare(plan.objective, plan.search_space)
-            recorder.note_start(_start_note(plan, seed, given))
+        if kept_stop is None or more is not None or _goes_on(kept_stop, given, last):
+            plan.executor.prepare(plan.objective, plan.search_space, run_id=row.run_id, root=files_beside(store))
             await stack.enter_async_context(plan.executor)
-        stack.callback(recorder.flush)
+            recorder.note_start(_start_note(plan, seed, given))
+            stack.callback(recorder.note_end)
         stack.enter_context(attached(run))
         yield run
+
+
+def _alternatives(plan: Blueprint) -> tuple[str, ...]:
+    name = plan.scheduler.branch_by
+    return () if name is None or plan.search_space is None else plan.search_space.alternatives(name)
 
 
 def _find_or_create(plan: Blueprint, store: Store, *, fresh: bool) -> RunRow:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import overload
 
 from metta_sweep.core.events import Draw, Event
-from metta_sweep.core.reasons import reason_of
 from metta_sweep.core.trial import Trial
 from metta_sweep.records import Store
 
@@ -116,7 +115,7 @@ class TraceView(Sequence[Event]):
                     yield event
 
     def __str__(self) -> str:
-        shown = [f"{event.seq:>6}  {event.kind:<13}  {_subject(event):<16}  {reason_of(event)}" for event in self[:50]]
+        shown = [f"{event.seq:>6}  {event.kind:<13}  {_subject(event):<16}  {event.explanation}" for event in self[:50]]
         more = self._count - len(shown)
         return "\n".join([*shown, f"... and {more} more"] if more > 0 else shown)
 
@@ -126,7 +125,5 @@ class TraceView(Sequence[Event]):
 
 def _subject(event: Event) -> str:
     """What an event is about: its trial and branch, or the suggestion's number."""
-    trial_id = getattr(event, "trial_id", None)
-    branch = getattr(event, "branch", None)
-    name = f"trial {trial_id}" if trial_id is not None else f"suggestion {event.suggestion}" if isinstance(event, Draw) else ""
-    return f"{name} ({branch})" if name and branch is not None else name or branch or ""
+    name = f"suggestion {event.suggestion}" if isinstance(event, Draw) else f"trial {event.trial_id}" if event.trial_id else ""
+    return f"{name} ({event.branch})" if name and event.branch is not None else name or event.branch or ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ class SweepResult:
         seed: int,
         optimizer: Optimizer,
         scheduler: Scheduler,
+        alternatives: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.run_id = run_id
@@ -61,8 +62,10 @@ class SweepResult:
         unended = {live.number: live.trial() for live in state.live.values()}
         self.trials = TrialsView(store, run_id, state.picked, unended)
         """The picked trials, in that order."""
-        self.branches: dict[str, BranchStats] = {name: stats for name, stats in state.branch_stats().items() if name is not None}
-        """Statistics by branch, in the order in which branches appeared. Empty for a sweep without branches."""
+        found = {name: stats for name, stats in state.branch_stats().items() if name is not None}
+        self.branches: dict[str, BranchStats] = {name: BranchStats(name) for name in alternatives} | found
+        """Statistics by branch: the alternatives of ``branch_by``, tried or not, else those that appeared, in that order. Empty for
+        a sweep without branches."""
         self.triggers: list[str] = list(state.triggers)
         """Names of the branches whose mean reward reached ``paper_threshold``, in that order."""
         self.spend = spend

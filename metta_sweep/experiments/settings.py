@@ -8,6 +8,7 @@ from typing import Any
 
 from metta_sweep.address import check_name
 from metta_sweep.core.failures import FailurePolicy
+from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import (
     FOREIGN_NAMES,
@@ -32,6 +33,7 @@ __all__ = [
     "check_failures",
     "check_hooks",
     "check_more",
+    "check_resources",
     "check_searchable",
     "check_tags",
     "describe_objective",
@@ -242,6 +244,21 @@ def refuse_options(kind: str, unknown: Iterable[str], known: Sequence[str]) -> N
             remedy="Did you mean run(budget=100), or run(budget=Budget(trials=100, seconds=60))?",
         )
     refuse_unknown(kind, names, known)
+
+
+def check_resources(resources: object) -> Resources:
+    """What each trial may use."""
+    if resources is None:
+        return Resources()
+    if not isinstance(resources, Resources):
+        raise BudgetError(
+            "SweepExperiment(resources=)",
+            "they are no resources",
+            found=resources,
+            expected="Resources(...)",
+            remedy="Write resources=Resources(time_limit=60)",
+        )
+    return resources
 
 
 def check_more(more: object, budget: object) -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, Stop, Wait
+from metta_sweep.errors import InvalidInput
 from metta_sweep.experiments.facts import facts_of, start_due
 from metta_sweep.experiments.following import follow_up
 from metta_sweep.experiments.offer import SweepOffer
@@ -32,6 +33,13 @@ _NOTHING_FOLLOWS = FannedOut(())
 
 async def pick(sweep: SweepRun) -> Picked:
     """Say which suggestions start, given the free slots; or that the run is over, and why."""
+    picked = await _pick(sweep)
+    if picked.picks:
+        sweep.unrecorded = picked
+    return picked
+
+
+async def _pick(sweep: SweepRun) -> Picked:
     state = sweep.state
     if sweep.owes:
         return _NOTHING_PICKED
@@ -62,12 +70,21 @@ async def pick(sweep: SweepRun) -> Picked:
     events = offer.finish()
     if offer.picks or state.live or sweep.held_by_leaks() or barrier(sweep) is not None:
         return Picked(events)
-    return _stopped(why_over(sweep, offer.idle_why or offer.why, asked=offer.dry), tuple(event for event in events if type(event) is not Wait))
+    return _stopped(
+        why_over(sweep, offer.idle_why or offer.why, asked=offer.dry), tuple(event for event in events if type(event) is not Wait)
+    )
 
 
 async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
     """Start what was picked, and wait for what happens next. The executor keeps the facts until they are recorded."""
     state, executor = sweep.state, sweep.executor
+    if sweep.unrecorded is not None:
+        raise InvalidInput(
+            "Plan.run(recorder=)",
+            "what the pick stage returned was not recorded, so nothing would ever start",
+            expected="the recorder of the open run",
+            remedy="Write plan.run(sweep=run, recorder=run.recorder)",
+        )
     if state.stop is not None or sweep.owes:
         return _NOTHING_HAPPENED
     for trial_id, step in sweep.go_on:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from metta_sweep.core.events import Draw, Event, Reported, Score
+from metta_sweep.core.events import Draw, Event, Pick, Reported, Score
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError, SuggestionError
 from metta_sweep.experiments.fold import FOLLOW_UP, SweepState
+from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline.binding import accepted_keywords
 from metta_sweep.schedulers.scheduler import Scheduler
@@ -71,13 +72,17 @@ class Strategies:
             )
         return left
 
-    def suggest(self, n: int, index: int, drawn: int, fixed: Mapping[str, Any] | None) -> list[Draw]:
+    def suggest(
+        self, n: int, index: int, drawn: int, fixed: Mapping[str, Any] | None, picked: Sequence[tuple[Pick, Draw]] = ()
+    ) -> list[Draw]:
         """Ask for ``n`` suggestions and number them from ``index``; the optimizer has made ``drawn`` before.
+
+        ``picked`` are the picks of this turn, which the state does not know yet: they are pending as well.
 
         Raises:
             SuggestionError: one of them is none, or lies outside the search space.
         """
-        answer = self._ask(n, drawn, fixed)
+        answer = self._ask(n, drawn, fixed, picked)
         draw = self._draw if self._trusted else self.number
         draws = [draw(value, number) for number, value in enumerate(answer, start=index)]  # type: ignore[arg-type]
         if draws:
@@ -115,16 +120,27 @@ class Strategies:
 
     def ask_again(self, events: Sequence[Event]) -> None:
         """Before events of one record that is read back are applied: an optimizer that keeps its own place is asked again."""
+        fresh: dict[int, Draw] = {}
+        picked: list[tuple[Pick, Draw]] = []
         for event in events:
-            if type(event) is Draw and event.asked:
-                self._ask(event.asked, 0, event.fixed)
+            if isinstance(event, Draw):
+                fresh[event.suggestion] = event
+                if event.asked:
+                    self._ask(event.asked, 0, event.fixed, picked)
+            elif isinstance(event, Pick):
+                found = fresh.get(event.suggestion) or self._state.pool.get(event.suggestion)
+                if found is not None:
+                    picked.append((event, found))
 
-    def _ask(self, n: int, drawn: int, fixed: Mapping[str, Any] | None) -> Sequence[Suggestion | Mapping[str, Any]]:
+    def _ask(
+        self, n: int, drawn: int, fixed: Mapping[str, Any] | None, picked: Sequence[tuple[Pick, Draw]]
+    ) -> Sequence[Suggestion | Mapping[str, Any]]:
         keywords: dict[str, Any] = {}
         if "index" in self._takes:
             keywords["index"] = drawn
         if "pending" in self._takes:
-            keywords["pending"] = self._state.in_flight()
+            new = [LiveTrial(pick.trial_id, pick.number, pick.branch, draw).trial() for pick, draw in picked]
+            keywords["pending"] = [*self._state.in_flight(), *new]
         if fixed and "fixed" in self._takes:
             keywords["fixed"] = dict(fixed)
         answer = self.optimizer.suggest(n, **keywords)

@@ -11,6 +11,7 @@ from typing import Any, Never
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
+from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import TERMINAL_STATES
@@ -27,6 +28,7 @@ from metta_sweep.experiments.settings import (
     check_failures,
     check_hooks,
     check_more,
+    check_resources,
     check_searchable,
     check_tags,
     describe_objective,
@@ -69,6 +71,7 @@ class SweepExperiment(Experiment):
         seed: the seed of everything random; drawn once per run, and kept, when left out.
         store: where it is kept: a path, ``"sqlite:///dir/file.db"``, ``"memory"`` (a new one each time) or a ``Store``; by default
             what the environment variable METTA_SWEEP_STORE says, else ``./metta_sweep.db``.
+        resources: what each trial may use, unless the scheduler says otherwise: ``Resources(time_limit=60)`` bounds its seconds.
         grace: seconds that running trials get at the deadline; by default 10 % of the budget's seconds, at most 10.
         tags: words to find the run by.
 
@@ -94,6 +97,7 @@ class SweepExperiment(Experiment):
         hooks: Mapping[str, Mapping[str, Any]] | None = None,
         seed: int | None = None,
         store: Store | str | os.PathLike[str] | None = None,
+        resources: Resources | None = None,
         grace: float | None = None,
         tags: Sequence[str] = (),
         **unknown: Never,
@@ -111,10 +115,11 @@ class SweepExperiment(Experiment):
         self.failures = check_failures(failures)
         self.hooks = check_hooks(hooks)
         self.grace = grace_of(grace)
+        self.resources = check_resources(resources)
         self.tags = check_tags(tags)
         if self.objective is not None:
             check_searchable(self.optimizer, self.search_space)
-            self._executor().prepare(self.objective, self.search_space)
+            self._executor().check(self.objective, self.search_space)
             # refuses what does not fit the search space before anything is written
             self.scheduler.for_run(Setup(self.search_space, self.goal, self.seed or 0, self.slots))
 
@@ -257,6 +262,7 @@ class SweepExperiment(Experiment):
             seed=self.seed,
             slots=self.slots,
             grace=self.grace,
+            resources=self.resources,
             tags=self.tags,
             definition={
                 "class": type(self).__qualname__,
@@ -284,6 +290,7 @@ _OPTIONS = (
     "hooks",
     "seed",
     "store",
+    "resources",
     "grace",
     "tags",
 )

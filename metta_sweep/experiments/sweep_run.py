@@ -56,6 +56,8 @@ class SweepRun:
         name: str | None,
         run_id: str,
         store: Store,
+        resources: Resources,
+        alternatives: tuple[str, ...],
     ) -> None:
         self.name = name
         self.run_id = run_id
@@ -77,7 +79,9 @@ class SweepRun:
             grace if grace is not None else MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
         )
         """Seconds that running trials get to end by themselves, at the deadline and after an interrupt."""
-        self.default_resources = Resources()
+        self.default_resources = resources
+        self.alternatives = alternatives
+        """The branches there are, where the scheduler picks between the alternatives of a choice."""
         kind = type(strategies.scheduler)
         self.allocates = kind.allocate_resources is not Scheduler.allocate_resources
         """Whether the scheduler has a say in resources."""
@@ -92,6 +96,8 @@ class SweepRun:
         self.interrupted = False
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
+        self.unrecorded: Picked | None = None
+        """The last output of the pick stage, until it is recorded."""
         self.undrawn: list[Draw] = []
         """Suggestions that a pick stage drew and that are not in the journal yet."""
         self.deciding = threading.Lock()
@@ -176,6 +182,7 @@ class SweepRun:
             seed=self.seed,
             optimizer=self.optimizer,
             scheduler=self.scheduler,
+            alternatives=self.alternatives,
         )
 
     def interrupt(self) -> None:
@@ -214,6 +221,7 @@ class SweepRun:
     def _after_record(self, output: Any) -> None:
         kind = type(output)
         if kind is Picked:
+            self.unrecorded = None
             self.undrawn.clear()
         elif kind is Happened:
             self.executor.acknowledge(output.acknowledge)
