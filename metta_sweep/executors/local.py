@@ -331,14 +331,16 @@ class LocalExecutor:
         attempt.since = time.monotonic()
         self._leaks.add(attempt)
         self._end(attempt)
-        if attempt.call is not None:
-            attempt.call.abandon()
-        if not attempt.over:
+        call = attempt.call
+        if call is not None:
+            call.abandon()
+        # a call that has not begun will see that it came too late
+        if not attempt.over and (call is None or call.thread):
             _log.warning(
                 "%s was given up %.3g s after its start: %s, and holds its slot until it ends (%d held)",
                 attempt.task.address,
                 self.loop.time() - attempt.started,
-                "its coroutine will not be cancelled" if attempt.call is None else f"its thread {attempt.call.thread} runs on",
+                "its coroutine will not be cancelled" if call is None else f"its thread {call.thread} runs on",
                 self.leaked_slots,
             )
 

@@ -14,7 +14,7 @@ from metta_sweep.records import RunRow, Store
 from metta_sweep.store import MemoryStore, open_store
 from metta_sweep.store.places import file_of
 
-__all__ = ["DEFAULT_PLACE", "STORE_VARIABLE", "resolve_store", "say_where"]
+__all__ = ["DEFAULT_PLACE", "STORE_VARIABLE", "files_beside", "resolve_store", "say_where"]
 
 STORE_VARIABLE: Final = "METTA_SWEEP_STORE"
 """The environment variable that names the store of experiments that were given none."""
@@ -60,6 +60,12 @@ def say_where(store: Store, row: RunRow) -> None:
     _told.add(row.run_id)
     named = repr(row.name) if row.name is not None else f"{row.run_id!r} (it has no name, so it does not go on by itself)"
     sys.stderr.write(f"metta_sweep: run {named} is kept in {path}\n")
+
+
+def files_beside(store: Store) -> Path | None:
+    """Where the files of the trials of a store's runs lie: ``metta_sweep.db-checkpoints``, say; None without a file."""
+    path = getattr(store, "path", None)
+    return None if path is None else Path(f"{path}-checkpoints")
 
 
 def _default() -> Store:

@@ -99,8 +99,38 @@ def test_a_trial_writes_into_its_directory(tmp_path: Path) -> None:
     assert executor.directories.of("7", 7) == tmp_path / "7"
 
 
+def test_runs_share_no_directory(tmp_path: Path) -> None:
+    """Each run has its own under the root, the same whenever it is taken up again; odd run ids do not leave it."""
+    executor, again = LocalExecutor(checkpoint_dir=tmp_path), LocalExecutor(checkpoint_dir=tmp_path)
+    found = []
+    for of, run_id in ((executor, "a-1"), (executor, "b-2"), (again, "a-1"), (executor, "../c"), (executor, "..")):
+        of.prepare(lambda: 1.0, run_id=run_id, root=tmp_path / "beside")
+        found.append(of.directories.of("7", 7))
+
+    assert found[:3] == [tmp_path / "a-1" / "7", tmp_path / "b-2" / "7", tmp_path / "a-1" / "7"]
+    assert len(set(found)) == 4
+    assert all(path.parent.parent == tmp_path for path in found)
+
+
+def test_a_run_finds_its_temporary_directory_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a root they lie in one temporary directory of the process, so that another executor may go on."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    first, again, other = TrialDirectories(None, "a-1"), TrialDirectories(None, "a-1"), TrialDirectories(None, "b-2")
+
+    assert first.of("7", 7) == again.of("7", 7) != other.of("7", 7)
+
+
+def test_directories_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial function may change the working directory."""
+    monkeypatch.chdir(tmp_path)
+    directories = TrialDirectories("files", "a-1")
+    monkeypatch.chdir("/")
+
+    assert directories.of("7", 7) == tmp_path / "files" / "a-1" / "7"
+
+
 def test_temporary_directories_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a place given, each executor has its own among the temporary files."""
+    """Without a run, each executor has its own among the temporary files."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     assert TrialDirectories().of("7", 7).parent != TrialDirectories().of("7", 7).parent

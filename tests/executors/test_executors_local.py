@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from executor_runs import events_of, next_events, outcome_of, run_to_end, task_of, told
 
-from metta_sweep.errors import ExecutorError, IllegalTransition, UnknownOption
+from metta_sweep.errors import ExecutorError, IllegalTransition, ObjectiveError, UnknownOption
 from metta_sweep.executors import Ended, LocalExecutor, ReportMade, TrialContext
 from metta_sweep.testing.virtual import run_virtual
 
@@ -357,6 +357,25 @@ def test_it_can_be_used_again() -> None:
         return scores
 
     assert run_virtual(main()) == [{"score": 2.0}, {"score": 2.0}]
+
+
+def test_what_another_run_uses_is_not_changed() -> None:
+    """While it is open it can be asked whether it could call a function, but takes no other one."""
+
+    async def main() -> Any:
+        executor = LocalExecutor()
+        executor.prepare(_function)
+        async with executor:
+            executor.check(_coroutine)
+            with pytest.raises(ObjectiveError):
+                executor.check(7)
+            with pytest.raises(ExecutorError, match="in use by another run"):
+                executor.prepare(_coroutine, run_id="other")
+            executor.start(task_of(x=1.0))
+            (event,) = await run_to_end(executor)
+        return event
+
+    assert run_virtual(main()).metrics == {"score": 2.0}
 
 
 def test_slots_are_counted() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -109,8 +111,8 @@ def test_the_first_cause_and_the_shortest_grace_count() -> None:
     assert run_virtual(main()) == ("verdict", pytest.approx(3))
 
 
-def test_an_error_within_the_grace_is_an_error() -> None:
-    """A trial that raises while it is being stopped failed."""
+def test_an_error_within_the_grace_of_a_verdict_is_an_error() -> None:
+    """A trial that raises by itself while the scheduler stops it failed."""
 
     async def fails(trial: TrialContext) -> float:
         await _looks(trial)
@@ -191,6 +193,122 @@ async def test_a_thread_is_given_up_after_its_grace() -> None:
         while executor.leaked_slots:
             await asyncio.wait_for(executor.wait(), 10)
         assert (executor.busy, executor.peek()) == (0, [])
+
+
+class _Hangs:
+    """A trial function that waits in its thread until ``gate`` is set."""
+
+    def __init__(self) -> None:
+        self.begun, self.gate = threading.Event(), threading.Event()
+
+    def __call__(self, trial: TrialContext) -> float:
+        self.begun.set()
+        self.gate.wait(10)
+        return 1.0
+
+
+async def _given_up(executor: LocalExecutor, objective: _Hangs) -> None:
+    """Start a trial in a thread, and give it up when it has begun."""
+    executor.prepare(objective)
+    async with executor:
+        executor.start(task_of())
+        while not objective.begun.is_set():  # noqa: ASYNC110  # an event of threads
+            await asyncio.sleep(0.001)
+        executor.stop("0", "deadline", 0)
+        await run_to_end(executor)
+
+
+def test_a_slot_frees_when_its_thread_ends_after_its_loop() -> None:
+    """Nobody tells an event loop that has closed: the slot is free all the same."""
+    hangs = _Hangs()
+    executor = LocalExecutor(slots=1)
+    asyncio.run(_given_up(executor, hangs))
+    assert executor.leaked_slots == 1
+    hangs.gate.set()
+    deadline = time.monotonic() + 10
+    while executor.leaked_slots and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+    assert (executor.leaked_slots, executor.leaked, executor.busy) == (0, (), 0)
+
+
+def test_a_slot_held_from_an_earlier_loop_wakes_the_one_that_waits() -> None:
+    """Another run that waits for the slot, in another event loop, goes on as soon as the thread has ended."""
+    hangs = _Hangs()
+
+    async def waits(executor: LocalExecutor) -> tuple[int, int]:
+        executor.prepare(_sleeps)
+        async with executor:
+            held = executor.leaked_slots
+            asyncio.get_running_loop().call_later(0.005, hangs.gate.set)
+            while executor.leaked_slots:
+                await asyncio.wait_for(executor.wait(), 10)
+            return held, executor.leaked_slots
+
+    executor = LocalExecutor(slots=1)
+    asyncio.run(_given_up(executor, hangs))
+
+    assert asyncio.run(waits(executor)) == (1, 0)
+
+
+def test_giving_up_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """The logger ``metta_sweep`` tells the attempt, its thread and how many slots are held; what ends in time it does not tell."""
+    hangs = _Hangs()
+
+    with caplog.at_level(logging.WARNING, logger="metta_sweep"):
+        stopped(_looks, after=1, grace=10)
+        asyncio.run(_given_up(LocalExecutor(slots=1), hangs))
+    hangs.gate.set()
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("trial[0] was given up ")
+    assert "its thread metta_sweep-trial-1 runs on" in record.getMessage()
+    assert "(1 held)" in record.getMessage()
+
+
+@pytest.mark.parametrize("cause", ["deadline", "interrupt"])
+@pytest.mark.parametrize("grace", [0, 10])
+def test_an_error_after_time_is_up_is_no_failure(cause: StopCause, grace: float) -> None:
+    """What a trial raises while the deadline or an interrupt ends it is kept beside it: it was stopped."""
+
+    async def fails(trial: TrialContext) -> float:
+        trial.metadata["kept"] = 1
+        try:
+            await _looks(trial)
+        finally:
+            raise OSError("disk full")
+
+    ended, _ = stopped(fails, after=1, grace=grace, cause=cause)
+
+    assert (ended.stopped, ended.error, ended.metrics) == (cause, None, None)
+    assert ended.metadata == {"kept": 1, "error": "OSError: disk full"}
+
+
+def test_an_error_of_cleaning_up_after_a_verdict_is_no_failure() -> None:
+    """A trial that was cancelled, since it did not look, was stopped, whatever its cleaning up raises."""
+
+    async def fails(trial: TrialContext) -> float:
+        try:
+            return await _sleeps(trial)
+        finally:
+            raise OSError("disk full")
+
+    ended, _ = stopped(fails, after=1, grace=10)
+
+    assert (ended.stopped, ended.error, ended.metadata) == ("verdict", None, {"error": "OSError: disk full"})
+
+
+def test_a_thread_that_raises_at_the_deadline_is_no_failure() -> None:
+    """A function in a thread may raise to get out."""
+
+    def raises(trial: TrialContext) -> float:
+        while not trial.should_stop:
+            threading.Event().wait(0.001)
+        raise RuntimeError("told to stop")
+
+    ended, _ = stopped(raises, after=0, grace=10, cause="deadline")
+
+    assert (ended.stopped, ended.error, ended.metadata) == ("deadline", None, {"error": "RuntimeError: told to stop"})
 
 
 def test_a_thread_that_looks_ends_within_its_grace() -> None:
