@@ -33,9 +33,9 @@ class SweepRecorder:
     """The recorder of a sweep. Its journal is its checkpoint: nothing else is kept, and nothing is replayed stage by stage.
 
     For each output: the state takes the events and refuses illegal ones, the strategies are told, and the events join the journal
-    with the rows of the trials that ended. An output with an illegal event is not kept, and ends the run. ``flush`` commits; the run
-    does so before it waits and before it tells anybody. Whatever ends a run, what is in the journal is complete, and the state of a
-    later run is folded from there.
+    with the rows of the trials that ended. An output with an illegal event is not kept and ends the run. ``flush`` commits; the run
+    does so before it waits and before it tells anybody. Whatever ends a run, its journal is complete, and the state of a later run
+    is folded from it.
     """
 
     keeps = True
