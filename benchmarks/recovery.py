@@ -160,7 +160,7 @@ def run_ray(folder: Path, budget: int) -> None:
 
     class Told(tune.Callback):  # type: ignore[misc]  # it is installed by hand
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            Witness(folder).write("told", trial.config)
+            Witness(folder).write("told", trial.last_result["config"])
 
     variants = importlib.import_module("ray.tune.search.basic_variant").BasicVariantGenerator
     place = folder / "ray" / "killed"

@@ -137,7 +137,7 @@ def reopened(path: Path, trials: int, *, ucb: bool = False) -> float:
 def in_child(*arguments: object) -> dict[str, Any]:
     """A measurement in a process of its own."""
     command = [sys.executable, __file__, "--child", *map(str, arguments)]
-    answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return answer
 
 

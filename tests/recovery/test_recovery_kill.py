@@ -16,6 +16,7 @@ POINTS = {
     "checkpoint.before": (1,),
     "checkpoint.after": (1,),
     "epoch.after": (1,),
+    "end.before": (1,),
     "fold.before": (1,),
     "fold.after": (1,),
     "dispatch.before": (1, 7, 23),
