@@ -75,17 +75,19 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
+        if threading.current_thread() is not threading.main_thread():
+            # what a worker thread of a trial drives belongs to the signals of that trial's run
+            return self
         token = _current.set(self)
         try:
             # what is driven sees these signals; the code around it does not
             self._runner.get_loop()
         finally:
             _current.reset(token)
-        if threading.current_thread() is threading.main_thread():
-            for number in _CAUGHT:
-                before = signal.getsignal(number)
-                if before in (signal.default_int_handler, signal.SIG_DFL) or _is_ours(before):
-                    self._before[number] = signal.signal(number, self._caught)
+        for number in _CAUGHT:
+            before = signal.getsignal(number)
+            if before in (signal.default_int_handler, signal.SIG_DFL) or _is_ours(before):
+                self._before[number] = signal.signal(number, self._caught)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -128,7 +130,7 @@ class Signals:
         return list(self.ended_early.values())
 
     def add(self, run: SweepRun) -> None:
-        """Take care of an open run."""
+        """Take care of an open run. Safe from any thread."""
         self._runs.append(run)
         _unfinished.pop(run.run_id, None)
         if self._asked and run.state.stop is None:
@@ -166,7 +168,7 @@ class Signals:
     def _act(self, step: int) -> None:
         """On the event loop: one step of ending."""
         if step == 1:
-            for run in self._runs:
+            for run in list(self._runs):
                 if run.state.stop is None:
                     run.interrupt()
                     self._say(_farewell(run))

@@ -290,13 +290,40 @@ async def test_nothing_is_installed_inside_an_event_loop_of_the_user() -> None:
 def test_a_run_within_the_loop_over_a_stream_takes_signals_for_itself() -> None:
     """The innermost run is the one that is interrupted; the outer one goes on."""
     inner: list[Any] = []
+    outer: list[Any] = []
     for update in sweep(signalling(99)).stream(budget=4):
         if not inner:
             inner.append(sweep(signalling(1, signal.SIGINT)).run(budget=50).stop_reason)
-        last = update
+        if update.results is not None:
+            outer.append(update.results.stop_reason)
     assert inner == [StopReason.INTERRUPTED]
-    assert last.results is not None
-    assert last.results.stop_reason is StopReason.BUDGET_TRIALS
+    assert outer == [StopReason.BUDGET_TRIALS]
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+def test_a_run_within_a_trial_is_interrupted_with_the_run_around_it(in_thread: bool) -> None:
+    """Both end in order, whether the trial awaits the inner run or blocks on it in its thread."""
+    inner: list[Any] = []
+
+    async def leaf(trial: TrialContext) -> float:
+        if trial.number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            while not trial.should_stop:  # noqa: ASYNC110  # as users write it
+                await asyncio.sleep(0.001)
+        return 1.0
+
+    def blocks(trial: TrialContext) -> float:
+        inner.append(sweep(leaf).run(budget=500).stop_reason)
+        return 1.0
+
+    async def awaits(trial: TrialContext) -> float:
+        inner.append((await sweep(leaf).run(budget=500)).stop_reason)
+        return 1.0
+
+    result = sweep(blocks if in_thread else awaits, slots=1).run(budget=9)
+    assert inner == [StopReason.INTERRUPTED]
+    assert result.stop_reason is StopReason.INTERRUPTED
+    assert len(result.trials) == 1
 
 
 def test_a_signal_between_two_updates_ends_the_stream_in_order() -> None:
