@@ -2,30 +2,94 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from metta_sweep.errors import DefinitionChanged
+from metta_sweep.core.described import function_name
+from metta_sweep.errors import DefinitionChanged, a_kind
+from metta_sweep.records import Store
 
-__all__ = ["check_same_definition", "provenance"]
+__all__ = [
+    "NO_SWEEPS",
+    "SWEEP",
+    "as_kept",
+    "check_name_is_free",
+    "check_same_definition",
+    "definition_in",
+    "provenance",
+    "warn_of_changed_code",
+]
 
-_ANY_IF_NONE = ("seed",)
+logger: Final = logging.getLogger("metta_sweep")
+
+SWEEP: Final = "sweep"
+"""The kind of a sweep, in its definition."""
+NO_SWEEPS: Final = ("experiment", "pipeline")
+"""The kinds of other kept runs: a class with a pipeline, and a pipeline that was run by hand."""
+_ANY_IF_NONE: Final = ("seed",)
+_GIT_SECONDS: Final = 1.0
+"""How long git may take to tell of the working directory."""
 
 
-def check_same_definition(name: str, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise ``DefinitionChanged``, showing each difference, unless both describe the same experiment."""
+def as_kept(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition as it is read back from the journal: tuples are lists, what has no JSON form its class."""
+    from pydantic_core import from_json, to_json
+
+    plain: dict[str, Any] = from_json(to_json(definition, fallback=function_name, inf_nan_mode="strings"))
+    return plain
+
+
+def check_same_definition(name: str, kept: Mapping[str, Any], given: Mapping[str, Any], *, can_start_over: bool = True) -> None:
+    """Raise ``DefinitionChanged``, showing each difference, unless both describe the same experiment.
+
+    Args:
+        name: the name that both have.
+        kept: the definition in the journal.
+        given: the one of now, ``as_kept``.
+        can_start_over: whether ``run(fresh=True)`` is there to recommend.
+    """
     differences = list(_differences("", kept, given))
     if not differences:
         return
     shown = "\n".join(f"  {path}: kept {before!r}, given {after!r}" for path, before, after in differences)
-    raise DefinitionChanged(
-        f"another experiment is kept under the name {name!r}:\n{shown}\n"
-        "Give this one another name, run it as it was, or start over with run(fresh=True): the old run is then kept as "
-        f"'{name}@1' or the next free number."
-    )
+    fresh = f"start over with run(fresh=True): the old run is then kept as '{name}@1' or the next free number"
+    remedy = f"run it as it was, or {fresh}" if can_start_over else "or run it as it was"
+    raise DefinitionChanged(f"another experiment is kept under the name {name!r}:\n{shown}\nGive this one another name, {remedy}.")
+
+
+def definition_in(note: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definition in the note of a start. A pipeline that was kept by hand has none but its kind."""
+    definition = note.get("definition", {"kind": "pipeline"})
+    if not isinstance(definition, Mapping):
+        raise TypeError(f"its definition is {a_kind(definition)}")
+    return definition
+
+
+def check_name_is_free(name: str, store: Store, given: Mapping[str, Any]) -> None:
+    """Raise ``DefinitionChanged`` when the run of that name is one of another kind or class of experiment."""
+    row = store.find_run(name)
+    if row is None:
+        return
+    from pydantic_core import from_json
+
+    for record in store.records(row.run_id, kind="start"):
+        check_same_definition(name, _kind_and_class(definition_in(from_json(record.payload))), given, can_start_over=False)
+
+
+def _kind_and_class(definition: Mapping[str, Any]) -> dict[str, Any]:
+    return {part: definition[part] for part in ("kind", "class") if part in definition}
+
+
+def warn_of_changed_code(name: str, kept: object, given: str | None) -> None:
+    """One warning when the trial function has other code than when the run was last taken up."""
+    if kept is not None and given is not None and kept != given:
+        logger.warning(
+            "the code of the objective of %r has changed since it was last run; the trials before are kept as they are", name
+        )
 
 
 def _differences(path: str, kept: Any, given: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -36,17 +100,35 @@ def _differences(path: str, kept: Any, given: Any) -> Iterator[tuple[str, Any, A
         yield path, kept, given
 
 
-def provenance() -> dict[str, Any]:
-    """Where and with what a process ran: versions, platform, processors, command line, pid."""
+def provenance(*, git: bool = False) -> dict[str, Any]:
+    """Where and with what a process ran: versions, platform, processors, command line, pid; with ``git``, its state too."""
     import platform
 
-    return {
+    found: dict[str, Any] = {
         "versions": {"python": platform.python_version(), **_versions()},
         "platform": platform.platform(),
         "processors": os.cpu_count(),
         "command": sys.argv,
         "pid": os.getpid(),
     }
+    if git:
+        found["git"] = _git_state()
+    return found
+
+
+@cache
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the working directory, and whether tracked files differ from it; None without git. Asked once per process."""
+    import subprocess
+
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return None
+    lines = answer.stdout.splitlines()
+    commit = next((line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid ")), None)
+    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any, Self
 from metta_sweep.address import check_name
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.errors import BudgetError, InvalidInput
+from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import resolve_store
 from metta_sweep.pipeline import Pipeline, Plan
@@ -71,6 +72,9 @@ class Experiment:
 
         In a script: blocks, and returns the result. Inside an event loop (a notebook, a stage): ``await experiment.run()``.
         A named one is kept: stages whose inputs are unchanged are not run again.
+
+        Raises:
+            DefinitionChanged: an experiment of another kind or class is kept under the name.
         """
         return run_either_way(lambda: self.arun(**inputs), f"{type(self).__name__}.run()", kept_as=self.name)
 
@@ -79,7 +83,10 @@ class Experiment:
         plan = self.build()
         if self.name is None:
             return await plan.run(seed=self.seed if self.seed is not None else draw_seed(), inputs=inputs)
-        return await plan.run(name=self.name, store=self._store(), seed=self.seed, inputs=inputs)
+        store = self._store()
+        definition = {"kind": "experiment", "class": type(self).__qualname__}
+        check_name_is_free(self.name, store, definition)
+        return await plan.run(name=self.name, store=store, seed=self.seed, inputs=inputs, definition=definition)
 
 
 def _checked_seed(seed: object, where: str) -> int:

@@ -16,9 +16,9 @@ from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import BudgetError, StoreError
+from metta_sweep.errors import BudgetError, StoreError, a_kind
 from metta_sweep.executors.executor import Executor
-from metta_sweep.experiments.definition import check_same_definition, provenance
+from metta_sweep.experiments.definition import NO_SWEEPS, check_same_definition, definition_in, provenance, warn_of_changed_code
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.recorder import SweepRecorder
@@ -57,6 +57,9 @@ class Blueprint(NamedTuple):
     resources: Resources
     tags: tuple[str, ...]
     definition: dict[str, Any]
+    """As it is kept: plain JSON values."""
+    code: str | None
+    """The digest of the trial function's code."""
 
 
 class _Start(NamedTuple):
@@ -65,6 +68,8 @@ class _Start(NamedTuple):
     seed: int
     budget: Budget
     definition: Mapping[str, Any]
+    code: object
+    """The digest of the trial function's code, where it was noted."""
 
 
 @asynccontextmanager
@@ -73,7 +78,15 @@ async def open_run(
 ) -> AsyncIterator[SweepRun]:
     """An open run. One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing."""
     await left_runs_ended()
-    row = _find_or_create(plan, store, fresh=fresh)
+    found = store.find_run(plan.name) if plan.name is not None else None
+    state = SweepState(plan.goal)
+    drawn = plan.seed if plan.seed is not None else draw_seed()
+    if found is None or fresh:
+        # made before anything is written or renamed: they may refuse
+        strategies = _strategies(plan, drawn, state)
+        row = _create(plan, store, found)
+    else:
+        row = found
     store.acquire(row.run_id)
     say_where(store, row)
     async with AsyncExitStack() as stack:
@@ -81,11 +94,11 @@ async def open_run(
         last = _last_start(store, row.run_id)
         if last is not None and plan.name is not None:
             check_same_definition(plan.name, last.definition, plan.definition)
-        seed = last.seed if last is not None else plan.seed if plan.seed is not None else draw_seed()
-        state = SweepState(plan.goal)
+            warn_of_changed_code(plan.name, last.code, plan.code)
+        seed = last.seed if last is not None else drawn
+        if row is found:
+            strategies = _strategies(plan, seed, state)
         recorder = SweepRecorder(store, row.run_id, state)
-        setup = Setup(plan.search_space, plan.goal, seed, plan.slots)
-        strategies = Strategies(plan.optimizer.for_run(setup), plan.scheduler.for_run(setup), plan.search_space, state)
         recorder.strategies = strategies
         recorder.replay()
         kept_stop = state.stop
@@ -113,7 +126,7 @@ async def open_run(
         if kept_stop is None or more is not None or _goes_on(kept_stop, given, last):
             plan.executor.prepare(plan.objective, plan.search_space, run_id=row.run_id, root=files_beside(store))
             await stack.enter_async_context(plan.executor)
-            recorder.note_start(_start_note(plan, seed, given))
+            recorder.note_start(_start_note(plan, seed, given, in_file=files_beside(store) is not None))
             stack.callback(recorder.note_end)
         stack.enter_context(attached(run))
         yield run
@@ -124,18 +137,20 @@ def _alternatives(plan: Blueprint) -> tuple[str, ...]:
     return () if name is None or plan.search_space is None else plan.search_space.alternatives(name)
 
 
-def _find_or_create(plan: Blueprint, store: Store, *, fresh: bool) -> RunRow:
-    found = store.find_run(plan.name) if plan.name is not None else None
-    if found is not None and fresh and plan.name is not None:
-        store.acquire(found.run_id)
-        store.release(found.run_id)
+def _strategies(plan: Blueprint, seed: int, state: SweepState) -> Strategies:
+    setup = Setup(plan.search_space, plan.goal, seed, plan.slots)
+    return Strategies(plan.optimizer.for_run(setup), plan.scheduler.for_run(setup), plan.search_space, state)
+
+
+def _create(plan: Blueprint, store: Store, before: RunRow | None) -> RunRow:
+    """A new run. The one that had its name before keeps it with a number."""
+    if before is not None:
+        store.acquire(before.run_id)
+        store.release(before.run_id)
         number = 1
         while store.find_run(f"{plan.name}@{number}") is not None:
             number += 1
-        store.rename_run(found.run_id, f"{plan.name}@{number}")
-        found = None
-    if found is not None:
-        return found
+        store.rename_run(before.run_id, f"{plan.name}@{number}")
     row = RunRow(f"{plan.label}-{os.urandom(4).hex()}", plan.name, wall_time(), plan.tags)
     store.create_run(row)
     return row
@@ -151,10 +166,12 @@ def _last_start(store: Store, run_id: str) -> _Start | None:
 
     try:
         note = from_json(found.payload)
-        seed, definition = note["seed"], note["definition"]
-        if type(seed) is not int or not isinstance(definition, Mapping):
-            raise TypeError(f"its seed is a {type(seed).__name__}, its definition a {type(definition).__name__}")
-        return _Start(seed, Budget(**note["budget"]), definition)
+        seed, definition = note["seed"], definition_in(note)
+        if type(seed) is not int:
+            raise TypeError(f"its seed is {a_kind(seed)}")
+        # a run that is no sweep has no budget; it is refused for what it is
+        budget = {} if definition.get("kind") in NO_SWEEPS else note["budget"]
+        return _Start(seed, Budget(**budget), definition, note.get("code"))
     except (ValueError, TypeError, LookupError) as error:
         raise StoreError(
             f"run {run_id!r}, the record of a start before event {found.seq}",
@@ -163,7 +180,7 @@ def _last_start(store: Store, run_id: str) -> _Start | None:
         ) from error
 
 
-def _start_note(plan: Blueprint, seed: int, budget: Budget) -> bytes:
+def _start_note(plan: Blueprint, seed: int, budget: Budget, *, in_file: bool) -> bytes:
     from pydantic_core import to_json
 
     return to_json(
@@ -173,7 +190,8 @@ def _start_note(plan: Blueprint, seed: int, budget: Budget) -> bytes:
             "budget": {"trials": budget.trials, "seconds": budget.seconds, "cost": budget.cost},
             "slots": plan.slots,
             "definition": plan.definition,
-            "provenance": provenance(),
+            "code": plan.code,
+            "provenance": provenance(git=in_file),
         }
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from metta_sweep.address import check_name
+from metta_sweep.core.described import function_name, setting
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
@@ -275,9 +277,11 @@ def check_more(more: object, budget: object) -> None:
         )
 
 
-def describe_objective(objective: Callable[..., Any] | None) -> str | None:
-    """The qualified name of a trial function."""
+def describe_objective(objective: Callable[..., Any] | None) -> Any:
+    """The qualified name of a trial function, without its module: a script is ``__main__`` once and itself another time.
+
+    Of a partial, its arguments too.
+    """
     if objective is None:
         return None
-    inner = getattr(objective, "func", objective)
-    return getattr(inner, "__qualname__", None) or type(inner).__qualname__
+    return setting(objective) if isinstance(objective, partial) else function_name(objective)

@@ -16,7 +16,7 @@ from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import PipelineListener
 from metta_sweep.pipeline.flow import FieldState, Unchecked
 from metta_sweep.pipeline.profile import StageFigures
-from metta_sweep.pipeline.recording import StoreRecorder
+from metta_sweep.pipeline.recording import BY_HAND, StoreRecorder
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
@@ -24,7 +24,7 @@ from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
 __all__ = ["PipelineResult", "Plan"]
 
 
-_KEYWORDS: Final = frozenset({"name", "store", "recorder", "seed", "address", "listeners", "strict_hooks", "inputs"})
+_KEYWORDS: Final = frozenset({"name", "store", "recorder", "seed", "address", "listeners", "strict_hooks", "inputs", "definition"})
 
 
 class PipelineResult:
@@ -98,6 +98,7 @@ class Plan:
         listeners: Sequence[PipelineListener] = (),
         strict_hooks: bool = False,
         inputs: Mapping[str, Any] | None = None,
+        definition: Mapping[str, Any] | None = None,
         **more_inputs: Any,
     ) -> PipelineResult:
         """Run it.
@@ -111,9 +112,11 @@ class Plan:
             listeners: called with every event.
             strict_hooks: an error of an observer ends the run.
             inputs: values of declared inputs; needed where an input is called like a keyword of this method.
+            definition: what a kept run is, as JSON values; by default ``{"kind": "pipeline"}``.
             more_inputs: values of declared inputs.
 
         Raises:
+            DefinitionChanged: the run of that name is of another kind.
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
@@ -131,7 +134,7 @@ class Plan:
         run_id = _open_run(store, name)
         try:
             kept = StoreRecorder(store, run_id)
-            settled = kept.settle_seed(seed)
+            settled = kept.settle_seed(seed, definition or BY_HAND)
             return await self._execute(values, kept, settled, address, listeners, strict_hooks=strict_hooks)
         finally:
             store.release(run_id)

@@ -11,13 +11,18 @@ from functools import cached_property
 from typing import Any, Final
 
 from metta_sweep.clock import wall_time
+from metta_sweep.errors import DefinitionChanged
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.payload import to_payload
 from metta_sweep.records import Checkpoint, LoopState, Record, Store, digest
 
-__all__ = ["StageDigests", "StoreRecorder"]
+__all__ = ["BY_HAND", "StageDigests", "StoreRecorder", "code_digest"]
 
 logger: Final = logging.getLogger("metta_sweep")
+
+
+BY_HAND: Final = {"kind": "pipeline"}
+"""What a kept run is when nothing else is said: a pipeline that somebody runs by hand."""
 
 
 class StoreRecorder:
@@ -30,17 +35,23 @@ class StoreRecorder:
         self._store = store
         self._run_id = run_id
 
-    def settle_seed(self, given: int | None) -> int:
-        """The seed of the run: the one given now, else the one it had before, else one drawn now. It is kept with the run."""
+    def settle_seed(self, given: int | None, definition: Mapping[str, Any]) -> int:
+        """The seed of the run: the one given now, else the one it had before, else one drawn now. It is kept with the run.
+
+        Raises:
+            DefinitionChanged: the run is of another kind.
+        """
         from pydantic_core import from_json, to_json
 
         kept: int | None = None
         for record in self._store.records(self._run_id):
             if record.kind == "start":
-                kept = from_json(record.payload)["seed"]
+                note = from_json(record.payload)
+                kept = note["seed"]
+                _check_kind(note.get("definition", BY_HAND), definition)
         seed = given if given is not None else kept if kept is not None else int.from_bytes(os.urandom(4), "big")
         if seed != kept:
-            payload = to_json({"version": 1, "seed": seed})
+            payload = to_json({"version": 1, "seed": seed, "definition": definition})
             record = Record(self._store.end_of(self._run_id), 0, "", "start", wall_time(), 0.0, payload)
             self._store.append(self._run_id, (record,))
         return seed
@@ -71,6 +82,14 @@ class StoreRecorder:
         return None
 
 
+def _check_kind(kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    if kept.get("kind") != given.get("kind"):
+        raise DefinitionChanged(
+            f"the run of this name was kept by something else: kind: kept {kept.get('kind')!r}, given {given.get('kind')!r}. "
+            "Give this one another name."
+        )
+
+
 class StageDigests:
     """What the recorded output of a stage depends on."""
 
@@ -92,7 +111,12 @@ class StageDigests:
     @cached_property
     def code(self) -> str:
         """The digest of the stage function's own code."""
-        return digest(_code_of(self._fn).encode())
+        return code_digest(self._fn)
+
+
+def code_digest(fn: Callable[..., Any]) -> str:
+    """The digest of a function's own code: of a partial or method, that of the function behind it."""
+    return digest(_code_of(fn).encode())
 
 
 def _as_json(value: Any) -> bytes:
@@ -120,5 +144,10 @@ def _code_of(fn: Any) -> str:
 
 
 def _describe(code: types.CodeType) -> str:
-    constants = [_describe(part) if isinstance(part, types.CodeType) else repr(part) for part in code.co_consts]
+    constants = [_describe(part) if isinstance(part, types.CodeType) else _constant(part) for part in code.co_consts]
     return f"{code.co_name}:{code.co_code.hex()}:{code.co_names}:{constants}"
+
+
+def _constant(value: object) -> str:
+    """The text of a constant. That of a set of words differs between processes, unless it is sorted."""
+    return f"frozenset({sorted(map(repr, value))})" if isinstance(value, frozenset) else repr(value)
