@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from logging import getLogger
+from logging import DEBUG, getLogger
 from typing import Any, Final
 
 from metta_sweep.clock import crash_point
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, PaperTrigger
 from metta_sweep.errors import IllegalTransition, StoreError
-from metta_sweep.experiments.event_log import note_events
+from metta_sweep.experiments.event_log import LEVELS, note_events
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.journal import JournalWriter
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
@@ -23,7 +23,7 @@ __all__ = ["SweepRecorder"]
 _log = getLogger("metta_sweep")
 
 _ITERATION: Final = re.compile(r"\[(\d+)\]")
-_OUTPUTS: Final = (Picked, Happened, Scored, FannedOut)
+_OUTPUTS: Final = frozenset({Picked, Happened, Scored, FannedOut})
 
 AfterRecord = Callable[[Any], None]
 """Told of a stage's output after it has joined the journal."""
@@ -68,9 +68,10 @@ class SweepRecorder:
 
     def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
         """Keep one output and let it take effect. Outputs of stages that are none of the four are not kept."""
-        if not isinstance(output, _OUTPUTS):
+        kind = type(output)
+        if kind not in _OUTPUTS:
             return
-        events = output.events
+        events: tuple[Event, ...] = output.events  # type: ignore[attr-defined]  # one of the four
         if events:
             crash_point("record.before")
             try:
@@ -79,7 +80,7 @@ class SweepRecorder:
                 error.add_note(f"recorded at {address}; nothing of this output was kept")
                 raise
             crash_point("record.after")
-        if isinstance(output, FannedOut):
+        if kind is FannedOut:
             self._state.fanned_out()
         if self.after_record is not None:
             self.after_record(output)
@@ -121,8 +122,11 @@ class SweepRecorder:
         take, strategies = self._state.take, self.strategies
         listens = strategies is not None and strategies.listens
         rows: list[TrialRow] = []
+        loud = _log.isEnabledFor(DEBUG)
         for event in events:
-            trial = take[type(event)](event)
+            kind = type(event)
+            loud = loud or kind in LEVELS
+            trial = take[kind](event)
             if trial is not None:
                 rows.append(self._encode_trial(trial))
             if listens and strategies is not None:
@@ -130,7 +134,8 @@ class SweepRecorder:
                 if type(event) is PaperTrigger:
                     self._triggers.append(event)
         full = self._journal.add(address, len(events), self.elapsed(), self._encode_events(events), rows)
-        note_events(events, address)
+        if loud:
+            note_events(events, address)
         if full:
             self.flush()
 

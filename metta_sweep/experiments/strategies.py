@@ -144,6 +144,8 @@ class Strategies:
         if fixed and "fixed" in self._takes:
             keywords["fixed"] = dict(fixed)
         answer = self.optimizer.suggest(n, **keywords)
+        if type(answer) is list:
+            return answer
         if answer is None or isinstance(answer, (Suggestion, Mapping, str, bytes)) or not hasattr(answer, "__iter__"):
             raise SuggestionError(
                 f"{self._origin}.suggest({n})",
