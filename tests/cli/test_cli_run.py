@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
-from cli_kit import Cli
+from cli_kit import Cli, command, environment
+
+from metta_sweep.cli.running import resume_command
 
 
 def test_a_sweep_is_run_and_its_summary_printed(cli: Cli) -> None:
@@ -61,6 +65,45 @@ def test_resume_without_a_run_says_how_to_start_one(cli: Cli) -> None:
     assert "no run 'tried' is kept in" in said.err
     assert "run tried_sweep.py:experiment" in said.err
     assert said.out == ""
+
+
+@pytest.mark.parametrize("on_path", [True, False])
+def test_the_command_that_resumes_is_spelled_as_this_one_was(cli: Cli, monkeypatch: pytest.MonkeyPatch, on_path: bool) -> None:
+    """By its name where the shell finds it, else by its path; the store is named where it is not the default one."""
+    script = cli.file("metta-sweep", "#!/bin/sh")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(script), "run"])
+    monkeypatch.setenv("PATH", str(cli.folder) if on_path else "/usr/bin")
+    program = "metta-sweep" if on_path else str(script)
+    assert resume_command("a b.py:e", "my runs.db") == f"{program} resume 'a b.py:e' --store 'my runs.db'"
+    assert resume_command("a.py:e", None) == f"{program} resume a.py:e --store kept.db"
+    monkeypatch.delenv("METTA_SWEEP_STORE")
+    assert resume_command("a.py:e", None) == f"{program} resume a.py:e"
+
+
+def test_a_run_that_another_process_drives_is_refused(cli: Cli) -> None:
+    """At once, naming the process."""
+    cli.file(
+        "held_sweep.py",
+        "import sys\nfrom metta_sweep import *\n"
+        "def train(x):\n    print('running', flush=True)\n    sys.stdin.readline()\n    return x\n"
+        "e = SweepExperiment(name='held', objective=train, search_space={'x': Uniform(0, 1)}, slots=1, store='kept.db')\n",
+    )
+    with subprocess.Popen(
+        command("run", "held_sweep.py", "--budget", "1"),
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        said = cli("run", "held_sweep.py")
+        process.communicate("\n", timeout=20)
+    assert said.code == 1
+    assert f"the run 'held' is being run by process {process.pid} already" in said.err
+    assert process.returncode == 0
 
 
 def test_resume_of_an_experiment_without_a_name(cli: Cli) -> None:

@@ -72,6 +72,7 @@ def interrupted(folder: Path, numbers: Sequence[int], chance: random.Random) -> 
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heeds_ctrl_c,
     )
     try:
         assert process.stdout is not None
@@ -87,6 +88,11 @@ def interrupted(folder: Path, numbers: Sequence[int], chance: random.Random) -> 
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     return Ended(process.returncode, out, err.strip().splitlines())
+
+
+def heeds_ctrl_c() -> None:
+    """What runs in the background of a shell ignores Ctrl-C, and its children inherit that: not this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def gone(group: int, patience: float = 2.0) -> bool:
@@ -167,7 +173,12 @@ def test_the_second_signal_has_its_own_exit_code(cli: Cli, number: int, code: in
         "e = SweepExperiment(name='long', objective=train, search_space={'x': Uniform(0, 1)}, slots=1, grace=60, store='kept.db')",
     )
     process = subprocess.Popen(
-        command("run", "long_sweep.py"), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("run", "long_sweep.py"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeds_ctrl_c,
     )
     assert process.stdout is not None
     assert process.stderr is not None

@@ -50,6 +50,7 @@ def script(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heeds_ctrl_c,
     )
     try:
         yield process
@@ -57,6 +58,19 @@ def script(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def heeds_ctrl_c() -> None:
+    """What runs in the background of a shell ignores Ctrl-C, and its children inherit that: not this one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """This process heeds Ctrl-C, too, wherever it was started."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def wait_for(process: subprocess.Popen[str], start: str, *, stderr: bool = False, count: int = 1) -> None:
