@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -136,7 +137,9 @@ def _plain_output(result: Any) -> Any:
 
 
 def _program() -> str:
-    """How this program was started."""
-    if Path(sys.argv[0]).name == "__main__.py":
+    """How this program was started, so that it can be started so again."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
         return f"{shlex.quote(sys.orig_argv[0])} -m metta_sweep"
-    return "metta-sweep"
+    found = shutil.which(started.name)
+    return started.name if found is not None and Path(found).resolve() == started.resolve() else shlex.quote(sys.argv[0])
