@@ -242,5 +242,7 @@ def _last_line() -> None:
 
 def _end_process(number: int, resume: str) -> None:
     """End at once, whatever runs: not even buffers are flushed."""
-    os.write(2, f"\n{resume}\n".encode())
+    # a display on a terminal may have hidden the cursor
+    shown = "\x1b[?25h" if os.isatty(2) else ""
+    os.write(2, f"{shown}\n{resume}\n".encode())
     os._exit(128 + number)
