@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from metta_sweep.errors import NotAwaited
+from metta_sweep.experiments.event_loops import end_task, in_event_loop
 from metta_sweep.experiments.signals import run_blocking
 
 __all__ = ["PendingResult", "run_either_way"]
@@ -23,45 +25,58 @@ def run_either_way(
 
     Type checkers see the result type, which is awaitable itself, so that both spellings check.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return run_blocking(start, graceful=graceful, kept_as=kept_as)
-    return cast("T", PendingResult(start, spelled))
+    if in_event_loop():
+        return cast("T", PendingResult(start, spelled))
+    return run_blocking(start, graceful=graceful, kept_as=kept_as)
 
 
 class PendingResult(Generic[T]):
     """A result that is not there yet: ``await`` it. Anything else that is done with it raises ``NotAwaited``.
 
-    Nothing runs before the first ``await``; a second one waits for the same run.
+    Nothing runs before the first ``await``; a second one waits for the same run. Cancelling one of several that wait cancels that
+    one, cancelling the last one cancels the run. One that is dropped without having been awaited warns: the run never began.
     """
 
-    __slots__ = ("_spelled", "_start", "_task")
+    __slots__ = ("_noticed", "_spelled", "_start", "_task", "_waiting")
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, T]], spelled: str) -> None:
         self._start = start
         self._spelled = spelled
         self._task: asyncio.Task[T] | None = None
+        self._waiting = 0
+        self._noticed = False
+        """Whether an error has said already that the ``await`` is missing."""
 
     def __await__(self) -> Generator[Any, None, T]:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._start())
         return self._wait(self._task).__await__()
 
-    @staticmethod
-    async def _wait(task: asyncio.Task[T]) -> T:
+    async def _wait(self, task: asyncio.Task[T]) -> T:
+        self._waiting += 1
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+            if self._waiting == 1 and not task.done():
+                await end_task(task)
             raise
+        finally:
+            self._waiting -= 1
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        if self._task is None and not self._noticed:
+            _warn(
+                f"{self._spelled} was never awaited, so that nothing has run: inside an event loop write `await {self._spelled}`.",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
 
     def __repr__(self) -> str:
         return f"<the result of {self._spelled}, to be awaited>"
 
     def _refuse(self, what: str) -> NoReturn:
+        self._noticed = True
         raise NotAwaited(
             f"{what} of a result that is not there yet: inside an event loop {self._spelled} returns an awaitable. "
             f"Write `await {self._spelled}`."
@@ -83,3 +98,20 @@ class PendingResult(Generic[T]):
 
     def __bool__(self) -> NoReturn:  # noqa: PLE0304
         self._refuse("the truth")
+
+    def __contains__(self, item: object) -> NoReturn:
+        self._refuse(f"the search for {item!r}")
+
+    def __float__(self) -> NoReturn:
+        self._refuse("the number")
+
+    def __int__(self) -> NoReturn:
+        self._refuse("the number")
+
+    def __format__(self, spec: str) -> NoReturn:
+        self._refuse("the text")
+
+    def __lt__(self, other: object) -> NoReturn:
+        self._refuse("the comparison")
+
+    __le__ = __gt__ = __ge__ = __lt__

@@ -18,7 +18,7 @@ from metta_sweep.experiments.offer import SweepOffer
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.scoring import score_all, verdicts
 from metta_sweep.experiments.stopping import Barrier, barrier, why_over
-from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.experiments.sweep_run import Follower, SweepRun
 from metta_sweep.pipeline import StageContext
 from metta_sweep.threads import shared_workers
 
@@ -91,6 +91,10 @@ async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
         executor.answer(trial_id, step)
     for trial_id in state.to_stop:
         executor.stop(trial_id, "verdict", sweep.grace)
+    if sweep.follower is not None and sweep.follower.behind:
+        stage.end_timeout()
+        await _followed(sweep, sweep.follower)
+        return _NOTHING_HAPPENED
     started = start_due(sweep)
     stage.end_timeout()
     if started:
@@ -150,6 +154,13 @@ def _idle(sweep: SweepRun, why: str) -> Picked:
 def _stopped(why: Barrier, events: tuple[Event, ...]) -> Picked:
     reason, detail = why
     return Picked((*events, Stop(reason.value, detail)), StopReason(reason))
+
+
+async def _followed(sweep: SweepRun, follower: Follower) -> None:
+    """Wait for the one who follows the run; trials run on meanwhile, and end at the deadline."""
+    sweep.recorder.flush()
+    with sweep.deadline_watched():
+        await follower.caught_up()
 
 
 async def _something(sweep: SweepRun) -> None:

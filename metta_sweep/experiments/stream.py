@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, NamedTuple, Self
 
-from metta_sweep.core.trial import Trial
+from metta_sweep.core.trial import TERMINAL_STATES, Trial
 from metta_sweep.errors import NotAwaited
+from metta_sweep.experiments.event_loops import end_task, in_event_loop
+from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.signals import Signals
+from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.pipeline import Plan
 
-__all__ = ["SweepUpdate", "Updates", "left_runs_ended"]
+__all__ = ["SweepUpdate", "Updates", "follow", "left_runs_ended"]
+
+Report = Callable[[SweepState], Any]
+"""``report_results`` of a sweep."""
 
 
 class SweepUpdate(NamedTuple):
@@ -30,74 +38,161 @@ class SweepUpdate(NamedTuple):
     """The result of the run: in the last update only."""
 
 
-class Updates:
+class Updates(AsyncIterator[SweepUpdate], Iterator[SweepUpdate]):
     """One update per wait that brought completions, and one at the end. Leaving the loop early ends the run in order.
 
     Outside an event loop use ``for``; trials that are coroutines then run while the next update is waited for. Inside one use
     ``async for``. A slow consumer holds the run up: nothing is dropped.
+
+    It is an iterator as a generator is one: nothing runs before the first update is asked for, and whoever keeps it beyond the loop
+    ends the run with ``close()`` or ``aclose()``, or ``with closing(...)`` and ``async with aclosing(...)`` of ``contextlib``.
     """
 
     def __init__(self, start: Callable[[], AsyncGenerator[SweepUpdate, None]], spelled: str) -> None:
         self._start = start
         self._spelled = spelled
-
-    def __aiter__(self) -> AsyncIterator[SweepUpdate]:
-        return _Following(self._start())
-
-    def __iter__(self) -> Iterator[SweepUpdate]:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return self._blocking()
-        raise NotAwaited(
-            f"inside an event loop {self._spelled} is an asynchronous stream. Write `async for update in {self._spelled}`."
-        )
-
-    def _blocking(self) -> Iterator[SweepUpdate]:
-        updates = self._start()
-        with Signals() as signals:
-            try:
-                while True:
-                    update = signals.run(lambda: _next(updates))
-                    if update is None:
-                        return
-                    yield update
-            finally:
-                signals.run(lambda: _close(updates))
-
-
-class _Following(AsyncIterator[SweepUpdate]):
-    """One ``async for``. When it is left early, its run is ended at once, and not when a garbage collector finds the time."""
-
-    def __init__(self, updates: AsyncGenerator[SweepUpdate, None]) -> None:
-        self._updates = updates
-        self._loop = asyncio.get_running_loop()
         self._over = False
+        self._awaited: AsyncGenerator[SweepUpdate, None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._blocking: Generator[SweepUpdate, None, None] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
 
     async def __anext__(self) -> SweepUpdate:
+        if self._over:
+            raise StopAsyncIteration
+        if self._awaited is None:
+            self._loop = asyncio.get_running_loop()
+            self._awaited = self._start()
         try:
-            return await anext(self._updates)
+            return await anext(self._awaited)
         except BaseException:
             self._over = True
             raise
 
     async def aclose(self) -> None:
-        """End the run, as leaving the loop does."""
+        """End the run, as leaving the loop does. Returns when it has ended; does nothing when it ended before."""
         self._over = True
-        await self._updates.aclose()
+        if self._awaited is not None:
+            await self._awaited.aclose()
+
+    def __iter__(self) -> Self:
+        self._refuse_in_a_loop(f"Write `async for update in {self._spelled}`.")
+        return self
+
+    def __next__(self) -> SweepUpdate:
+        self._refuse_in_a_loop(f"Write `await anext({self._spelled})`.")
+        if self._over:
+            raise StopIteration
+        if self._blocking is None:
+            self._blocking = _blocking(self._start)
+        return next(self._blocking)
+
+    def close(self) -> None:
+        """The same as ``aclose()``, where there is no event loop."""
+        if self._awaited is not None and not self._over:
+            self._refuse_in_a_loop("Write `await updates.aclose()`.")
+        self._over = True
+        if self._blocking is not None:
+            self._blocking.close()
+
+    def _refuse_in_a_loop(self, remedy: str) -> None:
+        if in_event_loop():
+            raise NotAwaited(f"inside an event loop {self._spelled} is an asynchronous stream. {remedy}")
 
     def __del__(self) -> None:
-        if not self._over and _in_loop(self._loop):
-            task = self._loop.create_task(self._updates.aclose())
-            _ending.add(task)
-            task.add_done_callback(_ending.discard)
+        """Ends at once a run that was left early, and not when a garbage collector finds the time."""
+        if self._awaited is None or self._loop is None or self._over or not in_event_loop(self._loop):
+            return
+        task = self._loop.create_task(self._awaited.aclose())
+        _ending.add(task)
+        task.add_done_callback(_ending.discard)
 
 
-def _in_loop(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
+def _blocking(start: Callable[[], AsyncGenerator[SweepUpdate, None]]) -> Generator[SweepUpdate, None, None]:
+    updates = start()
+    with Signals() as signals:
+        try:
+            while True:
+                update = signals.run(lambda: _next(updates))
+                if update is None:
+                    return
+                yield update
+        finally:
+            signals.run(lambda: _close(updates))
+
+
+async def follow(opened: AbstractAsyncContextManager[SweepRun], plan: Plan, report: Report) -> AsyncGenerator[SweepUpdate, None]:
+    """Run a plan on the run that ``opened`` opens, and tell on the way. Left early, it ends the run; what ends the run, ends it."""
+    async with opened as run:
+        following = _Following(run, report)
+        run.follower = following
+        driver = asyncio.create_task(plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run}))
+        driver.add_done_callback(lambda _: following.over())
+        try:
+            while (update := await following.next()) is not None:
+                yield update
+        except BaseException:
+            await end_task(driver)
+            raise
+        await driver
+        yield following.update()._replace(results=run.result())
+
+
+_AHEAD: Final = 1
+"""How many updates may wait to be taken before the run waits."""
+
+
+class _Following:
+    """The follower of a run for which a stream is read. What is told is committed before."""
+
+    def __init__(self, run: SweepRun, report: Report) -> None:
+        self._run = run
+        self._report = report
+        self._updates: asyncio.Queue[SweepUpdate | None] = asyncio.Queue()
+        self._taken = asyncio.Event()
+        self._taken.set()
+        self._told = _ended(run.state)
+
+    def fanned_out(self) -> None:
+        """Make an update of the completions since the last one. An error of ``report_results`` ends the run."""
+        ended = _ended(self._run.state)
+        if ended > self._told:
+            self._told = ended
+            self._run.recorder.flush()
+            self._updates.put_nowait(self.update())
+            if self._updates.qsize() > _AHEAD:
+                self._taken.clear()
+
+    @property
+    def behind(self) -> bool:
+        """Whether more than one update has not been taken."""
+        return not self._taken.is_set()
+
+    async def caught_up(self) -> None:
+        """Wait until all but one have been taken."""
+        await self._taken.wait()
+
+    def over(self) -> None:
+        """There will be no further update."""
+        self._updates.put_nowait(None)
+
+    async def next(self) -> SweepUpdate | None:
+        """The next update; None after the last one."""
+        update = await self._updates.get()
+        if self._updates.qsize() <= _AHEAD:
+            self._taken.set()
+        return update
+
+    def update(self) -> SweepUpdate:
+        """How far the run is now."""
+        state = self._run.state
+        return SweepUpdate(_ended(state), tuple(state.running), state.best, state.phase, self._report(state))
+
+
+def _ended(state: SweepState) -> int:
+    return sum(state.ended[kind] for kind in TERMINAL_STATES)
 
 
 _ending: set[asyncio.Task[None]] = set()

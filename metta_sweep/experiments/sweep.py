@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +13,6 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
-from metta_sweep.core.trial import TERMINAL_STATES
 from metta_sweep.errors import ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
@@ -38,7 +36,7 @@ from metta_sweep.experiments.settings import (
     slots_of,
 )
 from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
-from metta_sweep.experiments.stream import SweepUpdate, Updates
+from metta_sweep.experiments.stream import SweepUpdate, Updates, follow
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline import Pipeline
@@ -180,7 +178,12 @@ class SweepExperiment(Experiment):
     ) -> Updates:
         """Run, and tell on the way: ``for update in experiment.stream(budget=60)``, or ``async for`` inside an event loop."""
         given = self._checked(budget, more, unknown)
-        return Updates(lambda: self._updates(given, more, fresh=fresh), f"{type(self).__name__}.stream(...)")
+
+        def start() -> AsyncGenerator[SweepUpdate, None]:
+            plan = self.build()
+            return follow(open_run(self._blueprint(), self._store(), given, more, fresh=fresh), plan, self.report_results)
+
+        return Updates(start, f"{type(self).__name__}.stream(...)")
 
     def open(
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
@@ -194,43 +197,6 @@ class SweepExperiment(Experiment):
         async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
             await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
             return run.result()
-
-    async def _updates(self, budget: Budget | None, more: int | None, *, fresh: bool) -> AsyncGenerator[SweepUpdate, None]:
-        updates: asyncio.Queue[SweepUpdate | None] = asyncio.Queue(maxsize=1)
-        told = 0
-
-        async def tell(stage: Any, data: Any) -> None:
-            nonlocal told
-            ended = _ended(run)
-            if isinstance(data, FannedOut) and ended > told:
-                told = ended
-                run.recorder.flush()
-                await updates.put(self._update(run))
-
-        async def drive() -> None:
-            try:
-                await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
-            finally:
-                await updates.put(None)
-
-        plan = self.pipeline().with_global_hooks(after=tell).build()
-        async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
-            driver = asyncio.create_task(drive())
-            try:
-                while (update := await updates.get()) is not None:
-                    yield update
-                await driver
-                yield self._update(run)._replace(results=run.result())
-            finally:
-                driver.cancel()
-                while not driver.done():
-                    if not updates.empty():
-                        updates.get_nowait()
-                    await asyncio.wait({driver}, timeout=0)
-
-    def _update(self, run: SweepRun) -> SweepUpdate:
-        state = run.state
-        return SweepUpdate(_ended(run), tuple(state.running), state.best, state.phase, self.report_results(state))
 
     # -- settings --------------------------------------------------------------------------------------------------------------
 
@@ -294,7 +260,3 @@ _OPTIONS = (
     "grace",
     "tags",
 )
-
-
-def _ended(run: SweepRun) -> int:
-    return sum(run.state.ended[state] for state in TERMINAL_STATES)

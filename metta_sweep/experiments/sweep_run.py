@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from metta_sweep.core.budget import Budget, Spend
 from metta_sweep.core.events import Draw
@@ -17,7 +17,7 @@ from metta_sweep.core.trial import Trial
 from metta_sweep.executors.executor import Executor, StopCause
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.offer import TakenIds
-from metta_sweep.experiments.outputs import Happened, Picked, Scored
+from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.strategies import Strategies
@@ -25,10 +25,25 @@ from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
 
-__all__ = ["SweepRun"]
+__all__ = ["Follower", "SweepRun"]
 
 MAX_GRACE: Final = 10.0
 GRACE_SHARE: Final = 0.1
+
+
+class Follower(Protocol):
+    """One who is told of a run while it runs, and whom the run waits for. What it raises ends the run."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether it has not taken what it was told: nothing more starts until it has."""
+        ...  # type checkers need it
+
+    def fanned_out(self) -> None:
+        """What happened has been recorded, and so has what follows from it."""
+
+    async def caught_up(self) -> None:
+        """Wait until it is not behind."""
 
 
 class SweepRun:
@@ -36,6 +51,9 @@ class SweepRun:
 
     ``open()`` of a sweep gives one; ``plan.run(sweep=run, recorder=run.recorder)`` runs a chain of stages on it.
     """
+
+    follower: Follower | None = None
+    """Who is told after each fan-out."""
 
     def __init__(
         self,
@@ -235,6 +253,8 @@ class SweepRun:
                 for trial, _ in self.state.unfanned:
                     for watch in self.watchers:
                         watch(trial)
+        elif kind is FannedOut and self.follower is not None:
+            self.follower.fanned_out()
 
     def _note_backoffs(self, facts: Sequence[Any]) -> None:
         for fact in facts:
