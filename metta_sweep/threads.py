@@ -49,7 +49,6 @@ class ThreadCall:
         "_fn",
         "_inner",
         "_pool",
-        "_released",
         "_since",
         "abandoned",
         "ended",
@@ -64,7 +63,6 @@ class ThreadCall:
         self._done = done
         self._context = contextvars.copy_context()
         self._inner: Future[Any] | None = None
-        self._released: Callable[[], None] | None = None
         self._since = 0.0
         self.thread = ""
         self.loop = loop
@@ -74,12 +72,9 @@ class ThreadCall:
         self.ended = False
         """The function has returned or raised, or will never be called."""
 
-    def abandon(self, released: Callable[[], None] | None = None) -> None:
-        """Wait for the result no more: ``done`` is not called. A call that has not begun never begins.
-
-        ``released`` is called on the event loop when the thread is free again: soon, where the function has ended already.
-        """
-        self._pool._abandon(self, released)
+    def abandon(self) -> None:
+        """Wait for the result no more: ``done`` is not called. A call that waits for a free thread never begins."""
+        self._pool._abandon(self)
 
     def _run(self) -> None:
         result: Any = None
@@ -90,8 +85,6 @@ class ThreadCall:
             error = _as_error(raised, self.name)
         if not self._pool._ended(self):
             _call_on(self.loop, self._deliver, result, error)
-        elif self._released is not None:
-            _call_on(self.loop, self._released)
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
         _tracked(self.loop).discard(self)
@@ -235,7 +228,7 @@ class WorkerThreads:
             self._leaked.discard(call)
             return call.abandoned
 
-    def _abandon(self, call: ThreadCall, released: Callable[[], None] | None) -> None:
+    def _abandon(self, call: ThreadCall) -> None:
         with self._lock:
             if call.abandoned:
                 return
@@ -245,10 +238,7 @@ class WorkerThreads:
                 call.ended = True
             if not call.ended:
                 call._since = time.monotonic()
-                call._released = released
                 self._leaked.add(call)
-            elif released is not None:
-                _call_on(call.loop, released)
             inner = call._inner
         _tracked(call.loop).discard(call)
         if inner is not None:

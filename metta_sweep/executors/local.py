@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import os
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from metta_sweep.executors.context import TrialContext, has_noticed, kept_metada
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, StopCause, TrialEvent, TrialTask
 from metta_sweep.executors.failure import trial_error
+from metta_sweep.executors.leaks import Leaks
 from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
 from metta_sweep.executors.outcome import awaitable, in_thread, metrics_of, timeout_error
 from metta_sweep.threads import Leaked, WorkerThreads
@@ -32,8 +31,6 @@ __all__ = ["LocalExecutor"]
 
 _LAST_GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has for its cleaning up, before it is given up."""
-
-_log: Final = logging.getLogger("metta_sweep")
 
 
 class LocalExecutor:
@@ -66,7 +63,7 @@ class LocalExecutor:
         self._slots = slots
         self._objective: BoundObjective | None = None
         self._attempts: dict[str, Attempt] = {}
-        self._leaks: set[Attempt] = set()
+        self._leaks = Leaks()
         self._running = 0
         self._order = 0
         self._workers: WorkerThreads | None = None
@@ -85,18 +82,17 @@ class LocalExecutor:
     @property
     def busy(self) -> int:
         """How many attempts run, those given up included."""
-        return self._running + self.leaked_slots
+        return self._running + len(self._leaks)
 
     @property
     def leaked_slots(self) -> int:
         """How many attempts were reported as ended, and still run."""
-        return len(self._held()) if self._leaks else 0
+        return len(self._leaks)
 
     @property
     def leaked(self) -> tuple[Leaked, ...]:
         """The attempts that were reported as ended, and still run; longest first. Their names are addresses."""
-        leaks = sorted(self._held(), key=lambda attempt: attempt.since)
-        return tuple(Leaked(it.task.address, "" if it.call is None else it.call.thread, it.since) for it in leaks)
+        return self._leaks.listed()
 
     def exhausted(self) -> str | None:
         """Never of itself: a slot that is held by an attempt that was given up frees when that one ends."""
@@ -328,28 +324,12 @@ class LocalExecutor:
 
     def _give_up(self, attempt: Attempt) -> None:
         """Report an attempt as ended although it runs on."""
-        attempt.since = time.monotonic()
         self._leaks.add(attempt)
         self._end(attempt)
-        call = attempt.call
-        if call is not None:
-            call.abandon()
-        # a call that has not begun will see that it came too late
-        if not attempt.over and (call is None or call.thread):
-            _log.warning(
-                "%s was given up %.3g s after its start: %s, and holds its slot until it ends (%d held)",
-                attempt.task.address,
-                self.loop.time() - attempt.started,
-                "its coroutine will not be cancelled" if call is None else f"its thread {call.thread} runs on",
-                self.leaked_slots,
-            )
-
-    def _held(self) -> set[Attempt]:
-        """What was given up and still runs. A thread may end when the loop that it would tell has closed, so it is asked here."""
-        self._leaks = {attempt for attempt in self._leaks if not attempt.over}
-        return self._leaks
+        if attempt.call is not None:
+            attempt.call.abandon()
+        self._leaks.warn(attempt)
 
     def _released(self, attempt: Attempt) -> None:
-        if attempt in self._leaks:
-            self._leaks.discard(attempt)
+        if self._leaks.discard(attempt):
             self.bus.wake()
