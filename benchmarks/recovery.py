@@ -164,12 +164,13 @@ def run_ray(folder: Path, budget: int) -> None:
 
     variants = importlib.import_module("ray.tune.search.basic_variant").BasicVariantGenerator
     place = folder / "ray" / "killed"
+    space = {"x": tune.uniform(0, 1), "y": tune.uniform(0, 1)}
     if tune.Tuner.can_restore(str(place)):
-        tuner = tune.Tuner.restore(str(place), trainable, resume_unfinished=True, resume_errored=True)
+        tuner = tune.Tuner.restore(str(place), trainable, param_space=space, resume_unfinished=True, resume_errored=True)
     else:
         tuner = tune.Tuner(
             trainable,
-            param_space={"x": tune.uniform(0, 1), "y": tune.uniform(0, 1)},
+            param_space=space,
             tune_config=tune.TuneConfig(num_samples=budget, search_alg=variants(max_concurrent=1, random_state=0)),
             run_config=tune.RunConfig(name="killed", storage_path=str(folder / "ray"), callbacks=[Told()], verbose=0),
         )
@@ -237,7 +238,7 @@ def killed_sweep(system: str, budget: int, kills: int, seed: int, undisturbed: l
         found = _read(system, folder)
         lines = [json.loads(line) for line in (folder / "witness").read_bytes().splitlines() if line.endswith(b"]")]
     finished = Counter(map(_key, found.complete))
-    told: set[tuple[float, float]] = set()
+    told: set[tuple[float | None, float | None]] = set()
     again = 0
     for what, params in lines:
         again += what == "began" and _key(params) in told
@@ -248,8 +249,8 @@ def killed_sweep(system: str, budget: int, kills: int, seed: int, undisturbed: l
     return Outcome(deaths, len(told - set(finished)), again, twice, found.hanging, abs(len(found.complete) - budget), same, failed)
 
 
-def _key(params: dict[str, float]) -> tuple[float, float]:
-    return params["x"], params["y"]
+def _key(params: dict[str, float]) -> tuple[float | None, float | None]:
+    return params.get("x"), params.get("y")
 
 
 def _start(system: str, folder: Path, budget: int, lines: int | None, seconds: float) -> tuple[bool, bool]:

@@ -176,7 +176,7 @@ def long_run(trials: int) -> None:
             again = in_child("reopen", path, trials, int(ucb))["seconds"]
         per_trial = found["database"] / trials
         megabytes = found["log"] / 1e6
-        limit = REOPEN_SECONDS * trials / 100_000
+        limit = REOPEN_SECONDS * max(1.0, trials / 100_000)
         rows += [
             [name, "UCB over three branches" if ucb else "slots filled as they free", figure, target]
             for name, figure, target in (
