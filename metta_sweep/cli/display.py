@@ -69,6 +69,7 @@ class LiveTable:
 
     def look(self) -> None:
         """Draw it as the run is now."""
+        self._run.recorder.flush()
         progress = progress_of(self._run)
         self._pace.see(progress)
         self._live.update(self._drawn(progress), refresh=True)
