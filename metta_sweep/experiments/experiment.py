@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Never, Self
 
 from metta_sweep.address import check_name
 from metta_sweep.core.seeds import draw_seed
-from metta_sweep.errors import BudgetError, InvalidInput
+from metta_sweep.errors import InvalidInput, UnknownOption, refuse_unknown
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import resolve_store
 from metta_sweep.pipeline import Pipeline, Plan
 from metta_sweep.records import Store
 
-__all__ = ["Experiment"]
+__all__ = ["Experiment", "refuse_positional"]
 
 
 class Experiment:
     """A pipeline that can be run by name. Subclass it and write ``pipeline()``.
+
+    What the constructor takes may be attributes of the class instead; they cannot be changed afterwards.
 
     Args:
         name: what the run is called and kept under; None: not kept.
@@ -36,18 +38,48 @@ class Experiment:
     seed: int | None = None
     _store: Callable[[], Store] = staticmethod(resolve_store(None, "store"))
 
+    _settings: ClassVar[tuple[str, ...]] = ("name", "seed")
+    """What the constructor takes and checks, and what therefore stays as it is."""
+    _made = False
+
     def __init__(
-        self, *, name: str | None = None, store: Store | str | os.PathLike[str] | None = None, seed: int | None = None
+        self,
+        *positional: Never,
+        name: str | None = None,
+        store: Store | str | os.PathLike[str] | None = None,
+        seed: int | None = None,
+        **unknown: Never,
     ) -> None:
+        kind = type(self).__name__
+        refuse_positional(kind, positional, "name='first'")
+        refuse_unknown(kind, unknown, ("name", "store", "seed"))
         self._set_identity(name, store, seed)
+        self._made = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if self._made and name in self._settings:
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{kind}.{name} cannot be set to {value!r:.200}: all that makes an experiment is checked when it is made. "
+                f"Give it to the constructor: {kind}({name}=...).",
+                name=name,
+                obj=self,
+            )
+        object.__setattr__(self, name, value)
 
     def _set_identity(self, name: str | None, store: Store | str | os.PathLike[str] | None, seed: int | None) -> None:
         kind = type(self).__name__
+        name = self._own("name", name)
+        seed = self._own("seed", seed)
         if name is not None:
             self.name = check_name(name, f"{kind}(name=)")
         if seed is not None:
             self.seed = _checked_seed(seed, f"{kind}(seed=)")
-        self._store = resolve_store(store, f"{kind}(store=)")
+        self._store = resolve_store(self._own("store", store), f"{kind}(store=)")
+
+    def _own(self, name: str, given: Any) -> Any:
+        """What the constructor was given, else what the class says."""
+        return given if given is not None else getattr(self, name, None)
 
     def kept_in(self, store: Store | str | os.PathLike[str]) -> Self:
         """This experiment, kept elsewhere: a copy. Raises ``StoreError`` when ``store`` is no place of one."""
@@ -89,7 +121,15 @@ class Experiment:
         return await plan.run(name=self.name, store=store, seed=self.seed, inputs=inputs, definition=definition)
 
 
+def refuse_positional(kind: str, positional: Sequence[object], example: str) -> None:
+    """Raise ``UnknownOption`` for what was given without a name."""
+    if positional:
+        raise UnknownOption(
+            kind, "its options are given by name", found=positional[0], expected="name=value", remedy=f"Write {kind}({example})"
+        )
+
+
 def _checked_seed(seed: object, where: str) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise BudgetError(where, "a seed must be a whole number", found=seed, expected="an int, 0 or more", remedy="Write seed=0")
+        raise InvalidInput(where, "a seed must be a whole number", found=seed, expected="an int, 0 or more", remedy="Write seed=0")
     return seed

@@ -25,7 +25,7 @@ from metta_sweep.errors import (
     refuse_unknown,
 )
 from metta_sweep.executors.executor import Executor
-from metta_sweep.optimizers import RandomOptimizer
+from metta_sweep.optimizers import RandomOptimizer, SuggestionQueue
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline.hooks import HOOKS, check_hook, unknown_hook
 from metta_sweep.schedulers import FIFOScheduler
@@ -35,6 +35,7 @@ __all__ = [
     "check_failures",
     "check_hooks",
     "check_more",
+    "check_queue",
     "check_resources",
     "check_searchable",
     "check_tags",
@@ -84,6 +85,14 @@ def check_searchable(optimizer: Optimizer, space: SearchSpace | None) -> None:
         )
 
 
+def check_queue(optimizer: Optimizer, space: SearchSpace | None) -> None:
+    """Refuse a queue with a suggestion that lies outside the search space, by its position."""
+    if space is None or not isinstance(optimizer, SuggestionQueue) or type(optimizer).suggest is not SuggestionQueue.suggest:
+        return
+    for number, suggestion in enumerate(optimizer.suggestions):
+        space.check(suggestion.params, f"{type(optimizer).__name__}[{number}]")
+
+
 def _checked_optimizer(optimizer: Any) -> Optimizer:
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "suggest", None)):
         raise OptimizerError(
@@ -110,7 +119,7 @@ def _checked_scheduler(scheduler: Any) -> Scheduler:
     if not isinstance(scheduler, Scheduler):
         raise SchedulerError(
             "SweepExperiment(scheduler=)",
-            "it is no scheduler",
+            "a class is no scheduler" if isinstance(scheduler, type) else "it is no scheduler",
             found=scheduler,
             expected="an instance of Scheduler",
             remedy=f"Write {scheduler.__name__}()" if isinstance(scheduler, type) else "Derive its class from Scheduler",
@@ -165,6 +174,14 @@ def check_hooks(hooks: Mapping[str, Mapping[str, Any]] | None) -> dict[str, dict
     checked: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     for stage, given in hooks.items():
         if stage not in checked:
+            if stage in HOOKS:
+                raise HookError(
+                    "SweepExperiment(hooks=)",
+                    f"{stage!r} is a hook, and a hook is attached to a stage",
+                    found=given,
+                    expected="the stages pick, dispatch, score or fan_out, each with its hooks",
+                    remedy=f"Write hooks={{'score': hooks({stage}=...)}}",
+                )
             guess = did_you_mean(str(stage), STAGES)
             raise HookError(
                 "SweepExperiment(hooks=)",

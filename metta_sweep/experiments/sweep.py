@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Never
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Never
 
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.failures import FailurePolicy
@@ -16,7 +17,8 @@ from metta_sweep.core.setup import Setup
 from metta_sweep.errors import ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
-from metta_sweep.experiments.experiment import Experiment
+from metta_sweep.experiments.definition import SWEEP, as_kept
+from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.opening import Blueprint, open_run
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
@@ -26,6 +28,7 @@ from metta_sweep.experiments.settings import (
     check_failures,
     check_hooks,
     check_more,
+    check_queue,
     check_resources,
     check_searchable,
     check_tags,
@@ -40,17 +43,38 @@ from metta_sweep.experiments.stream import SweepUpdate, Updates, follow
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline import Pipeline
+from metta_sweep.pipeline.recording import code_digest
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
 
 __all__ = ["SweepExperiment"]
+
+_OPTIONS: Final = (
+    "name",
+    "objective",
+    "search_space",
+    "optimizer",
+    "scheduler",
+    "goal",
+    "metric",
+    "slots",
+    "executor",
+    "failures",
+    "hooks",
+    "seed",
+    "store",
+    "resources",
+    "grace",
+    "tags",
+)
 
 
 class SweepExperiment(Experiment):
     """Evaluates suggestions of an optimizer in the order of a scheduler.
 
     Its pipeline is the loop ``pick > dispatch > score > fan_out``. A subclass may define ``objective`` as a method, and override
-    ``pipeline()`` and ``report_results(state)``.
+    ``pipeline()`` and ``report_results(state)``. Any of the options may be an attribute of the class; those that the constructor
+    is given win. None can be changed afterwards.
 
     Args:
         name: what the run is called. A named one goes on where it was when it is run again.
@@ -60,7 +84,7 @@ class SweepExperiment(Experiment):
         search_space: a mapping of names to distributions, or a pydantic model whose fields carry them.
         optimizer: what to try; random search by default.
         scheduler: when and how long; by default slots are filled as they free.
-        goal: ``"maximize"``, ``"minimize"``, or ``{"accuracy": "maximize"}`` where trials return several metrics.
+        goal: ``"maximize"`` (default), ``"minimize"``, or ``{"accuracy": "maximize"}`` where trials return several metrics.
         metric: the metric that decides, where the goal does not name it.
         slots: how many trials run at once; by default what the scheduler wishes (3), capped by the executor.
         executor: where trials run; by default in this process.
@@ -78,16 +102,23 @@ class SweepExperiment(Experiment):
     """
 
     objective: Callable[..., Any] | None = None
+    search_space: Any = None
+    """A ``SearchSpace``, once the sweep is made; None without one. A class may say anything that the constructor takes."""
+    goal: Any = "maximize"
+    """A ``Goal``, once the sweep is made."""
+    hooks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    tags: tuple[str, ...] = ()
+    _settings: ClassVar[tuple[str, ...]] = _OPTIONS
 
     def __init__(
         self,
-        *,
+        *positional: Never,
         name: str | None = None,
         objective: Callable[..., Any] | None = None,
         search_space: Mapping[str, Any] | type | SearchSpace | None = None,
         optimizer: Optimizer | None = None,
         scheduler: Scheduler | None = None,
-        goal: str | Mapping[str, str] | Goal = "maximize",
+        goal: str | Mapping[str, str] | Goal | None = None,
         metric: str | None = None,
         slots: int | None = None,
         executor: Executor | None = None,
@@ -97,24 +128,31 @@ class SweepExperiment(Experiment):
         store: Store | str | os.PathLike[str] | None = None,
         resources: Resources | None = None,
         grace: float | None = None,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | None = None,
         **unknown: Never,
     ) -> None:
         kind = type(self).__name__
+        refuse_positional(kind, positional, "objective=train, search_space={...}")
         refuse_options(kind, unknown, _OPTIONS)
         self._set_identity(name, store, seed)
         if objective is not None:
             self.objective = objective
-        self.goal = Goal.of(goal, metric)
-        space = None if search_space is None else SearchSpace.of(search_space)
-        self.optimizer, self.scheduler, self.search_space = members_of(optimizer, scheduler, space)
-        self.executor = executor
-        self.slots = slots_of(slots, self.scheduler, executor)
-        self.failures = check_failures(failures)
-        self.hooks = check_hooks(hooks)
-        self.grace = grace_of(grace)
-        self.resources = check_resources(resources)
-        self.tags = check_tags(tags)
+        own = self._own
+        self.goal = Goal.of(own("goal", goal), own("metric", metric))
+        given = own("search_space", search_space)
+        space = None if given is None else SearchSpace.of(given)
+        self.optimizer, self.scheduler, self.search_space = members_of(
+            own("optimizer", optimizer), own("scheduler", scheduler), space
+        )
+        self.executor = own("executor", executor)
+        self.slots = slots_of(own("slots", slots), self.scheduler, self.executor)
+        self.failures = check_failures(own("failures", failures))
+        self.hooks = check_hooks(own("hooks", hooks))
+        self.grace = grace_of(own("grace", grace))
+        self.resources = check_resources(own("resources", resources))
+        self.tags = check_tags(own("tags", tags))
+        self._made = True
+        check_queue(self.optimizer, self.search_space)
         if self.objective is not None:
             check_searchable(self.optimizer, self.search_space)
             self._executor().check(self.objective, self.search_space)
@@ -230,33 +268,17 @@ class SweepExperiment(Experiment):
             grace=self.grace,
             resources=self.resources,
             tags=self.tags,
-            definition={
-                "class": type(self).__qualname__,
-                "objective": describe_objective(self.objective),
-                "search_space": None if self.search_space is None else self.search_space.describe(),
-                "optimizer": self.optimizer.describe(),
-                "scheduler": self.scheduler.describe(),
-                "goal": self.goal.describe(),
-                "seed": self.seed,
-            },
+            definition=as_kept(
+                {
+                    "kind": SWEEP,
+                    "class": type(self).__qualname__,
+                    "objective": describe_objective(self.objective),
+                    "search_space": None if self.search_space is None else self.search_space.describe(),
+                    "optimizer": self.optimizer.describe(),
+                    "scheduler": self.scheduler.describe(),
+                    "goal": self.goal.describe(),
+                    "seed": self.seed,
+                }
+            ),
+            code=None if self.objective is None else code_digest(self.objective),
         )
-
-
-_OPTIONS = (
-    "name",
-    "objective",
-    "search_space",
-    "optimizer",
-    "scheduler",
-    "goal",
-    "metric",
-    "slots",
-    "executor",
-    "failures",
-    "hooks",
-    "seed",
-    "store",
-    "resources",
-    "grace",
-    "tags",
-)

@@ -45,6 +45,11 @@ class SuggestionQueue(Optimizer):
         return len(self._suggestions)
 
     @property
+    def suggestions(self) -> tuple[Suggestion, ...]:
+        """All of them, in order, those that were suggested already too."""
+        return self._suggestions
+
+    @property
     def remaining(self) -> int:
         """How many are left."""
         return len(self._suggestions) - self._next

@@ -149,6 +149,7 @@ def test_running_a_template() -> None:
     [
         case({"scored": {}}, HookError, "'scored'", "pick, dispatch, score or fan_out", "Did you mean 'score'?"),
         case({"train": {}}, HookError, "'train'", "no stage", "one of the four"),
+        case({"after": print}, HookError, "'after'", "print", "hooks={'score': hooks(after=...)}"),
         case([("score", {})], HookError, "hooks", "[('score', {})]", "Write"),
         case([], HookError, "hooks", "[]", "Write"),
         case({"score": print}, HookError, "'score'", "print", "hooks(after=...)"),
@@ -251,8 +252,8 @@ def test_budgets_and_policies_as_they_are_made(make: Callable[[], Any], error: t
         case({"slots": "3"}, BudgetError, "slots", "'3'", "slots=3"),
         case({"grace": -1}, BudgetError, "grace", "-1", "grace=5.0"),
         case({"grace": float("nan")}, BudgetError, "grace", "nan", "grace=5.0"),
-        case({"seed": -1}, BudgetError, "seed", "-1", "seed=0"),
-        case({"seed": "7"}, BudgetError, "seed", "'7'", "seed=0"),
+        case({"seed": -1}, InvalidInput, "seed", "-1", "seed=0"),
+        case({"seed": "7"}, InvalidInput, "seed", "'7'", "seed=0"),
         case({"failures": 3}, BudgetError, "failures", "3", "FailurePolicy("),
         case({"goal": "max"}, GoalError, "goal", "'max'", "Did you mean 'maximize'?"),
         case({"goal": {"a": "up"}}, GoalError, "'a'", "'up'", "Write"),
@@ -302,7 +303,7 @@ class NoOptimizer:
     "case",
     [
         case("ucb", SchedulerError, "scheduler", "'ucb'", "Scheduler"),
-        case(IterationScheduler, SchedulerError, "scheduler", "IterationScheduler", "IterationScheduler()"),
+        case(IterationScheduler, SchedulerError, "a class is no scheduler", "IterationScheduler", "IterationScheduler()"),
         case(NoScheduler(), SchedulerError, "scheduler", "NoScheduler", "Derive"),
         case(RandomOptimizer(), SchedulerError, "scheduler", "RandomOptimizer", "Derive"),
         case(IterationScheduler(branch_by="modle"), SchedulerError, "branch_by", "'modle'", "Did you mean 'model'?"),
@@ -326,8 +327,11 @@ def test_schedulers(case: Case) -> None:
         (lambda: IterationScheduler(pending="optimistic"), ("pending", "'optimistic'")),  # type: ignore[arg-type]
         (lambda: IterationScheduler(expander=3), ("expander", "3")),  # type: ignore[arg-type]
         (lambda: IterationScheduler(paper_threshold="high"), ("paper_threshold", "'high'")),  # type: ignore[arg-type]
-        (lambda: IterationScheduler(max_experiments=50), ("max_experiments",)),  # type: ignore[arg-type]
-        (lambda: FIFOScheduler(slots=3), ("slots",)),  # type: ignore[arg-type]
+        (lambda: IterationScheduler(max_experiments=50), ("max_experiments", "run(budget=100)")),  # type: ignore[arg-type]
+        (lambda: IterationScheduler(max_seconds=50), ("max_seconds", "run(budget=Budget(seconds=60))")),  # type: ignore[arg-type]
+        (lambda: IterationScheduler(slots=3), ("slots", "SweepExperiment(slots=3)")),  # type: ignore[arg-type]
+        (lambda: FIFOScheduler(slots=3), ("slots", "SweepExperiment(slots=3)")),  # type: ignore[arg-type]
+        (lambda: FIFOScheduler(patience=3), ("'patience'", "no options", "Leave it out")),  # type: ignore[arg-type]
     ],
 )
 def test_settings_of_schedulers(make: Callable[[], Any], says: tuple[str, ...]) -> None:
@@ -384,6 +388,15 @@ def test_suggestions_of_a_queue(case: Case) -> None:
     """Refused when the queue is made, with their position."""
     store = MemoryStore()
     check(case._replace(says=("SuggestionQueue[1]", *case.says)), store, lambda: SuggestionQueue([{}, case.bad]))
+
+
+@pytest.mark.parametrize("objective", [good, None])
+def test_a_queue_outside_of_the_search_space(objective: Any) -> None:
+    """Refused when the sweep is made, with the position; nothing is written."""
+    store = MemoryStore()
+    optimizer = SuggestionQueue([{"x": 0.5}, {"x": 5.0}])
+    outside = Case(None, SuggestionError, ("SuggestionQueue[1]", "'x' = 5.0", "Uniform"))
+    check(outside, store, attempt(store, objective=objective, optimizer=optimizer, search_space=SPACE))
 
 
 class Suggests(Optimizer):
@@ -551,6 +564,12 @@ def test_a_budget_given_to_the_sweep(option: str) -> None:
     """A sweep takes no number of trials; the error names the option, and run()."""
     with pytest.raises(UnknownOption, match=rf"unknown option '{option}'.*run\(budget="):
         make(**{option: 3})
+
+
+def test_options_without_their_names() -> None:
+    """A sweep takes none by position; the error shows how to write it."""
+    with pytest.raises(UnknownOption, match=r"by name; found <function good.*Write SweepExperiment\(objective=train, search_space"):
+        SweepExperiment(good, SPACE)  # type: ignore[arg-type]
 
 
 def test_a_time_given_to_the_budget() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
 from metta_sweep import Experiment, MemoryStore, Pipeline, StageContext
-from metta_sweep.errors import BudgetError, BuildError, InvalidInput, InvalidName, NotAwaited, StoreError
+from metta_sweep.errors import BuildError, InvalidInput, InvalidName, NotAwaited, StoreError, UnknownOption
 
 
 class Draws(Experiment):
@@ -107,8 +108,8 @@ def test_faults_of_the_pipeline_come_before_anything_runs() -> None:
     [
         ({"name": "a b"}, InvalidName, r"Draws\(name=\)"),
         ({"name": 3}, InvalidName, r"Draws\(name=\)"),
-        ({"seed": -1}, BudgetError, r"Draws\(seed=\)"),
-        ({"seed": 1.5}, BudgetError, r"Draws\(seed=\)"),
+        ({"seed": -1}, InvalidInput, r"Draws\(seed=\)"),
+        ({"seed": 1.5}, InvalidInput, r"Draws\(seed=\)"),
         ({"store": 3}, StoreError, r"Draws\(store=\)"),
     ],
 )
@@ -116,3 +117,36 @@ def test_bad_settings(settings: dict[str, Any], error: type[InvalidInput], says:
     """Name, seed and store are checked as they are given, and named with the class."""
     with pytest.raises(error, match=says):
         Draws(**settings)
+
+
+def test_options_that_it_does_not_take() -> None:
+    """A misspelt one gets a did-you-mean, one without a name says how to write it."""
+    with pytest.raises(UnknownOption, match=r"unknown option 'nam'.*Did you mean 'name'"):
+        Draws(nam="it")  # type: ignore[arg-type]
+    with pytest.raises(UnknownOption, match=r"by name; found 'it'.*Write Draws\(name='first'\)"):
+        Draws("it")  # type: ignore[arg-type]
+
+
+def test_attributes_of_the_class_are_checked() -> None:
+    """Name and seed may be said by the class; a bad one is refused as the constructor's would be."""
+
+    class Named(Draws):
+        name = "drawn"
+        seed = 4
+
+    class Bad(Draws):
+        name = "a b"
+
+    assert Named(store=MemoryStore()).run().drawn == Draws(name="other", store=MemoryStore(), seed=4).run().drawn
+    assert Named(name="mine").name == "mine"
+    with pytest.raises(InvalidName, match=r"Bad\(name=\)"):
+        Bad()
+
+
+def test_name_and_seed_stay_as_they_are() -> None:
+    """What was checked when it was made cannot be changed afterwards; other attributes can."""
+    experiment = Sum([], name="sum")
+    with pytest.raises(AttributeError, match=r"Sum\.seed cannot be set to 'x'.*Sum\(seed=\.\.\.\)"):
+        experiment.seed = "x"  # type: ignore[assignment]
+    experiment.calls = [1]
+    assert copy.deepcopy(experiment).name == "sum"
