@@ -27,7 +27,6 @@ __all__ = [
     "run_named",
     "start_note",
     "status_of",
-    "stopped_by",
 ]
 
 _GOAL_UNKNOWN: Mapping[str, Any] = {"direction": "maximize", "metric": None}
@@ -51,7 +50,8 @@ class Outline(NamedTuple):
     kind: str
     """``sweep`` or ``pipeline``."""
     status: str
-    """``running``, a stop reason, ``broken off`` for a run whose process is gone, ``kept`` for a pipeline."""
+    """``running``; a stop reason; ``cancelled`` for a run that was left before its end; ``broken off`` for one whose process died;
+    ``kept`` for a pipeline."""
     pid: int | None
     """The process that drives it."""
     trials: int | None
@@ -110,26 +110,26 @@ def start_note(reader: SqliteReader, run_id: str) -> StartNote | None:
     return None
 
 
-def stopped_by(reader: SqliteReader, run_id: str) -> Stop | None:
-    """The event that ended a run: the last one of its journal, where it has ended."""
-    from metta_sweep.experiments.codec import decode_events
-
-    stop: Stop | None = None
-    for record in reader.records(run_id, max(0, reader.end_of(run_id) - 1)):
-        if record.kind == "start":
-            stop = None
-            continue
-        for event in decode_events(record):
-            stop = event if isinstance(event, Stop) and event.trial_id is None else None
-    return stop
-
-
-def status_of(reader: SqliteReader, run_id: str, stop_reason: str | None) -> tuple[str, int | None]:
+def status_of(reader: SqliteReader, run_id: str) -> tuple[str, int | None]:
     """What a sweep is doing, and the process that drives it."""
     pid = reader.driver_of(run_id)
-    if pid is not None:
-        return "running", pid
-    return ("broken off" if stop_reason is None else str(stop_reason)), None
+    return ("running", pid) if pid is not None else (_ending(reader, run_id), None)
+
+
+def _ending(reader: SqliteReader, run_id: str) -> str:
+    """How a run that nobody drives has ended, from the last records of its journal."""
+    from metta_sweep.experiments.codec import decode_events
+
+    status = "broken off"
+    for record in reader.records(run_id, max(0, reader.end_of(run_id) - 1)):
+        if record.kind == "start":
+            status = "broken off"
+        elif record.kind == "end":
+            status = "cancelled" if status == "broken off" else status
+        else:
+            for event in decode_events(record):
+                status = event.reason if isinstance(event, Stop) and event.trial_id is None else "broken off"
+    return status
 
 
 def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResult:
@@ -167,6 +167,5 @@ def outline(reader: SqliteReader, row: RunRow) -> Outline:
         failed += trial.state == "failed"
         if trial.score is not None and (best is None or note.goal.better(trial.score, best)):
             best = trial.score
-    stop = stopped_by(reader, row.run_id)
-    status, pid = status_of(reader, row.run_id, None if stop is None else stop.reason)
+    status, pid = status_of(reader, row.run_id)
     return Outline(row.name, row.run_id, "sweep", status, pid, trials, failed, best, row.created, row.tags)

@@ -15,6 +15,7 @@ from metta_sweep.store import SqliteReader
 __all__ = ["show_run"]
 
 SHOWN_FAILURES: Final = 20
+_UNFINISHED: Final = {"broken off": "the process that ran it is gone", "cancelled": "it was left before its end"}
 
 
 def show_run(name: str, address: str | None, store: str | None, *, json: bool) -> int:
@@ -33,7 +34,7 @@ def show_run(name: str, address: str | None, store: str | None, *, json: bool) -
 
 def _show_sweep(reader: SqliteReader, row: RunRow, note: StartNote, *, json: bool) -> None:
     results = read_sweep(reader, row, note)
-    status, pid = status_of(reader, row.run_id, results.stop_reason)
+    status, pid = status_of(reader, row.run_id)
     if json:
         more = {"status": status, "pid": pid, "store": str(reader.path), "budget": note.budget.describe(), "tags": row.tags}
         out(as_json({**results.to_dict(), **more, "provenance": note.provenance}))
@@ -49,10 +50,10 @@ def _show_sweep(reader: SqliteReader, row: RunRow, note: StartNote, *, json: boo
 def _status_line(status: str, pid: int | None, results: SweepResult, row: RunRow) -> str:
     if pid is not None:
         return f"running, by process {pid}"
-    if status == "broken off":
-        again = "run it again to go on" if row.name is not None else "it has no name, so it cannot go on"
-        return f"broken off: the process that ran it is gone; {again}"
-    return "ended"
+    if status not in _UNFINISHED:
+        return "ended"
+    again = "run it again to go on" if row.name is not None else "it has no name, so it cannot go on"
+    return f"{status}: {_UNFINISHED[status]}; {again}"
 
 
 def _budget_line(note: StartNote) -> str:

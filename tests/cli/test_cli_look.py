@@ -186,6 +186,27 @@ def test_a_run_whose_process_is_gone_is_broken_off(cli: Cli) -> None:
     assert "broken off: the process that ran it is gone; run it again to go on" in cli("show", "dead").out
 
 
+def test_a_run_that_was_cancelled_is_told_from_one_that_broke_off(cli: Cli) -> None:
+    """Its process left it in order."""
+
+    async def cancelled() -> None:
+        experiment = SweepExperiment(name="left", objective=wait, search_space={"x": Uniform(0, 1)}, store="kept.db")
+        task = asyncio.create_task(experiment.arun(budget=5))
+        await started.wait()
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def wait(trial: TrialContext) -> float:
+        started.set()
+        await asyncio.sleep(60)
+        return 1.0
+
+    started = asyncio.Event()
+    asyncio.run(cancelled())
+    assert json.loads(cli("list", "--json").out)[0]["status"] == "cancelled"
+    assert "cancelled: it was left before its end; run it again to go on" in cli("show", "left").out
+
+
 def test_reading_changes_nothing(ran: Cli) -> None:
     """Not one byte of the database."""
     gc.collect()  # the writer closes its file with the object, and tidies up then
