@@ -101,8 +101,7 @@ def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
         )
     metrics = ended.metrics or {}
     if ended.stopped is None:
-        try:
-            sweep.goal.score(metrics)
-        except MetricError as wrong:
-            return Error(live.id, live.branch, ended.attempt, _METRIC_ERROR, str(wrong), "", ended.seconds, metadata=ended.metadata)
+        fault = sweep.fit.fault_of(metrics, f"trial[{live.id}]")
+        if fault is not None:
+            return Error(live.id, live.branch, ended.attempt, _METRIC_ERROR, fault, "", ended.seconds, metadata=ended.metadata)
     return Result(live.id, live.branch, ended.attempt, metrics, ended.seconds, ended.stopped, ended.metadata)

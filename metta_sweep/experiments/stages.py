@@ -114,6 +114,7 @@ async def score(sweep: SweepRun) -> Scored:
         return _NOTHING_SCORED
     scores: list[Event] = []
     if state.unscored:
+        sweep.fit.check()
         scores = await _in_thread(sweep, lambda: score_all(sweep)) if sweep.scheduler.slow else score_all(sweep)
     if not state.unjudged:
         return Scored(tuple(scores))

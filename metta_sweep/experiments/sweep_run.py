@@ -13,9 +13,10 @@ from metta_sweep.core.events import Draw
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
-from metta_sweep.core.trial import Trial
+from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.executors.executor import Executor, StopCause
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.goal_fit import GoalFit
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
@@ -111,6 +112,8 @@ class SweepRun:
         """Whether a process before this one left results that are not scored or fanned out: that comes first."""
         self.picked_before = state.picked
         """Trials that were picked in the processes before this one."""
+        self.fit = GoalFit(goal, known=state.ended[TrialState.COMPLETED] > 0)
+        """Whether the goal fits what trials return."""
         self.interrupted = False
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""

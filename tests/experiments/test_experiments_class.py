@@ -29,7 +29,7 @@ class Whole(SweepExperiment):
     seed = 3
     grace = 1.0
     failures = FailurePolicy(retries=1)
-    hooks: Mapping[str, Mapping[str, Any]] = {"pick": hooks(after=seen.append)}  # noqa: RUF012
+    hooks: Mapping[str, Mapping[str, Any]] = {"pick": hooks(after=seen.append)}
     tags = ("night",)
 
     async def objective(self, x: float) -> dict[str, float]:
