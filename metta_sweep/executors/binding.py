@@ -19,6 +19,8 @@ from metta_sweep.executors.context import TrialContext
 __all__ = ["Binder"]
 
 _WHOLE: Final = ("params", "config")
+_CONTEXT: Final = ("trial", "t", "ctx", "context", "_")
+"""What people call the context of a trial, where they do not annotate it."""
 Getter = Callable[[TrialContext], Any]
 
 
@@ -167,17 +169,20 @@ class Binder:
             )
 
     def _place(self, left: list[inspect.Parameter], getters: dict[str, Getter]) -> None:
-        """Serve the parameters that nothing fits: the only one without annotation gets the context."""
+        """Serve the parameters that nothing fits: the only one without annotation gets the context, where it is called like one.
+
+        Without a search space its name may be that of any parameter, so this is seen to when the trial runs.
+        """
         bare = [parameter for parameter in left if _is_bare(parameter.annotation)]
         sole = bare[0].name if len(bare) == 1 and _context not in getters.values() else None
         for parameter in left:
             name = parameter.name
             if self.space is None:
-                getters[name] = _late(name, self.where, or_context=name == sole)
-            elif name == sole and did_you_mean(name, self.names) is None:
+                getters[name] = _late(name, self.where, sole=name == sole)
+            elif name == sole and name in _CONTEXT:
                 getters[name] = _context
             else:
-                self._unknown(name, f"nothing is there for its parameter {name!r}", found=str(parameter))
+                self._unknown(name, f"nothing is there for its parameter {name!r}", found=str(parameter), bare=name == sole)
 
     def _check_unused(self, unplaced: list[inspect.Parameter]) -> None:
         """A default must not hide a misspelt parameter that nothing else reads."""
@@ -195,14 +200,15 @@ class Binder:
                     remedy=f"Did you mean {guess!r}?",
                 )
 
-    def _unknown(self, name: str, what: str, *, found: str | None = None) -> None:
+    def _unknown(self, name: str, what: str, *, found: str | None = None, bare: bool = False) -> None:
         guess = did_you_mean(name, self.names)
+        otherwise = _as_context(name) if bare else "Give it a default, or add it to the search space"
         raise ObjectiveError(
             self.where,
             what,
             found=name if found is None else found,
             expected=_listed(self.names),
-            remedy=f"Did you mean {guess!r}?" if guess else "Give it a default, or add it to the search space",
+            remedy=f"Did you mean {guess!r}?" if guess else otherwise,
         )
 
 
@@ -213,6 +219,10 @@ def _always(level: Level) -> frozenset[str]:
         if isinstance(distribution, Choice) and distribution.spaces:
             names |= frozenset.intersection(*map(_always, distribution.spaces))
     return frozenset(names)
+
+
+def _as_context(name: str) -> str:
+    return f"Call it trial, or write {name}: TrialContext, for the trial's context; params, for a dict of all parameters"
 
 
 def _context(trial: TrialContext) -> TrialContext:
@@ -227,22 +237,24 @@ def _param(name: str) -> Getter:
     return lambda trial: trial.params[name]
 
 
-def _late(name: str, where: str, *, or_context: bool) -> Getter:
+def _late(name: str, where: str, *, sole: bool) -> Getter:
     """The parameter of that name, when the trial runs: there is no search space that would know it before."""
+    or_context = sole and name in _CONTEXT
+    otherwise = _as_context(name) if sole else "Give it a default, or suggest it"
 
     def get(trial: TrialContext) -> Any:
         params = trial.params
         if name in params:
             return params[name]
         guess = did_you_mean(name, params)
-        if or_context and guess is None:
+        if or_context:
             return trial
         raise ObjectiveError(
             where,
             f"nothing is there for its parameter {name!r} in {trial.address}",
             found=sorted(params),
             expected=f"a suggestion with the parameter {name!r}",
-            remedy=f"Did you mean {guess!r}?" if guess else "Give it a default, or suggest it",
+            remedy=f"Did you mean {guess!r}?" if guess else otherwise,
         )
 
     return get

@@ -44,7 +44,9 @@ def bind_objective(objective: Any, search_space: SearchSpace | None) -> BoundObj
     Each parameter gets the first of these that fits it: the ``TrialContext``, by annotation; the parameter of the search space of
     its name; the context again, for the name ``trial``; a model or dataclass of parameters, by annotation; all parameters as a
     dict, by annotation or, unannotated, by the name ``params`` or ``config``; its default; the context, for the only one that is
-    left and has no annotation. Without a search space, parameters are looked up by name when the trial runs.
+    left, if it has no annotation and is called ``t``, ``ctx``, ``context`` or ``_``.
+
+    Without a search space, parameters are looked up by name when the trial runs.
     """
     _check_callable(objective)
     name = f"{_name(objective)}()"

@@ -262,6 +262,8 @@ MALFORMED: list[tuple[Any, SearchSpace | None, str, str, str]] = [
     (max, SPACE, "signature cannot be read", "built-in function max", "Wrap it"),
     (lambda lr, layrs: 1.0, SPACE, "'layrs'", "layrs", "Did you mean 'layers'?"),
     (lambda layrs: 1.0, SPACE, "'layrs'", "layrs", "Did you mean 'layers'?"),
+    (lambda y: 1.0, SPACE, "'y'", "found 'y'", "Call it trial, or write y: TrialContext"),
+    (lambda cfg: cfg["lr"], SPACE, "'cfg'", "found 'cfg'", "params, for a dict of all parameters"),
     (lambda lr, layers, a, b: 1.0, SPACE, "'a'", "found 'a'", "Give it a default"),
     (
         _by_names,
@@ -323,3 +325,21 @@ def test_models_that_the_space_cannot_fill(annotation: type, space: SearchSpace,
 def test_a_model_that_refuses_its_values() -> None:
     """A validation error of the user's model is the trial's error."""
     assert "ValidationError" in told(outcome_of(_by_model, task_of(lr="fast", layers=4)))
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [lambda t: t.seed, lambda ctx: ctx.seed, lambda context: context.seed, lambda _: _.seed, lambda trial: trial.seed],
+)
+@pytest.mark.parametrize("space", [SPACE, None])
+def test_the_context_has_names_of_its_own(objective: Any, space: SearchSpace | None) -> None:
+    """A lone parameter that is called as people call the context gets it, with a search space and without."""
+    assert outcome_of(objective, task_of(7, lr=0.01, layers=2), space=space).metrics == {"score": 107.0}
+
+
+def test_another_name_is_no_context_without_a_search_space() -> None:
+    """The suggestion may have had it: the trial's error says how to ask for the context."""
+    text = told(outcome_of(lambda cfg: cfg["lr"], task_of(momentum=0.5)))
+
+    assert "'cfg'" in text
+    assert "write cfg: TrialContext" in text
