@@ -81,6 +81,7 @@ async def open_run(
     found = store.find_run(plan.name) if plan.name is not None else None
     state = SweepState(plan.goal)
     drawn = plan.seed if plan.seed is not None else draw_seed()
+    strategies: Strategies | None = None
     if found is None or fresh:
         # made before anything is written or renamed: they may refuse
         strategies = _strategies(plan, drawn, state)
@@ -96,7 +97,7 @@ async def open_run(
             check_same_definition(plan.name, last.definition, plan.definition)
             warn_of_changed_code(plan.name, last.code, plan.code)
         seed = last.seed if last is not None else drawn
-        if row is found:
+        if strategies is None:
             strategies = _strategies(plan, seed, state)
         recorder = SweepRecorder(store, row.run_id, state)
         recorder.strategies = strategies
