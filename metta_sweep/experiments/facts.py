@@ -43,7 +43,7 @@ def start_due(sweep: SweepRun) -> list[Event]:
 
 def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch:
     trial = live.starting()
-    resources = sweep.default_resources
+    resources = sweep.plan.resources
     if sweep.allocates:
         resources = sweep.scheduler.allocate_resources(trial) or resources
     address = attempt_address(f"trial[{live.id}]", trial.attempt)

@@ -10,56 +10,24 @@ from typing import Any, NamedTuple
 from metta_sweep.clock import wall_time
 from metta_sweep.core.budget import Budget, StopReason
 from metta_sweep.core.events import Stop
-from metta_sweep.core.failures import FailurePolicy
-from metta_sweep.core.goal import Goal
-from metta_sweep.core.resources import Resources
-from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import BudgetError, StoreError, a_kind
-from metta_sweep.executors.executor import Executor
+from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import NO_SWEEPS, check_same_definition, definition_in, provenance, warn_of_changed_code
 from metta_sweep.experiments.fold import SweepState
-from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.signals import attached
 from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
-from metta_sweep.optimizers import SuggestionQueue
-from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import RunRow, Store
-from metta_sweep.schedulers.scheduler import Scheduler
 
-__all__ = ["DEFAULT_TRIALS", "Blueprint", "open_run"]
+__all__ = ["DEFAULT_TRIALS", "open_run"]
 
 DEFAULT_TRIALS = 100
 """The budget of a sweep that was given none and does not bound itself."""
-
-
-class Blueprint(NamedTuple):
-    """What a sweep was defined with, checked."""
-
-    name: str | None
-    label: str
-    """What run ids begin with."""
-    objective: Any
-    search_space: SearchSpace | None
-    optimizer: Optimizer
-    scheduler: Scheduler
-    executor: Executor
-    goal: Goal
-    failures: FailurePolicy
-    seed: int | None
-    slots: int
-    grace: float | None
-    resources: Resources
-    tags: tuple[str, ...]
-    definition: dict[str, Any]
-    """As it is kept: plain JSON values."""
-    code: str | None
-    """The digest of the trial function's code."""
 
 
 class _Start(NamedTuple):
@@ -105,24 +73,15 @@ async def open_run(
         kept_stop = state.stop
         given = _budget(budget, more, last, state, strategies)
         run = SweepRun(
+            plan,
+            store=store,
+            run_id=row.run_id,
+            seed=seed,
             state=state,
             strategies=strategies,
-            executor=plan.executor,
             recorder=recorder,
-            taken=TakenIds(state, recorder.has_ended),
             budget=given,
             budget_note=_note(budget, more, last, given),
-            failures=plan.failures,
-            goal=plan.goal,
-            seed=seed,
-            slots=plan.slots,
-            grace=plan.grace,
-            draws_a_queue=isinstance(plan.optimizer, SuggestionQueue),
-            name=plan.name,
-            run_id=row.run_id,
-            store=store,
-            resources=plan.resources,
-            alternatives=_alternatives(plan),
         )
         if kept_stop is None or more is not None or _goes_on(kept_stop, given, last):
             plan.executor.prepare(plan.objective, plan.search_space, run_id=row.run_id, root=files_beside(store))
@@ -131,11 +90,6 @@ async def open_run(
             stack.callback(recorder.note_end)
         stack.enter_context(attached(run))
         yield run
-
-
-def _alternatives(plan: Blueprint) -> tuple[str, ...]:
-    name = plan.scheduler.branch_by
-    return () if name is None or plan.search_space is None else plan.search_space.alternatives(name)
 
 
 def _strategies(plan: Blueprint, seed: int, state: SweepState) -> Strategies:

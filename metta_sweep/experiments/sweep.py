@@ -17,10 +17,11 @@ from metta_sweep.core.setup import Setup
 from metta_sweep.errors import ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
+from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import SWEEP, as_kept
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.fold import SweepState
-from metta_sweep.experiments.opening import Blueprint, open_run
+from metta_sweep.experiments.opening import open_run
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.result import SweepResult

@@ -10,11 +10,10 @@ from typing import Any, Final, Protocol
 
 from metta_sweep.core.budget import Budget, Spend
 from metta_sweep.core.events import Draw
-from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Trial, TrialState
-from metta_sweep.executors.executor import Executor, StopCause
+from metta_sweep.executors.executor import StopCause
+from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import GoalFit
 from metta_sweep.experiments.offer import TakenIds
@@ -22,6 +21,7 @@ from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
@@ -58,49 +58,32 @@ class SweepRun:
 
     def __init__(
         self,
+        plan: Blueprint,
         *,
+        store: Store,
+        run_id: str,
+        seed: int,
         state: SweepState,
         strategies: Strategies,
-        executor: Executor,
         recorder: SweepRecorder,
-        taken: TakenIds,
         budget: Budget,
         budget_note: str,
-        failures: FailurePolicy,
-        goal: Goal,
-        seed: int,
-        slots: int,
-        grace: float | None,
-        draws_a_queue: bool,
-        name: str | None,
-        run_id: str,
-        store: Store,
-        resources: Resources,
-        alternatives: tuple[str, ...],
     ) -> None:
-        self.name = name
-        self.run_id = run_id
+        self.plan = plan
         self.store = store
+        self.run_id = run_id
+        self.seed = seed
         self.state = state
         self.strategies = strategies
-        self.executor = executor
         self.recorder = recorder
-        self.taken = taken
         self.budget = budget
         self.budget_note = budget_note
-        self.failures = failures
-        self.goal = goal
-        self.seed = seed
-        self.slots = slots
-        self.draws_a_queue = draws_a_queue
-        """Whether the suggestions are a ``SuggestionQueue``'s."""
-        self.grace = (
-            grace if grace is not None else MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
-        )
+        self.executor = plan.executor
+        self.failures = plan.failures
+        self.slots = plan.slots
+        self.taken = TakenIds(state, recorder.has_ended)
+        self.grace = _grace(plan.grace, budget)
         """Seconds that running trials get to end by themselves, at the deadline and after an interrupt."""
-        self.default_resources = resources
-        self.alternatives = alternatives
-        """The branches there are, where the scheduler picks between the alternatives of a choice."""
         kind = type(strategies.scheduler)
         self.allocates = kind.allocate_resources is not Scheduler.allocate_resources
         """Whether the scheduler has a say in resources."""
@@ -112,7 +95,7 @@ class SweepRun:
         """Whether a process before this one left results that are not scored or fanned out: that comes first."""
         self.picked_before = state.picked
         """Trials that were picked in the processes before this one."""
-        self.fit = GoalFit(goal, known=state.ended[TrialState.COMPLETED] > 0)
+        self.fit = GoalFit(plan.goal, known=state.ended[TrialState.COMPLETED] > 0)
         """Whether the goal fits what trials return."""
         self.interrupted = False
         self.asked_to_end = False
@@ -136,6 +119,21 @@ class SweepRun:
         self.deadline = None if budget.seconds is None else self._began + budget.seconds - recorder.active_before
         recorder.after_record = self._after_record
         recorder.elapsed = self.elapsed
+
+    @property
+    def name(self) -> str | None:
+        """The name of the experiment, for kept runs that go on."""
+        return self.plan.name
+
+    @property
+    def goal(self) -> Goal:
+        """What the trials are to reach."""
+        return self.plan.goal
+
+    @property
+    def draws_a_queue(self) -> bool:
+        """Whether the suggestions are a ``SuggestionQueue``'s."""
+        return isinstance(self.plan.optimizer, SuggestionQueue)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -203,7 +201,7 @@ class SweepRun:
             seed=self.seed,
             optimizer=self.optimizer,
             scheduler=self.scheduler,
-            alternatives=self.alternatives,
+            alternatives=self.plan.alternatives,
         )
 
     def interrupt(self) -> None:
@@ -266,3 +264,9 @@ class SweepRun:
                     self.not_before.pop(fact.trial_id, None)
             elif fact.kind == "error" and not fact.final and fact.backoff > 0:
                 self.not_before[fact.trial_id] = self._time() + fact.backoff
+
+
+def _grace(given: float | None, budget: Budget) -> float:
+    if given is not None:
+        return given
+    return MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)

@@ -1,0 +1,45 @@
+"""What a sweep was defined with."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from metta_sweep.core.failures import FailurePolicy
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.resources import Resources
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.executors.executor import Executor
+from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.schedulers.scheduler import Scheduler
+
+__all__ = ["Blueprint"]
+
+
+class Blueprint(NamedTuple):
+    """What a sweep was defined with, checked."""
+
+    name: str | None
+    label: str
+    """What run ids begin with."""
+    objective: Any
+    search_space: SearchSpace | None
+    optimizer: Optimizer
+    scheduler: Scheduler
+    executor: Executor
+    goal: Goal
+    failures: FailurePolicy
+    seed: int | None
+    slots: int
+    grace: float | None
+    resources: Resources
+    tags: tuple[str, ...]
+    definition: dict[str, Any]
+    """As it is kept: plain JSON values."""
+    code: str | None
+    """The digest of the trial function's code."""
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """The branches there are, where the scheduler picks between the alternatives of a choice."""
+        name = self.scheduler.branch_by
+        return () if name is None or self.search_space is None else self.search_space.alternatives(name)
