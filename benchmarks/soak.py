@@ -36,6 +36,7 @@ class Sample(NamedTuple):
 
     trials: int
     seconds: float
+    """Of processor time, which others who use the machine bear less upon."""
     kilobytes: float
 
 
@@ -56,7 +57,7 @@ class Soak(NamedTuple):
         return float(sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points))
 
     def last_over_first(self) -> float:
-        """Trials per second of the last tenth over those of the first."""
+        """Trials per second of processor time in the last tenth over those in the first."""
         tenth = len(self.samples) // 10
         first, last = self.samples[: tenth + 1], self.samples[-tenth - 1 :]
         return (first[-1].seconds - first[0].seconds) / (last[-1].seconds - last[0].seconds)
@@ -104,7 +105,7 @@ class Probe:
         if self.done % 100 == 0:
             self.longest = max(self.longest, os.stat(self.log).st_size)  # noqa: PTH116  # cheaper than Path
             if self.done % self.every == 0:
-                self.samples.append(Sample(self.done, time.perf_counter(), resident()))
+                self.samples.append(Sample(self.done, time.process_time(), resident()))
         return params["momentum"]  # type: ignore[no-any-return]
 
     async def sleeper(self, params: dict[str, Any]) -> float:
