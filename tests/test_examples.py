@@ -75,8 +75,9 @@ def test_an_example_runs_as_a_script(path: Path) -> None:
     assert done.stdout.strip()
 
 
-def test_the_code_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_of_the_readme_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's blocks run from first to last: those with await in an event loop, the others outside of one."""
+    monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
     for block in readme_blocks():
         pending = eval(block, namespace)
