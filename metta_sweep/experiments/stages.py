@@ -33,20 +33,13 @@ _NOTHING_FOLLOWS = FannedOut(())
 
 async def pick(sweep: SweepRun) -> Picked:
     """Say which suggestions start, given the free slots; or that the run is over, and why."""
-    picked = await _pick(sweep)
-    if picked.picks:
-        sweep.unrecorded = picked
-    return picked
-
-
-async def _pick(sweep: SweepRun) -> Picked:
     state = sweep.state
     if sweep.owes:
         return _NOTHING_PICKED
     blocked = barrier(sweep)
     if blocked is not None:
         over = not state.running and (not state.to_start or sweep.halted())
-        return _stopped(blocked, ()) if over else _idle(sweep, blocked[1])
+        return _to_record(sweep, _stopped(blocked, ()) if over else _idle(sweep, blocked[1]))
     busy = sweep.busy()
     free = max(0, sweep.slots - busy)
     offer = SweepOffer(state, sweep.strategies, sweep.taken, sweep.undrawn, free, busy)
@@ -56,7 +49,7 @@ async def _pick(sweep: SweepRun) -> Picked:
     if state.suggested == 0 and sweep.strategies.remaining():
         offer.draw_all()
         if offer.events:
-            return Picked(tuple(offer.events))
+            return _to_record(sweep, Picked(tuple(offer.events)))
     if free and exhausted is None:
         if sweep.optimizer.slow or sweep.scheduler.slow:
             with sweep.deadline_watched():
@@ -69,10 +62,9 @@ async def _pick(sweep: SweepRun) -> Picked:
         offer.wait(exhausted)
     events = offer.finish()
     if offer.picks or state.live or sweep.held_by_leaks() or barrier(sweep) is not None:
-        return Picked(events)
-    return _stopped(
-        why_over(sweep, offer.idle_why or offer.why, asked=offer.dry), tuple(event for event in events if type(event) is not Wait)
-    )
+        return _to_record(sweep, Picked(events))
+    why = why_over(sweep, offer.idle_why or offer.why, asked=offer.dry)
+    return _to_record(sweep, _stopped(why, tuple(event for event in events if type(event) is not Wait)))
 
 
 async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
@@ -141,6 +133,13 @@ async def _in_thread(sweep: SweepRun, decision: Callable[[], T]) -> T:
             return decision()
 
     return await shared_workers().run(alone)
+
+
+def _to_record(sweep: SweepRun, picked: Picked) -> Picked:
+    """What is returned must be recorded before anything can start."""
+    if picked.picks:
+        sweep.unrecorded = picked
+    return picked
 
 
 def _idle(sweep: SweepRun, why: str) -> Picked:

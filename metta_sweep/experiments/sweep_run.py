@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from metta_sweep.core.budget import Budget, Spend
-from metta_sweep.core.events import Draw
+from metta_sweep.core.events import Dispatch, Draw, Error, Event
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.executors.executor import StopCause
@@ -257,13 +257,13 @@ class SweepRun:
         elif kind is FannedOut and self.follower is not None:
             self.follower.fanned_out()
 
-    def _note_backoffs(self, facts: Sequence[Any]) -> None:
+    def _note_backoffs(self, facts: Sequence[Event]) -> None:
         for fact in facts:
-            if fact.kind == "dispatch":
-                if self.not_before:
-                    self.not_before.pop(fact.trial_id, None)
-            elif fact.kind == "error" and not fact.final and fact.backoff > 0:
-                self.not_before[fact.trial_id] = self._time() + fact.backoff
+            if isinstance(fact, Error):
+                if not fact.final and fact.backoff > 0:
+                    self.not_before[fact.trial_id] = self._time() + fact.backoff
+            elif self.not_before and isinstance(fact, Dispatch):
+                self.not_before.pop(fact.trial_id, None)
 
 
 def _grace(given: float | None, budget: Budget) -> float:
