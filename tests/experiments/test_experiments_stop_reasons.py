@@ -10,11 +10,11 @@ import pytest
 from sweep_kit import queue, queue_of, rewards, run, score_x, sweep
 
 from metta_sweep import (
-    MemoryStore,
     Budget,
     Constant,
     FailurePolicy,
     LocalExecutor,
+    MemoryStore,
     Optimizer,
     Scheduler,
     StopReason,

@@ -43,7 +43,7 @@ class Probe:
     def slope(self) -> float:
         """KB per 1,000 trials, by least squares."""
         x, y = (sum(values) / len(self.points) for values in zip(*self.points, strict=True))
-        return sum((a - x) * (b - y) for a, b in self.points) / sum((a - x) ** 2 for a, _ in self.points)
+        return float(sum((a - x) * (b - y) for a, b in self.points) / sum((a - x) ** 2 for a, _ in self.points))
 
 
 def sweep(path: Path, objective: Any, slots: int) -> SweepExperiment:
