@@ -7,15 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 from metta_sweep import Choice, Integer, LogUniform, SweepExperiment, Uniform
 from metta_sweep.optimizers import RandomOptimizer
 from metta_sweep.schedulers import FIFOScheduler, IterationScheduler
+from metta_sweep.store import SqliteStore
 
-__all__ = ["FIFO", "UCB", "hand_written", "no_op", "no_op_sync", "optuna_ask_tell", "optuna_optimize", "ours", "sleep_5_ms"]
+__all__ = [
+    "FIFO",
+    "UCB",
+    "hand_written",
+    "no_op",
+    "no_op_sync",
+    "optuna_ask_tell",
+    "optuna_durable",
+    "optuna_optimize",
+    "ours",
+    "ours_durable",
+    "reopening",
+    "sleep_5_ms",
+]
 
 Objective = Callable[[dict[str, Any]], Coroutine[Any, Any, float]]
 
@@ -57,11 +74,11 @@ def hand_written(objective: Objective, count: int, slots: int) -> float:
     return seconds
 
 
-def _study() -> Any:
+def _study(storage: Any = None) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    return optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), storage=storage)
 
 
 def _suggest(trial: Any) -> dict[str, Any]:
@@ -102,6 +119,49 @@ def optuna_optimize(count: int, slots: int = 1) -> float:
     return seconds
 
 
+def optuna_durable(kind: str, count: int) -> float:
+    """Optuna's own loop on a file: ``sqlite``, or ``journal`` for its journal file."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        study = _study(_storage(kind, folder))
+        study.optimize(lambda trial: no_op_sync(_suggest(trial)), n_trials=count)
+        seconds = time.perf_counter() - started
+        _check(len(study.get_trials(deepcopy=False)), count)
+    return seconds
+
+
+def _storage(kind: str, folder: str) -> Any:
+    if kind == "sqlite":
+        return f"sqlite:///{folder}/study.db"
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return JournalStorage(JournalFileBackend(f"{folder}/study.log"))
+
+
+def ours_durable(objective: Callable[[dict[str, Any]], Any], count: int, slots: int) -> float:
+    """This system on a file of SQLite; opening it is not counted, as in ``optuna_durable`` making the study is little."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(f"{folder}/runs.db")
+        try:
+            with redirect_stderr(StringIO()):  # where a run is kept is said once per run
+                return ours(objective, count, slots, store=store)
+        finally:
+            store.close()
+
+
+def reopening(count: int, slots: int) -> float:
+    """The seconds that it takes to open a finished durable run of ``count`` trials again."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(f"{folder}/runs.db")
+        try:
+            with redirect_stderr(StringIO()):
+                ours(no_op, count, slots, store=store, name="kept")
+                return ours(no_op, count, slots, store=store, name="kept")
+        finally:
+            store.close()
+
+
 def FIFO() -> FIFOScheduler:  # noqa: N802 (named for what it makes)
     """Fills slots as they free."""
     return FIFOScheduler()
@@ -112,8 +172,16 @@ def UCB() -> IterationScheduler:  # noqa: N802
     return IterationScheduler(branch_by="model", prune_floor=0.0)
 
 
-def ours(objective: Callable[[dict[str, Any]], Any], count: int, slots: int, scheduler: Callable[[], Any] = FIFO) -> float:
-    """This system: pick, dispatch, score, fan_out, everything journalled in the memory store."""
+def ours(
+    objective: Callable[[dict[str, Any]], Any],
+    count: int,
+    slots: int,
+    scheduler: Callable[[], Any] = FIFO,
+    *,
+    store: Any = "memory",
+    name: str | None = None,
+) -> float:
+    """This system: pick, dispatch, score, fan_out, everything journalled, in memory unless said otherwise."""
     search_space: dict[str, Any] = {"rate": LogUniform(1e-4, 1e-1), "batch": Integer(16, 256), "momentum": Uniform(0.0, 1.0)}
     if scheduler is UCB:
         search_space = {**search_space, "model": Choice(["a", "b", "c"])}
@@ -125,7 +193,8 @@ def ours(objective: Callable[[dict[str, Any]], Any], count: int, slots: int, sch
         scheduler=scheduler(),
         slots=slots,
         seed=0,
-        store="memory",
+        store=store,
+        name=name,
     ).run(budget=count)
     seconds = time.perf_counter() - started
     _check(len(results.trials), count)

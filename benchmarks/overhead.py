@@ -16,11 +16,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from contenders import FIFO, UCB, hand_written, no_op, no_op_sync, optuna_ask_tell, optuna_optimize, ours, sleep_5_ms
+from contenders import (
+    FIFO,
+    UCB,
+    hand_written,
+    no_op,
+    no_op_sync,
+    optuna_ask_tell,
+    optuna_durable,
+    optuna_optimize,
+    ours,
+    ours_durable,
+    reopening,
+    sleep_5_ms,
+)
 from tables import interleaved, machine, print_table, verdict
 
 FASTER_THAN_OPTUNA = 1.3
 GROWTH = 1.4
+DURABLE_GROWTH = 1.25
 GROWTH_MEGABYTES = 250
 WARM_UP = 20
 
@@ -75,13 +89,67 @@ def trials(count: int, repeats: int) -> None:
     print("  'Optuna / ours' takes the faster of Optuna's two spellings. Optimize runs an ordinary function, one at a time.")
 
 
+def durable(count: int, repeats: int) -> None:
+    """The same on a file: what it costs that a result is told only when it would survive a kill."""
+    peers: dict[str, Callable[[], float]] = {
+        "sqlite": lambda: optuna_durable("sqlite", 60) / 60 * count,
+        "journal": lambda: optuna_durable("journal", 100) / 100 * count,
+    }
+    rows = []
+    for slots, limit in ((64, 150), (1, 160)):
+        contenders: dict[str, Callable[[], float]] = {"ours": partial(ours_durable, no_op, count, slots), **peers}
+        cost = {name: seconds / count * 1e6 for name, seconds in interleaved(contenders, repeats).items()}
+        ratios = cost["sqlite"] / cost["ours"], cost["journal"] / cost["ours"]
+        targets = (verdict(ratios[0], 150, at_least=True), verdict(ratios[1], 20, at_least=True)) if slots > 1 else ("", "")
+        label = f"{slots} slots" if slots > 1 else "1 slot"
+        rows.append(
+            [
+                label,
+                cost["ours"],
+                verdict(cost["ours"], limit),
+                cost["sqlite"],
+                ratios[0],
+                targets[0],
+                cost["journal"],
+                ratios[1],
+                targets[1],
+            ]
+        )
+    print_table(
+        f"Durable no-op trials, microseconds per trial (medians of {repeats} runs of {count:,}; Optuna 60 and 100 trials, one at a time)",
+        ["", "metta_sweep", "target, us", "Optuna SQLite", "ratio", "target", "Optuna journal", "ratio", "target"],
+        rows,
+    )
+
+
+def reopened(count: int) -> None:
+    """A finished durable run is folded again when it is opened."""
+    rows = [[f"{slots} slots" if slots > 1 else "1 slot", reopening(count, slots)] for slots in (64, 1)]
+    limit = 3.0 * count / 100_000
+    print_table(
+        f"Opening a finished durable run of {count:,} trials again, seconds",
+        ["", "seconds", "target"],
+        [[*row, verdict(float(row[1]), limit)] for row in rows],  # type: ignore[arg-type]
+    )
+
+
 def growth(small: int, large: int) -> None:
     """The same trial late in a long run, each contender in a process of its own."""
     rows = []
-    for name, label in (("ours", "metta_sweep"), ("ucb", "metta_sweep, UCB over three branches"), ("optuna", "Optuna optimize")):
+    contenders = {
+        "ours": "metta_sweep",
+        "ucb": "metta_sweep, UCB over three branches",
+        "durable": "metta_sweep, durable",
+        "optuna": "Optuna optimize",
+    }
+    for name, label in contenders.items():
         figures = json.loads(_child(name, small, large))
         ratio = figures["large"] / figures["small"]
-        targets = ("", "") if name == "optuna" else (verdict(ratio, GROWTH), verdict(figures["megabytes"], GROWTH_MEGABYTES))
+        targets = (
+            ("", "")
+            if name == "optuna"
+            else (verdict(ratio, DURABLE_GROWTH if name == "durable" else GROWTH), verdict(figures["megabytes"], GROWTH_MEGABYTES))
+        )
         rows.append([label, figures["small"], figures["large"], ratio, targets[0], figures["megabytes"], targets[1]])
     print_table(
         f"Growth: microseconds per no-op trial in runs of {small:,} and {large:,} (64 slots), and peak memory of the process",
@@ -100,6 +168,7 @@ def measure_growth(name: str, small: int, large: int) -> None:
     runs: dict[str, Callable[[int], float]] = {
         "ours": lambda count: ours(no_op, count, 64, FIFO),
         "ucb": lambda count: ours(no_op, count, 64, UCB),
+        "durable": lambda count: ours_durable(no_op, count, 64),
         "optuna": optuna_optimize,
     }
     run = runs[name]
@@ -162,6 +231,8 @@ def main() -> None:
     print(machine())
     first_runs()
     trials(1_000 if quick else 3_000, 3 if quick else 7)
+    durable(1_000 if quick else 3_000, 3 if quick else 5)
+    reopened(10_000 if quick else 100_000)
     growth(1_000, 10_000 if quick else 100_000)
     sleeps(0.25 if quick else 1.0, 1 if quick else 3)
     threads(500 if quick else 2_000, 3 if quick else 5)
