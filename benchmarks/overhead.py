@@ -116,7 +116,7 @@ def durable(count: int, repeats: int) -> None:
             ]
         )
     print_table(
-        f"Durable no-op trials, microseconds per trial (medians of {repeats} runs of {count:,}; Optuna 60 and 100 trials, one at a time)",
+        f"Durable no-op trials, microseconds per trial (medians of {repeats} runs of {count:,}; Optuna: 60 and 100, one at a time)",
         ["", "metta_sweep", "target, us", "Optuna SQLite", "ratio", "target", "Optuna journal", "ratio", "target"],
         rows,
     )
