@@ -151,7 +151,7 @@ def test_another_definition_is_told_in_one_message(cli: Cli) -> None:
     """With each difference, and what can be done."""
     cli("run", "tried_sweep.py", "--budget", "2")
     text = (cli.folder / "tried_sweep.py").read_text()
-    cli.file("tried_sweep.py", text.replace("Uniform(0, 1)", "Uniform(0, 2)"))
+    cli.file("tried_sweep.py", text.replace("Uniform(0, 1)", "Uniform(0.0, 2.0)"))
     said = cli("run", "tried_sweep.py", "--budget", "3")
     assert said.code == 1
     assert "another experiment is kept under the name 'tried'" in said.err
