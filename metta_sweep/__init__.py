@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline import ref as ref
     from metta_sweep.schedulers.scheduler import Scheduler as Scheduler
     from metta_sweep.store.memory import MemoryStore as MemoryStore
+    from metta_sweep.store.sql.store import SqliteStore as SqliteStore
 
 __version__ = "0.1.0"
 
@@ -69,6 +70,7 @@ _HOMES = {
     "Scheduler": "schedulers.scheduler",
     "SearchSpace": "core.search_space",
     "Spend": "core.budget",
+    "SqliteStore": "store.sql.store",
     "StageContext": "pipeline",
     "StopReason": "core.budget",
     "Suggestion": "core.trial",
@@ -90,10 +92,17 @@ __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604  # names of strings
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'metta_sweep' has no attribute {name!r}")
+        raise AttributeError(f"module 'metta_sweep' has no attribute {name!r}{_where_it_is(name)}")
     value = getattr(import_module(f"metta_sweep.{home}"), name)
     globals()[name] = value
     return value
+
+
+def _where_it_is(name: str) -> str:
+    for room in ("optimizers", "schedulers", "store", "experiments", "errors", "testing"):
+        if name in getattr(import_module(f"metta_sweep.{room}"), "__all__", ()):
+            return f". It is in metta_sweep.{room}: from metta_sweep.{room} import {name}"
+    return ""
 
 
 def __dir__() -> list[str]:

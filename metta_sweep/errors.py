@@ -246,7 +246,7 @@ class MissingExtra(MettaSweepError, ImportError):
 
     def __init__(self, what: str, *, extra: str, library: str) -> None:
         self.extra = extra
-        super().__init__(f"{what} needs {library}, which is not installed. Install it with: pip install 'metta_sweep[{extra}]'")
+        super().__init__(f"{what} needs {library}, which is not installed. Install one of them, or the extra {extra!r} of metta_sweep.")
 
 
 class RunStopped(MettaSweepError):

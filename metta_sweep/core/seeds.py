@@ -7,7 +7,7 @@ import os
 import struct
 from typing import Final
 
-__all__ = ["derive_seed", "draw_seed", "unit_floats"]
+__all__ = ["derive_seed", "draw_seed", "seed_of_32_bits", "unit_floats"]
 
 _WORDS: Final = struct.Struct(">8Q")
 
@@ -19,6 +19,11 @@ def derive_seed(*parts: int | str) -> int:
     """
     text = "\x1f".join([f"i{part}" if isinstance(part, int) else f"s{part}" for part in parts])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def seed_of_32_bits(*parts: int | str) -> int:
+    """The same with 32 bits: what numpy, scikit-learn and PyTorch take."""
+    return derive_seed(*parts) & 0xFFFFFFFF
 
 
 def draw_seed() -> int:

@@ -84,6 +84,10 @@ class Report(NamedTuple):
     step: int
     metrics: dict[str, Metric]
 
+    def value(self, name: str) -> float:
+        """A metric without its standard error. Raises ``KeyError`` when it was not reported."""
+        return metric_mean(self.metrics[name])
+
 
 class TrialError(NamedTuple):
     """An exception as data: it crosses process borders and is kept in the journal."""
@@ -140,6 +144,10 @@ class Trial:
     seconds: float | None = None
     """How long its last attempt ran."""
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def value(self, name: str) -> float:
+        """A metric of the finished trial without its standard error. Raises ``KeyError`` when it has none of that name."""
+        return metric_mean(self.metrics[name])
 
     @property
     def last_report(self) -> Report | None:

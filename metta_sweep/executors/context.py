@@ -83,7 +83,8 @@ class TrialContext:
 
     @property
     def seed(self) -> int:
-        """63 bits that depend on the experiment's seed and the suggestion's number alone: the same on every attempt."""
+        """32 bits, as numpy and scikit-learn take them: they depend on the experiment's seed and the suggestion's number alone, and are
+        the same on every attempt."""
         return self._task.seed
 
     @property
@@ -179,7 +180,8 @@ def kept_metadata(context: TrialContext) -> dict[str, Any] | None:
         try:
             if not isinstance(key, str):
                 raise TypeError("keys are strings")
-            kept[key] = json.loads(json.dumps(value, allow_nan=False))
+            key.encode()  # raises for what UTF-8 cannot hold, as does the next line
+            kept[key] = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise MetricError(
                 f"trial.metadata[{key!r}] of {context.address}: not JSON ({error}); found a {type(value).__name__}. "

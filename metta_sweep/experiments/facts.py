@@ -8,7 +8,7 @@ from typing import Final
 from metta_sweep.address import attempt as attempt_address
 from metta_sweep.clock import crash_point
 from metta_sweep.core.events import Dispatch, Error, Event, Reported, Result
-from metta_sweep.core.seeds import derive_seed
+from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.errors import MetricError
 from metta_sweep.executors.executor import Ended, ReportMade, TrialEvent, TrialTask
 from metta_sweep.executors.failure import error_name
@@ -48,7 +48,7 @@ def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch:
         resources = sweep.scheduler.allocate_resources(trial) or resources
     address = attempt_address(f"trial[{live.id}]", trial.attempt)
     crash_point("dispatch.before")
-    sweep.executor.start(TrialTask(trial, derive_seed(sweep.seed, "trial", live.draw.suggestion), resources, address))
+    sweep.executor.start(TrialTask(trial, seed_of_32_bits(sweep.seed, "trial", live.draw.suggestion), resources, address))
     crash_point("dispatch.after")
     return Dispatch(live.id, live.branch, trial.attempt, resources.time_limit)
 

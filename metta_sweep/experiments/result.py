@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Spend, StopReason
+from metta_sweep.core.events import Reported
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.trial import Trial
+from metta_sweep.core.trial import Report, Trial
 from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, Interrupted, MettaSweepError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.reading import TraceView, TrialsView
@@ -71,7 +72,7 @@ class SweepResult:
         self.spend = spend
         """Trials, active seconds and cost of the run, over all the times it was taken up."""
         self.added = added
-        """How many of the trials were picked in this call of ``run``; 0 when there was nothing left to do."""
+        """How many of the trials ended in this call of ``run``; 0 when there was nothing left to do."""
         stop = state.stop
         self.stop_reason: StopReason | None = None if stop is None else StopReason(stop.reason)
         """Why the run ended; None for a run that is still open."""
@@ -89,6 +90,12 @@ class SweepResult:
     def best_score(self) -> float | None:
         """The score of the best trial, in the user's units."""
         return None if self.best is None else self.best.score
+
+    def reports(self, trial_id: str) -> list[Report]:
+        """All that a trial reported, in order, over all its attempts: its learning curve. Read from the trace."""
+        return [
+            Report(event.step, event.metrics) for event in self.trace if isinstance(event, Reported) and event.trial_id == trial_id
+        ]
 
     def raise_for_stop(self) -> SweepResult:
         """Raise when the run ended for a bad reason: interrupted, failure_rate or executor_exhausted. Returns itself otherwise."""

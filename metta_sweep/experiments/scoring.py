@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from logging import getLogger
 
 from metta_sweep.core.events import Event, Score, Stop
 from metta_sweep.core.trial import Trial, TrialState, Verdict, metric_mean
 from metta_sweep.errors import MetricError, SchedulerError
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.sweep_run import SweepRun
+
+_log = getLogger("metta_sweep")
 
 __all__ = ["score_all", "verdicts"]
 
@@ -29,6 +32,7 @@ def score_all(sweep: SweepRun) -> list[Event]:
         reward = _reward(sweep, trial, rewards.worst) if counts else None
         if counts:
             rewards.add(live.branch, reward, failed=live.state is TrialState.FAILED)
+            _look_at_scale(sweep, trial, reward)
         is_best = score is not None and (best is None or sweep.goal.better(score, best))
         if is_best:
             best = score
@@ -36,6 +40,20 @@ def score_all(sweep: SweepRun) -> list[Event]:
             Score(live.id, live.branch, score, reward, rewards.of(live.branch)[0], rewards.mean(live.branch), is_best, counts)
         )
     return scores
+
+
+def _look_at_scale(sweep: SweepRun, trial: Trial, reward: float | None) -> None:
+    """Warn once when the scheduler is made for rewards in [0, 1] and this one is none: it would prune and trigger wrongly."""
+    if reward is None or 0.0 <= reward <= 1.0 or sweep.warned_of_scale or not sweep.scheduler.unit_rewards:
+        return
+    sweep.warned_of_scale = True
+    _log.warning(
+        "the reward of trial %r is %g, and %s is made for rewards in [0, 1]: it will explore, prune and trigger wrongly. "
+        "Pass reward='observed_range' to it, or a reward= that scales the score",
+        trial.id,
+        reward,
+        type(sweep.scheduler).__name__,
+    )
 
 
 def _reward(sweep: SweepRun, trial: Trial, worst: float | None) -> float | None:
@@ -98,7 +116,9 @@ def _verdict(sweep: SweepRun, live: LiveTrial, count: int) -> Verdict:
     """The verdict on the last of the first ``count`` reports, as the trial stood then."""
     reports = tuple(live.reports[:count])
     verdict = sweep.scheduler.judge(replace(live.trial(), reports=reports), reports[-1])
-    if verdict is Verdict.PAUSE or verdict not in tuple(Verdict):
+    if isinstance(verdict, str) and verdict in tuple(Verdict):
+        verdict = Verdict(verdict)
+    if not isinstance(verdict, Verdict) or verdict is Verdict.PAUSE:
         raise SchedulerError(
             f"{type(sweep.scheduler).__name__}.judge",
             f"the verdict on trial {live.id!r} cannot be carried out",

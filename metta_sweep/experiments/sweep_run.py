@@ -93,10 +93,11 @@ class SweepRun:
         """Whether it has a say in rewards."""
         self.owes = bool(state.unscored or state.unfanned)
         """Whether a process before this one left results that are not scored or fanned out: that comes first."""
-        self.picked_before = state.picked
-        """Trials that were picked in the processes before this one."""
+        self.ended_before = sum(state.ended.values())
+        """Trials that ended in the processes before this one."""
         self.fit = GoalFit(plan.goal, known=state.ended[TrialState.COMPLETED] > 0)
         """Whether the goal fits what trials return."""
+        self.warned_of_scale = False
         self.interrupted = False
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
@@ -197,7 +198,7 @@ class SweepRun:
             state=self.state,
             store=self.store,
             spend=self.spend(),
-            added=self.state.picked - self.picked_before,
+            added=sum(self.state.ended.values()) - self.ended_before,
             seed=self.seed,
             optimizer=self.optimizer,
             scheduler=self.scheduler,

@@ -119,6 +119,11 @@ class IterationScheduler(Scheduler):
         """Whether every branch that is known has been pruned."""
         return self._branches.all_pruned
 
+    @property
+    def unit_rewards(self) -> bool:
+        """Whether the scale of rewards is taken to be [0, 1]."""
+        return not self._scaled
+
     def for_run(self, setup: Setup) -> IterationScheduler:
         """A new scheduler with these settings and no history, for one run.
 

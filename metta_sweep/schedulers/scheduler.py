@@ -164,6 +164,11 @@ class Scheduler:
         """Whether it will pick nothing more because it has given up every branch."""
         return False
 
+    @property
+    def unit_rewards(self) -> bool:
+        """Whether it is made for rewards in [0, 1]: a sweep warns of the first that is none."""
+        return False
+
     def finished(self) -> str | None:
         """A reason in words when it will pick nothing more, ever; None otherwise."""
         return None

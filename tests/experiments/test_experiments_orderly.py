@@ -338,3 +338,72 @@ def test_too_many_failures_do_not_wait_for_what_hangs() -> None:
     assert result.stop_reason is StopReason.FAILURE_RATE
     assert result.spend.seconds == pytest.approx(3.0)
     assert result.trials[0].state is TrialState.PENDING
+
+
+def test_rewards_outside_the_scale_of_the_scheduler_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Scores in percent or negative ones would prune and trigger wrongly: the warning says so, and the remedy."""
+    settings: dict[str, Any] = {"optimizer": queue("a", "b", "a"), "scheduler": IterationScheduler()}
+    run(sweep(rewards({"a": -0.5, "b": 90.0}), **settings))
+    assert caplog.text.count("observed_range") == 1
+    caplog.clear()
+    run(sweep(rewards({"a": -0.5, "b": 90.0}), **{**settings, "scheduler": IterationScheduler(reward="observed_range")}))
+    run(sweep(rewards({"a": 0.5, "b": 1.0}), **settings))
+    assert "observed_range" not in caplog.text
+
+
+def test_the_reports_of_a_trial_are_read_from_the_trace() -> None:
+    """results.reports() is the learning curve; the trial itself keeps the last report."""
+
+    async def objective(trial: TrialContext) -> float:
+        for step in range(3):
+            trial.report(step, loss=(0.5 - 0.1 * step, 0.01))
+        return 1.0
+
+    result = run(sweep(objective), 2)
+    assert [(report.step, report.value("loss")) for report in result.reports("1")] == [(0, 0.5), (1, 0.4), (2, 0.3)]
+    assert (result.trials[1].reports[-1].step, result.trials[1].value("score")) == (2, 1.0)
+
+
+def test_a_run_that_only_finished_interrupted_trials_says_that_it_ran_something() -> None:
+    """What ended now counts as new, whoever picked it."""
+    store = MemoryStore()
+
+    async def main() -> None:
+        async with sweep(name="it", store=store, grace=0.0).open(2) as opened:
+            asyncio.get_running_loop().call_later(1.5, opened.interrupt)
+            await sweep().build().run(sweep=opened, recorder=opened.recorder)
+
+    run_virtual(main())
+    result = run(sweep(name="it", store=store), 2)
+    assert (result.added, "1 of them now" in result.summary()) == (1, True)
+    assert run(sweep(name="it", store=store), 2).added == 0
+
+
+def test_the_seed_of_a_trial_is_what_libraries_take() -> None:
+    """32 bits: numpy and scikit-learn refuse more."""
+
+    async def objective(trial: TrialContext) -> float:
+        assert trial.seed < 2**32
+        return 1.0
+
+    assert run(sweep(objective), 5).stop_reason is StopReason.BUDGET_TRIALS
+
+
+class Words(Scheduler):
+    """Says its verdicts in plain words."""
+
+    def judge(self, trial: Trial, report: Report) -> Verdict:
+        """Stop."""
+        return "stop"  # type: ignore[return-value]
+
+
+def test_a_verdict_in_plain_words_counts() -> None:
+    """The word stop is as good as Verdict.STOP."""
+
+    async def objective(trial: TrialContext) -> float:
+        trial.report(1, loss=0.1)
+        while not trial.should_stop:  # noqa: ASYNC110 - as trial functions do
+            await asyncio.sleep(0.1)
+        return 0.0
+
+    assert run(sweep(objective, scheduler=Words()), 1).trials[0].state is TrialState.STOPPED
