@@ -14,7 +14,7 @@ from metta_sweep.errors import InvalidName
 
 __all__ = ["attempt", "check_name", "child", "item", "iteration", "join"]
 
-_FORBIDDEN: Final = re.compile(r"[\[\]/>#=\s\x00-\x1f\x7f]")
+_FORBIDDEN: Final = re.compile(r"[\[\]/>#=\s\x00-\x1f\x7f\ud800-\udfff]")
 MAX_NAME: Final = 200
 
 
@@ -32,12 +32,16 @@ def check_name(name: object, where: str) -> str:
     if bad is not None:
         raise InvalidName(
             where,
-            f"the name {name!r} holds {bad.group()!r}, which has a meaning in addresses",
+            f"the name {name!r} holds {bad.group()!r}, which {_fault(bad.group())}",
             found=name,
             expected="a name without white space, control characters and any of / [ ] > # =",
             remedy="Use letters, digits, '_', '-' and '.'",
         )
     return name
+
+
+def _fault(character: str) -> str:
+    return "UTF-8 cannot hold" if "\ud800" <= character <= "\udfff" else "has a meaning in addresses"
 
 
 def join(parent: str, name: str) -> str:

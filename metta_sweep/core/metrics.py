@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from metta_sweep.core.trial import Metric
-from metta_sweep.core.values import plain_scalar
+from metta_sweep.core.values import NO_TEXT, is_encodable, plain_scalar
 from metta_sweep.errors import MetricError, a_kind
 
 __all__ = ["BARE_METRIC", "as_metrics"]
@@ -42,7 +42,10 @@ def as_metrics(value: Any, where: str) -> dict[str, Metric]:
 def _name(name: object, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise MetricError(f"{where}: the name of a metric must be a non-empty string; found {name!r}. Name it, such as 'accuracy'.")
-    return str(plain_scalar(name))
+    plain = str(plain_scalar(name))
+    if not is_encodable(plain):
+        raise MetricError(f"{where}: the name of the metric {plain!r} {NO_TEXT}. Spell it out.")
+    return plain
 
 
 def _metric(value: Any, where: str, name: object) -> Metric:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from metta_sweep.address import check_name
 from metta_sweep.core.trial import Suggestion
-from metta_sweep.core.values import NotJson, plain_json, plain_scalar
+from metta_sweep.core.values import NO_TEXT, NotJson, is_encodable, plain_json, plain_scalar
 from metta_sweep.errors import SuggestionError, a_kind
 
 __all__ = ["check_suggestion"]
+
+_SPELL_OUT: Final = "Spell it out: text.encode(errors='backslashreplace').decode()"
 
 
 def check_suggestion(value: Suggestion | Mapping[str, Any], where: str) -> Suggestion:
@@ -48,11 +50,14 @@ def check_suggestion(value: Suggestion | Mapping[str, Any], where: str) -> Sugge
 
 
 def _text(value: object, where: str) -> str | None:
-    if value is None or type(value) is str:
-        return value
-    if isinstance(value, str):
-        return str(plain_scalar(value))
-    raise SuggestionError(where, "it must be text", found=value, expected="a string or None", remedy="Leave it out")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise SuggestionError(where, "it must be text", found=value, expected="a string or None", remedy="Leave it out")
+    text = str(plain_scalar(value))
+    if not is_encodable(text):
+        raise SuggestionError(where, f"the text {NO_TEXT}", found=text, expected="text", remedy="Leave it out")
+    return text
 
 
 def _plain_params(params: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -68,11 +73,16 @@ def _plain_params(params: Mapping[str, Any], where: str) -> dict[str, Any]:
                     remedy=f"Write {str(name)!r}",
                 )
             name = str(plain_scalar(name))  # noqa: PLW2901 - an enum member or np.str_ becomes the text that it is
+        if not is_encodable(name):
+            raise SuggestionError(where, f"the name {name!r} {NO_TEXT}", found=name, expected="text", remedy=_SPELL_OUT)
         kind = type(value)
         if kind is float:
             if not math.isfinite(value):
                 raise _not_plain(f"{where}[{name!r}]", "is not a finite number", value)
-        elif kind is not int and kind is not str and kind is not bool and value is not None:
+        elif kind is str:
+            if not is_encodable(value):
+                raise _not_plain(f"{where}[{name!r}]", NO_TEXT, value)
+        elif kind is not int and kind is not bool and value is not None:
             try:
                 value = plain_json(value)  # noqa: PLW2901 - the plain copy takes its place
             except NotJson as fault:
@@ -87,7 +97,7 @@ def _not_plain(where: str, what: str, found: object) -> SuggestionError:
         f"the value {what}",
         found=found,
         expected="a JSON value: text, a finite number, a bool, None, or lists and dicts of these",
-        remedy="Give a name or number instead, and look the object up in the trial function",
+        remedy=_SPELL_OUT if what == NO_TEXT else "Give a name or number instead, and look the object up in the trial function",
     )
 
 

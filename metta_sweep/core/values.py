@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from metta_sweep.errors import a_kind
 
-__all__ = ["NotJson", "plain_json", "plain_scalar"]
+__all__ = ["NO_TEXT", "NotJson", "encodable", "is_encodable", "plain_json", "plain_scalar"]
 
 _ATOMS: Final = (str, int, bool, type(None))
+NO_TEXT: Final = "holds half of a surrogate pair, which UTF-8 cannot hold"
 
 
 class NotJson(Exception):
@@ -21,6 +22,22 @@ class NotJson(Exception):
         self.path = path
         self.what = what
         self.found = found
+
+
+def is_encodable(text: str) -> bool:
+    """Whether it can be written as UTF-8. Names of files that are not have halves of surrogate pairs in them, which cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def encodable(text: str) -> str:
+    r"""The text; what of it cannot be written as UTF-8 is spelled out (``\udcff``)."""
+    return text if is_encodable(text) else text.encode(errors="backslashreplace").decode()
 
 
 def plain_scalar(value: Any) -> Any:
@@ -54,6 +71,8 @@ def plain_json(value: Any, path: str = "") -> Any:
     """
     kind = type(value)
     if kind in _ATOMS:
+        if kind is str and not is_encodable(value):
+            raise NotJson(path, NO_TEXT, value)
         return value
     if kind is float:
         if not math.isfinite(value):
@@ -76,5 +95,7 @@ def _plain_mapping(value: Mapping[Any, Any], path: str) -> dict[str, Any]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise NotJson(path, f"has the key {key!r}, which is not a string", value)
+        if not is_encodable(key):
+            raise NotJson(path, f"has the key {key!r}, which {NO_TEXT}", value)
         plain[plain_scalar(key)] = plain_json(item, f"{path}[{key!r}]")
     return plain

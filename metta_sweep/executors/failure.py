@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final
 
 from metta_sweep.core.trial import TrialError
+from metta_sweep.core.values import encodable
 
 __all__ = ["error_name", "trial_error"]
 
@@ -16,7 +17,10 @@ _LONGEST: Final = 20_000
 
 
 def trial_error(error: BaseException) -> TrialError:
-    """The type, message and traceback of an exception; frames of the executor before the trial function are left out."""
+    """The type, message and traceback of an exception; frames of the executor before the trial function are left out.
+
+    What cannot be written as UTF-8, such as the odd name of a file, is spelled out.
+    """
     kind = type(error)
     try:
         message = str(error)
@@ -24,7 +28,7 @@ def trial_error(error: BaseException) -> TrialError:
         message = f"(its message cannot be made: {type(broken).__name__})"
     frames = _without_ours(error.__traceback__)
     text = "".join(traceback.format_exception(kind, error, frames))
-    return TrialError(error_name(kind), _shortened(message), _shortened(text))
+    return TrialError(encodable(error_name(kind)), _shortened(encodable(message)), _shortened(encodable(text)))
 
 
 def error_name(kind: type[BaseException]) -> str:

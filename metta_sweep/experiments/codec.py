@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from metta_sweep.core.events import EVENT_TYPES, Event
 from metta_sweep.core.trial import Report, Trial, TrialError, TrialState
+from metta_sweep.core.values import encodable
 from metta_sweep.errors import StoreError
 from metta_sweep.records import Record, TrialRow
 
@@ -21,7 +22,7 @@ _KINDS = {event_type: kind for kind, event_type in EVENT_TYPES.items()}
 
 def encode_events(events: Sequence[Event]) -> bytes:
     """A JSON array with one array per event: its kind, then its fields in order, without ``seq`` and ``address``."""
-    return to_json([(_KINDS[type(event)], *event[:-2]) for event in events], inf_nan_mode="strings")
+    return _json([(_KINDS[type(event)], *event[:-2]) for event in events])
 
 
 @cache
@@ -55,7 +56,7 @@ def encode_trial(trial: Trial) -> TrialRow:
     """The projection row of an ended trial. Of its reports the last one is kept: the journal has them all."""
     error = trial.error
     last = trial.last_report
-    payload = to_json(
+    payload = _json(
         (
             trial.params,
             trial.metrics,
@@ -99,6 +100,22 @@ def decode_trial(row: TrialRow) -> Trial:
         raise StoreError(
             f"trial {row.id!r}", f"its row is damaged ({error!s:.200})", remedy="The journal still has its events"
         ) from error
+
+
+def _json(values: Sequence[Any]) -> bytes:
+    """As JSON; of text that UTF-8 cannot hold, such as a custom strategy's reasons may be, what it cannot hold is spelled out."""
+    try:
+        return to_json(values, inf_nan_mode="strings")
+    except PydanticSerializationError:
+        return to_json(_spelled_out(values), inf_nan_mode="strings")
+
+
+def _spelled_out(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, Mapping):
+        return {_spelled_out(key): _spelled_out(item) for key, item in value.items()}
+    return [_spelled_out(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:

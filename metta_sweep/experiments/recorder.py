@@ -119,6 +119,7 @@ class SweepRecorder:
         self._journal.end(self.elapsed())
 
     def _keep(self, address: str, events: Sequence[Event]) -> None:
+        payload = self._encode_events(events)  # before the state takes them: what cannot be kept does not happen
         take, strategies = self._state.take, self.strategies
         listens = strategies is not None and strategies.listens
         rows: list[TrialRow] = []
@@ -133,7 +134,7 @@ class SweepRecorder:
                 strategies.apply(event, trial)
                 if type(event) is PaperTrigger:
                     self._triggers.append(event)
-        full = self._journal.add(address, len(events), self.elapsed(), self._encode_events(events), rows)
+        full = self._journal.add(address, len(events), self.elapsed(), payload, rows)
         if loud:
             note_events(events, address)
         if full:
