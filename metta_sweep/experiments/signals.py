@@ -26,6 +26,8 @@ __all__ = ["Signals", "attached", "command_line", "run_blocking"]
 T = TypeVar("T")
 
 _CAUGHT: Final = (signal.SIGINT, signal.SIGTERM)
+_LAST_WAIT: Final = 1.0
+"""Seconds that tasks which are left behind get to end when they are cancelled. Those that do not are given up."""
 _CANCELLING: Final = "Cancelling what still runs; once more exits at once."
 
 _current: Final[ContextVar[Signals | None]] = ContextVar("metta_sweep_signals", default=None)
@@ -94,7 +96,7 @@ class Signals:
         try:
             if self._runner is not None:
                 self._driving = True
-                self._runner.close()
+                _close(self._runner)
         finally:
             self._runner = None
             for number, before in self._before.items():
@@ -201,6 +203,35 @@ def run_blocking(main: Callable[[], Coroutine[Any, Any, T]], *, graceful: bool, 
     """Run a coroutine to its end, in a new event loop, with signals taken care of."""
     with Signals(graceful=graceful, kept_as=kept_as) as signals:
         return signals.run(main)
+
+
+def _close(runner: asyncio.Runner) -> None:
+    """Close an event loop. Tasks that swallow their cancellation do not hold it: ``Runner.close()`` would wait for them for ever."""
+    loop = runner.get_loop()
+    if not loop.run_until_complete(_stubborn()):
+        runner.close()
+        return
+    # that they are still pending has been told, or was no fault of the user's
+    loop.set_exception_handler(lambda loop, context: None)
+    loop.run_until_complete(_asyncgens_closed())
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+async def _stubborn() -> set[asyncio.Task[Any]]:
+    """Cancel what is left on this loop, and give it a moment. Returns what has not ended then."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if not left:
+        return set()
+    _, pending = await asyncio.wait(left, timeout=_LAST_WAIT)
+    return pending
+
+
+async def _asyncgens_closed() -> None:
+    closing = asyncio.ensure_future(asyncio.get_running_loop().shutdown_asyncgens())
+    await asyncio.wait({closing}, timeout=_LAST_WAIT)
 
 
 def command_line() -> str:

@@ -30,6 +30,17 @@ async def stubborn(trial: TrialContext) -> float:
     return float(trial.params["x"])
 
 
+async def swallows(trial: TrialContext) -> float:
+    """Cannot be cancelled."""
+    told(f"running {trial.id}")
+    while "HURRY" not in os.environ:
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            continue
+    return float(trial.params["x"])
+
+
 async def blocking(trial: TrialContext) -> float:
     """Holds the event loop, so that nothing can end it."""
     told(f"running {trial.id}")
@@ -81,7 +92,7 @@ class Waiting(Experiment):
 if __name__ == "__main__":
     which, name = sys.argv[1:3]
     if which == "run":
-        results = sweep_of(name, grace=0.05 if name == "in_thread" else 60.0).run(budget=6)
+        results = sweep_of(name, grace=0.05 if name in ("in_thread", "swallows") else 60.0).run(budget=6)
         told(f"stopped {results.stop_reason}, {len(results.trials)} trials")
     elif which == "stream":
         for update in sweep_of(name).stream(budget=6):

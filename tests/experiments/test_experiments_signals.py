@@ -148,6 +148,17 @@ def test_threads_that_cannot_be_ended_do_not_hold_the_exit(tmp_path: Path) -> No
     assert "stopped interrupted" in out
 
 
+def test_a_coroutine_that_swallows_its_cancellation_does_not_hold_the_exit(tmp_path: Path) -> None:
+    """After the grace it is given up: the result is returned, and the process ends with the command that goes on."""
+    with script(tmp_path, "run", "swallows") as process:
+        wait_for(process, "running", count=2)
+        process.send_signal(signal.SIGINT)
+        code, out, err = ended(process)
+    assert code == 0
+    assert "stopped interrupted" in out
+    assert shlex.split(err[-1])[1:] == [str(SCRIPT), "run", "swallows"]
+
+
 def test_a_stream_ends_with_its_last_update(tmp_path: Path) -> None:
     """The loop over a stream gets the update with the results, and ends."""
     with script(tmp_path, "stream", "polite") as process:
