@@ -11,7 +11,7 @@ from metta_sweep.store.sql.connection import connect, explained
 from metta_sweep.store.sql.locks import LockFile
 from metta_sweep.store.sql.migrating import version_of
 
-__all__ = ["check_database", "check_place", "identity_of", "open_locks"]
+__all__ = ["check_database", "check_place", "open_locks"]
 
 
 def check_place(path: Path, filesystem: str | None) -> None:
@@ -63,12 +63,3 @@ def open_locks(path: Path, lock: Path) -> LockFile:
             expected=f"a file {str(lock)!r} that this user may write",
             remedy="Give this user the right to write it, or use another place",
         ) from error
-
-
-def identity_of(path: Path) -> tuple[int, int] | None:
-    """Which file lies at a path; None when there is none."""
-    try:
-        status = os.stat(path)  # noqa: PTH116  # once per transaction: half the time
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

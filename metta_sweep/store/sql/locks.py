@@ -63,7 +63,8 @@ class LockFile:
 
     def __init__(self, handle: int, identity: tuple[int, int]) -> None:
         self._handle = handle
-        self._identity = identity
+        self.identity = identity
+        """Which file it is."""
         self._users = 0
         self._writing = threading.Lock()
         self._writing_thread = 0
@@ -87,8 +88,8 @@ class LockFile:
         """Leave it; the last one who does closes it."""
         with _registry_lock:
             self._users -= 1
-            if self._users == 0 and _registry.get(self._identity) is self:
-                del _registry[self._identity]
+            if self._users == 0 and _registry.get(self.identity) is self:
+                del _registry[self.identity]
                 os.close(self._handle)
 
     def start_writing(self, patience: float) -> bool:

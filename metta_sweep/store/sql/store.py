@@ -70,6 +70,10 @@ class SqliteStore(SqliteReader):
         # a store that nobody closed is closed with the object or the process
         self._closing = weakref.finalize(self, _close, self._writer, self._held)
 
+    def is_current(self) -> bool:
+        """Whether it can go on: it is open, in the process that opened it, and nobody took the file or one beside it away."""
+        return self._writer.is_current()
+
     def create_run(self, row: RunRow) -> None:
         """Add a run."""
         with self._using, self._writer as cursor:

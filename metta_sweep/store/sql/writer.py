@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 from metta_sweep.clock import crash_point
 from metta_sweep.errors import StoreError
-from metta_sweep.store.sql.checks import check_database, check_place, identity_of, open_locks
+from metta_sweep.store.sql.checks import check_database, check_place, open_locks
 from metta_sweep.store.sql.connection import PATIENCE, connect, explain, explained
+from metta_sweep.store.sql.files import OpenFiles
 from metta_sweep.store.sql.flushing import Flusher
 from metta_sweep.store.sql.migrating import migrate, version_of
 
@@ -55,19 +56,18 @@ class Writer:
         self.locks = open_locks(path, lock)
         self._log = -1
         self._log_size = 0
-        self._lost: str | None = None
+        self._lost: tuple[str, str] | None = None
         self._flusher: Flusher | None = None
         self._fold_at = LOG_FOLDED
         try:
             with explained(path, "opening it"):
                 self.connection = connect(path, "rwc")
-                self._prepare()
+                self._prepare(lock)
         except BaseException:
             self.locks.close()
             raise
         self._cursor = self.connection.cursor()
         self._execute = self._cursor.execute
-        self._identity = identity_of(path)
 
     # -- one transaction ---------------------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class Writer:
 
     # -- opening and closing -----------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self, lock: Path) -> None:
         self._lock()
         try:
             try:
@@ -151,6 +151,7 @@ class Writer:
                 self._set_up()
                 if migrate(self.connection, self.path):
                     self._fold_all()
+                self._files = OpenFiles(self.path, lock, self.locks.identity)
                 self._open_log()
             except BaseException:
                 self.connection.close()
@@ -189,12 +190,20 @@ class Writer:
         if alone:
             self._lock()
         try:
+            if self._files.are_disputed():
+                _abandon(self.connection)
+                return
             with explained(self.path, "closing it"):
                 self.connection.close()
+            self._files.leave()
         finally:
             if alone:
                 self.locks.stop_writing()
             self.locks.close()
+
+    def is_current(self) -> bool:
+        """Whether it is open in this process, and its files are still the ones that it opened."""
+        return self._log >= 0 and os.getpid() == self._pid and self._lost is None and self._files.are_unchanged()
 
     # -- checks ------------------------------------------------------------------------------------------------------------------
 
@@ -208,23 +217,22 @@ class Writer:
         flusher = self._flusher
         if flusher is not None and flusher.error is not None:
             raise self._error(f"it could not be flushed to the disk ({flusher.error})", "Check the disk, and run it again")
-        log = os.fstat(self._log)
-        self._log_size = log.st_size
-        if identity_of(self.path) == self._identity and log.st_nlink > 0 and self._lost is None:
-            return
-        raise self._error(*self._tell_loss())
+        if self._lost is not None or not self._files.are_unchanged():
+            raise self._error(*self._tell_loss())
+        self._log_size = os.fstat(self._log).st_size
 
     def _tell_loss(self) -> tuple[str, str]:
         """What happened to the file, and where all that it held was saved, once."""
-        happened = "was replaced by another file" if self.path.exists() else "was deleted or moved away"
-        if identity_of(self.path) == self._identity:
-            happened = "lost its write-ahead log (the file ending in -wal)"
         if self._lost is None:
-            self._lost = str(self._save())
-        return (
-            f"it {happened} while it was in use",
-            f"All that was kept in it is saved in {self._lost!r}: move that to the place of the store, and run it again",
-        )
+            happened, losing = self._files.loss()
+            remedy = "All that was kept is still in it: end this process, and run it again"
+            if losing:
+                remedy = (
+                    f"All that was kept in it is saved in {str(self._save())!r}: move that to the place of the store, "
+                    "remove what lies there ending in -wal and -shm, and run it again"
+                )
+            self._lost = f"it {happened} while it was in use", remedy
+        return self._lost
 
     def _save(self) -> Path:
         """What the lost file held, in a new file beside it."""
@@ -237,3 +245,11 @@ class Writer:
 
     def _error(self, what: str, remedy: str) -> StoreError:
         return StoreError(f"store {str(self.path)!r}", what, remedy=remedy)
+
+
+def _abandon(connection: sqlite3.Connection) -> None:
+    """Leave a connection to the end of the process, which closes its files only: closing it in order would fold in its log."""
+    from ctypes import py_object, pythonapi
+
+    # one reference too many: not even the end of the interpreter closes it
+    pythonapi.Py_IncRef(py_object(connection))
