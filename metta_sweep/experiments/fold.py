@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import StopReason
@@ -28,11 +28,9 @@ from metta_sweep.core.trial import ACTIVE_STATES, Report, Trial, TrialState, che
 from metta_sweep.errors import IllegalTransition
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.statistics import BranchFold, Rewards
+from metta_sweep.schedulers.scheduler import FOLLOW_UP
 
-__all__ = ["FOLLOW_UP", "SweepState"]
-
-FOLLOW_UP: Final = "expander"
-"""The origin of suggestions that the optimizer did not make."""
+__all__ = ["SweepState"]
 
 _RESULT_STATES: Mapping[bool, TrialState] = {False: TrialState.COMPLETED, True: TrialState.STOPPED}
 

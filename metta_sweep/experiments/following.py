@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from metta_sweep.core.events import Draw, Event, Expand, PaperTrigger, Prune, Score
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Trial
 from metta_sweep.errors import SchedulerError
 from metta_sweep.experiments.sweep_run import SweepRun
-from metta_sweep.schedulers.scheduler import Follow
+from metta_sweep.schedulers.scheduler import Follow, as_follow_up
 
 __all__ = ["follow_up"]
 
@@ -46,13 +44,7 @@ def _expansion(sweep: SweepRun, trial: Trial, score: Score, follow: Follow, deci
     draws: list[Draw] = []
     for number, value in enumerate(follow.suggestions, start=1):
         suggestion = check_suggestion(value, f"the expander's follow-up {number} of trial {trial.id!r}")
-        suggestion = replace(
-            suggestion,
-            id=suggestion.id if suggestion.id is not None else f"{trial.id}-f{number}",
-            branch=suggestion.branch if suggestion.branch is not None else trial.branch,
-            parent=suggestion.parent if suggestion.parent is not None else trial.id,
-        )
-        draw = sweep.strategies.follow_up(suggestion, index + len(draws))
+        draw = sweep.strategies.follow_up(as_follow_up(suggestion, trial, number), index + len(draws))
         sweep.taken.check(draw, ids)
         draws.append(draw)
     if not draws and not follow.refused:

@@ -11,7 +11,7 @@ __all__ = ["LiveTrial"]
 class LiveTrial:
     """The one mutable record of a trial between its pick and its score. ``trial()`` shows it as the frozen noun."""
 
-    __slots__ = ("_ended", "attempt", "branch", "draw", "failures", "id", "lost", "number", "outcome", "reports", "state")
+    __slots__ = ("_ended", "attempt", "branch", "draw", "due", "failures", "id", "lost", "number", "outcome", "reports", "state")
 
     def __init__(self, trial_id: str, number: int, branch: str | None, draw: Draw) -> None:
         self.id = trial_id
@@ -22,6 +22,8 @@ class LiveTrial:
         self.attempt = 0
         self.failures = 0
         """Attempts that failed by themselves."""
+        self.due = 0.0
+        """When its next attempt may start, in active seconds of the run; known of trials whose attempt failed before a resume."""
         self.lost = 0
         """Attempts in a row that were lost with their driver."""
         self.reports: list[Report] = []

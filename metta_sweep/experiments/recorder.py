@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from logging import DEBUG, getLogger
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from metta_sweep.clock import crash_point
 from metta_sweep.core.budget import StopReason
-from metta_sweep.core.events import Event, PaperTrigger
+from metta_sweep.core.events import Error, Event, PaperTrigger
 from metta_sweep.errors import IllegalTransition, StoreError
 from metta_sweep.experiments.event_log import LEVELS, note_events
 from metta_sweep.experiments.fold import SweepState
@@ -51,6 +52,7 @@ class SweepRecorder:
         self._run_id = run_id
         self._state = state
         self._journal = JournalWriter(store, run_id)
+        self._pid = os.getpid()
         self._triggers: list[PaperTrigger] = []
         self._next_index = 0
         self.strategies: Strategies | None = None
@@ -59,6 +61,11 @@ class SweepRecorder:
         """Active seconds of the run in this process; 0.0 before it begins."""
         self.active_before = 0.0
         """Active seconds of the run in the processes before this one."""
+
+    @property
+    def state(self) -> SweepState:
+        """What the journal comes to."""
+        return self._state
 
     # -- the recorder of the pipeline ------------------------------------------------------------------------------------------
 
@@ -113,7 +120,13 @@ class SweepRecorder:
         self._state.started()
 
     def note_end(self) -> None:
-        """Keep the fact that this process leaves the run in order, and all that was recorded."""
+        """Keep the fact that this process leaves the run in order, and all that was recorded.
+
+        Not in a child process that was forked while the run was open: it does not leave it. Nor after an append has failed: that
+        error is the one to be seen, and nothing more can be kept.
+        """
+        if self._journal.failed or os.getpid() != self._pid:
+            return
         crash_point("end.before")
         self.flush()
         self._journal.end(self.elapsed())
@@ -171,6 +184,8 @@ class SweepRecorder:
                     trial = take[type(event)](event)
                     if listens and strategies is not None:
                         strategies.apply(event, trial)
+                    if type(event) is Error and not event.final:
+                        state.live[event.trial_id].due = active + record.elapsed + event.backoff
             except IllegalTransition as error:
                 raise StoreError(
                     f"record {record.seq} at {record.address}",

@@ -10,11 +10,11 @@ from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError, SuggestionError
-from metta_sweep.experiments.fold import FOLLOW_UP, SweepState
+from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline.binding import accepted_keywords
-from metta_sweep.schedulers.scheduler import Scheduler
+from metta_sweep.schedulers.scheduler import FOLLOW_UP, Scheduler
 
 __all__ = ["Strategies"]
 

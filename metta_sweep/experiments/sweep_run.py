@@ -109,14 +109,14 @@ class SweepRun:
         """Held by a thread in which a strategy decides."""
         self.go_on: tuple[tuple[str, int], ...] = ()
         """Reports that were judged, for the executor to let their trials go on."""
-        self.not_before: dict[str, float] = {}
-        """When trials that wait for their next attempt may start, on the event loop's clock."""
         self.watchers: list[Callable[[Trial], None]] = []
         """Called with each trial that has ended and been scored. What they are told may not be committed yet: ``recorder.flush()``
         before it is told outside."""
         loop = asyncio.get_running_loop()
         self._time = loop.time
         self._began = loop.time()
+        self.not_before = _back_offs(state, self._began - recorder.active_before)
+        """When trials that wait for their next attempt may start, on the event loop's clock."""
         self.deadline = None if budget.seconds is None else self._began + budget.seconds - recorder.active_before
         recorder.after_record = self._after_record
         recorder.elapsed = self.elapsed
@@ -271,3 +271,8 @@ def _grace(given: float | None, budget: Budget) -> float:
     if given is not None:
         return given
     return MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
+
+
+def _back_offs(state: SweepState, zero: float) -> dict[str, float]:
+    """What trials whose attempt failed in a process before this one still have to wait; ``zero`` is when the run was 0 s active."""
+    return {live.id: zero + live.due for live in state.to_start.values() if live.due}

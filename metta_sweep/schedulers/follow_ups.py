@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from metta_sweep.core.trial import Suggestion, Trial
 from metta_sweep.errors import SuggestionError, a_kind, did_you_mean
 from metta_sweep.schedulers.iteration_settings import Expander
+from metta_sweep.schedulers.scheduler import as_follow_up
 
-__all__ = ["ORIGIN", "Branching", "follow_ups"]
+__all__ = ["Branching", "follow_ups"]
 
-ORIGIN = "expander"
 _WHERE = "IterationScheduler(expander=)"
 _EXPECTED = "a list of suggestions or mappings of parameters"
 
@@ -90,11 +90,4 @@ def _complete(item: object, trial: Trial, position: int, branching: Branching | 
     branch, params = item.branch, item.params
     if branching is not None:
         branch, params = branching.place(item, trial)
-    return replace(
-        item,
-        params=params,
-        branch=trial.branch if branch is None else branch,
-        id=f"{trial.id}-f{position}" if item.id is None else item.id,
-        origin=ORIGIN if item.origin is None else item.origin,
-        parent=trial.id if item.parent is None else item.parent,
-    )
+    return as_follow_up(replace(item, params=params, branch=branch), trial, position)

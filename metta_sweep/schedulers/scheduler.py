@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 from metta_sweep.core.described import described
 from metta_sweep.core.events import Event, PaperTrigger, Score
@@ -12,7 +13,7 @@ from metta_sweep.core.resources import Resources
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, Suggestion, Trial, Verdict
 
-__all__ = ["Follow", "Offer", "Scheduler", "Waiting"]
+__all__ = ["FOLLOW_UP", "Follow", "Offer", "Scheduler", "Waiting", "as_follow_up"]
 
 
 class Waiting(Protocol):
@@ -179,6 +180,21 @@ class Scheduler:
         By default its class, and the parameters of its constructor that are attributes of it (``patience``, or ``_patience``).
         """
         return described(self)
+
+
+FOLLOW_UP: Final = "expander"
+"""The origin of suggestions that the optimizer did not make."""
+
+
+def as_follow_up(suggestion: Suggestion, trial: Trial, position: int) -> Suggestion:
+    """A follow-up of a trial, with what it leaves out: the id ``<id>-f1``, ``<id>-f2``, ..., the trial's branch, and its parent."""
+    return replace(
+        suggestion,
+        id=f"{trial.id}-f{position}" if suggestion.id is None else suggestion.id,
+        branch=trial.branch if suggestion.branch is None else suggestion.branch,
+        origin=FOLLOW_UP if suggestion.origin is None else suggestion.origin,
+        parent=trial.id if suggestion.parent is None else suggestion.parent,
+    )
 
 
 class Follow:

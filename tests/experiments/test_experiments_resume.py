@@ -435,3 +435,31 @@ def test_trials_that_wait_for_a_retry_count_as_dispatched_after_a_resume() -> No
     result = run(experiment(1.0), 8)
     assert result.stop_reason is StopReason.BUDGET_TRIALS
     assert [trial.state.value for trial in result.trials] == ["failed"] * 3 + ["completed"] * 5
+
+
+def test_a_back_off_goes_on_after_a_resume() -> None:
+    """A trial that waits for its next attempt waits on: the one after it is run first, as without the resume."""
+    tried: list[tuple[int, int]] = []
+
+    async def objective(trial: TrialContext) -> float:
+        tried.append((trial.number, trial.attempt))
+        await asyncio.sleep(1.0)
+        if trial.number == 0 and trial.attempt == 1:
+            raise ValueError("no luck")
+        return 1.0
+
+    store = MemoryStore()
+
+    def settings() -> dict[str, Any]:
+        return {"objective": objective, "failures": FailurePolicy(retries=1, backoff=3.0, tolerated_rate=1)}
+
+    async def first() -> None:
+        running = asyncio.create_task(named(store, **settings()).arun(4))
+        await asyncio.sleep(1.5)
+        running.cancel()
+        await asyncio.wait({running})
+
+    run_virtual(first())
+    assert tried == [(0, 1), (1, 1)]
+    run(named(store, **settings()), 4)
+    assert tried[2:] == [(1, 2), (2, 1), (3, 1), (0, 2)]
