@@ -283,6 +283,53 @@ def test_a_forked_child_does_not_write_with_its_parents_connection(tmp_path: Pat
     os.close(writing)
 
 
+def test_a_forked_child_leaves_the_locks_of_its_parent_alone(tmp_path: Path) -> None:
+    """One that lets go of all that it inherited: the parent drives its run, and is named as its driver."""
+    path = tmp_path / "sweeps.db"
+    store = start(path)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with pytest.raises(StoreError, match="Open the store again in the child process"):
+                store.acquire(RUN)
+            store.release(RUN)
+            store.close()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store._writer.locks.line(1) == store.driver_of(RUN) == os.getpid()
+    _, said = writer(path, tmp_path / "witness").communicate(timeout=20)
+    assert f"is being run by process {os.getpid()}" in said
+    fill(store, 1)
+    store.close()
+
+
+@pytest.mark.parametrize("how", ["PASSIVE", "RESTART"])
+def test_a_log_that_cannot_be_folded_in_does_not_undo_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """What was appended is acknowledged; the next transaction tries again and says what is wrong, until nothing is."""
+    path = tmp_path / "sweeps.db"
+    monkeypatch.setattr("metta_sweep.store.sql.writer.LOG_INSISTED", 0)
+
+    def refuse(_: int, name: str | None, value: str | None, *rest: str | None) -> int:
+        return sqlite3.SQLITE_DENY if (name, value) == ("wal_checkpoint", how) else sqlite3.SQLITE_OK
+
+    with start(path) as store:
+        fill(store, 3)
+        store._writer._fold_at = 0
+        store._connection.set_authorizer(refuse)
+        fill(store, 1)
+        assert len(content(store)[0]) == store.end_of(RUN) == 4
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"folding in its write-ahead log.*not authorized"):
+                fill(store, 1)
+        assert store._connection.execute("PRAGMA busy_timeout").fetchone() == (30000,)
+        store._connection.set_authorizer(None)
+        fill(store, 1)
+        assert len(content(store)[0]) == store.end_of(RUN) == 5
+
+
 def test_errors_of_the_database_are_of_the_store(tmp_path: Path) -> None:
     """Whatever SQLite says, is said about the file in question."""
     with start(tmp_path / "sweeps.db") as store:

@@ -80,6 +80,28 @@ def test_who_held_a_lock_and_died_is_not_its_driver(path: Path) -> None:
     assert driver_in(path, 99) is None
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_process_that_is_written_down_without_holding_the_lock_is_no_driver(path: Path, own: bool) -> None:
+    """The number of a driver that died may be another one's by now."""
+    path.write_bytes(f"{os.getppid():<15}\n".encode() * 5)
+    locks = LockFile.open(path) if own else None
+    assert driver_in(path, 3) is None
+    if locks is not None:
+        locks.close()
+
+
+def test_who_holds_a_lock_is_known_whatever_is_written_down(path: Path) -> None:
+    """The file is for people; the operating system knows."""
+    process = python("-c", HOLD, str(path))
+    wait_for_line(process)
+    path.write_bytes(b" " * 100)
+    assert driver_in(path, 3) == process.pid
+    locks = LockFile.open(path)
+    assert driver_in(path, 3) == locks.become_driver(3) == process.pid
+    locks.close()
+    end(process)
+
+
 def test_the_file_stays_small_and_text(path: Path) -> None:
     """A line per run; the locked bytes lie beyond its end."""
     locks = LockFile.open(path)

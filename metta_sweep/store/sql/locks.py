@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import sys
 import threading
 import time
@@ -38,12 +39,17 @@ if sys.platform == "win32":
             raise
         return True
 
+    def _holder(handle: int, key: int) -> int | None:
+        return _read_line(handle, key)  # all that can be told here
+
     def _unlock(handle: int, offset: int) -> None:
         os.lseek(handle, offset, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
+
+    _ASKED: Final = "hhqqi8x" if sys.platform == "linux" else "qqihh8x"
 
     def _try_lock(handle: int, offset: int) -> bool:
         try:
@@ -54,6 +60,20 @@ else:
             raise
         return True
 
+    def _holder(handle: int, key: int) -> int | None:
+        """The process that holds the lock of a run (0: it cannot be named); None when no other process does."""
+        start = _DRIVERS + key
+        if sys.platform == "linux":
+            asked = struct.pack(_ASKED, fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+            kind, _, _, _, pid = struct.unpack(_ASKED, fcntl.fcntl(handle, fcntl.F_GETLK, asked))
+        else:
+            asked = struct.pack(_ASKED, start, 1, 0, fcntl.F_WRLCK, os.SEEK_SET)
+            _, _, pid, kind, _ = struct.unpack(_ASKED, fcntl.fcntl(handle, fcntl.F_GETLK, asked))
+        if kind == fcntl.F_UNLCK:
+            return None
+        # a process of another container has no number here, but it wrote down the one that it has there
+        return pid if pid > 0 else _read_line(handle, key) or 0
+
     def _unlock(handle: int, offset: int) -> None:
         fcntl.lockf(handle, fcntl.LOCK_UN, 1, offset)
 
@@ -63,6 +83,7 @@ class LockFile:
 
     def __init__(self, handle: int, identity: tuple[int, int]) -> None:
         self._handle = handle
+        self._pid = os.getpid()
         self.identity = identity
         """Which file it is."""
         self._users = 0
@@ -124,13 +145,15 @@ class LockFile:
             if key in self._drivers:
                 return os.getpid()
             if not _try_lock(self._handle, _DRIVERS + key):
-                return self._living_driver(key)
+                return _holder(self._handle, key) or 0
             self._drivers.add(key)
             self._write_line(key, f"{os.getpid()}")
             return None
 
     def stop_driving(self, key: int) -> None:
-        """Let go of the lock of a run."""
+        """Let go of the lock of a run. In a forked child nothing happens: the locks are its parent's."""
+        if os.getpid() != self._pid:
+            return
         with self._changing:
             if key in self._drivers:
                 self._drivers.discard(key)
@@ -139,31 +162,23 @@ class LockFile:
 
     def _wait_to_write(self, patience: float) -> bool:
         until = time.monotonic() + patience
-        pause = 0.0005
+        pause = 0.00005
         while time.monotonic() < until:
             time.sleep(pause)
             if _try_lock(self._handle, _WRITING):
                 return True
-            pause = min(pause * 1.5, 0.01)
+            pause = min(pause * 1.5, 0.001)
         return False
 
-    def _living_driver(self, key: int) -> int:
-        """Whose lock it is. That is written just after it is taken: what is read in between mostly names a process that is gone."""
-        for _ in range(5):
-            pid = self._read_line(key)
-            if pid is not None and _is_alive(pid):
-                return pid
-            time.sleep(0.002)
-        return 0
+    def driver(self, key: int) -> int | None:
+        """The process that holds the lock of a run (0: it cannot be named); None when there is none."""
+        with self._changing:
+            return self._pid if key in self._drivers else _holder(self._handle, key)
 
     def line(self, key: int) -> int | None:
         """The process that is written down as the driver of a run."""
         with self._changing:
-            return self._read_line(key)
-
-    def _read_line(self, key: int) -> int | None:
-        os.lseek(self._handle, key * _LINE, os.SEEK_SET)
-        return _parse(os.read(self._handle, _LINE))
+            return _read_line(self._handle, key)
 
     def _write_line(self, key: int, text: str) -> None:
         os.lseek(self._handle, key * _LINE, os.SEEK_SET)
@@ -171,35 +186,21 @@ class LockFile:
 
 
 def driver_in(path: Path, key: int) -> int | None:
-    """The living process that a lock file names as the driver of a run, without touching the lock; None when there is none."""
+    """The process that holds the lock of a run (0: it cannot be named), which is left alone; None when there is none."""
     with _registry_lock:
         shared = _registry.get(_identity_of(path))
         if shared is not None:
-            pid = shared.line(key)
-        else:
-            # no lock of this process can be lost by closing it: it holds none in this file
-            with path.open("rb") as file:
-                file.seek(key * _LINE)
-                pid = _parse(file.read(_LINE))
-    return pid if pid is not None and _is_alive(pid) else None
+            return shared.driver(key)
+        # no lock of this process can be lost by closing it: it holds none in this file
+        with path.open("rb", buffering=0) as file:
+            return _holder(file.fileno(), key)
 
 
-def _parse(line: bytes) -> int | None:
-    text = line.strip(b" \n\0")
+def _read_line(handle: int, key: int) -> int | None:
+    """The process that is written down as the driver of a run. It may be gone, and its number be another one's."""
+    os.lseek(handle, key * _LINE, os.SEEK_SET)
+    text = os.read(handle, _LINE).strip(b" \n\0")
     return int(text) if text.isdigit() else None
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
-    if sys.platform == "win32":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 _registry: Final[dict[tuple[int, int], LockFile]] = {}

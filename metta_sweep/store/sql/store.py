@@ -74,6 +74,11 @@ class SqliteStore(SqliteReader):
         """Whether it can go on: it is open, in the process that opened it, and nobody took the file or one beside it away."""
         return self._writer.is_current()
 
+    @property
+    def drives(self) -> bool:
+        """Whether it drives a run now."""
+        return bool(self._held)
+
     def create_run(self, row: RunRow) -> None:
         """Add a run."""
         with self._using, self._writer as cursor:
@@ -99,6 +104,7 @@ class SqliteStore(SqliteReader):
         """Become the one driver of a run, and count it, before anything else is written."""
         key = self._key(run_id)
         with self._using:
+            self._writer.check_open()
             pid = self._writer.locks.become_driver(key)
             if pid is not None:
                 raise self._in_use(run_id, pid)

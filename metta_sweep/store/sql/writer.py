@@ -59,6 +59,7 @@ class Writer:
         self._lost: tuple[str, str] | None = None
         self._flusher: Flusher | None = None
         self._fold_at = LOG_FOLDED
+        self._unfolded = False
         try:
             with explained(path, "opening it"):
                 self.connection = connect(path, "rwc")
@@ -72,13 +73,12 @@ class Writer:
     # -- one transaction ---------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> sqlite3.Cursor:
-        if os.getpid() != self._pid:
-            raise self._error("it was opened by the parent of this process", "Open the store again in the child process")
-        if self._log < 0:
-            raise self._error("it was closed", "Open it again")
+        self.check_open()
         self._lock()
         try:
             self._check_files()
+            if self._unfolded:
+                self._fold()
             self._execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self.locks.stop_writing()
@@ -113,7 +113,10 @@ class Writer:
             self._flusher.written()
         crash_point("commit.after")
         if self._log_size >= self._fold_at:
-            self._fold()
+            try:
+                self._fold()
+            except StoreError:
+                self._unfolded = True  # it is committed all the same: the next transaction tries again, and tells
         elif self._log_size < LOG_FOLDED:
             self._fold_at = LOG_FOLDED
 
@@ -130,8 +133,11 @@ class Writer:
             self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if self._log_size >= LOG_INSISTED:
                 self._execute(f"PRAGMA busy_timeout = {int(INSISTENCE * 1000)}")
-                self._execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-                self._execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+                try:
+                    self._execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                finally:
+                    self._execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+        self._unfolded = False
         self._fold_at = self._log_size + LOG_AGAIN
         crash_point("checkpoint.after")
 
@@ -204,6 +210,13 @@ class Writer:
     def is_current(self) -> bool:
         """Whether it is open in this process, and its files are still the ones that it opened."""
         return self._log >= 0 and os.getpid() == self._pid and self._lost is None and self._files.are_unchanged()
+
+    def check_open(self) -> None:
+        """Refuse what was closed, or was opened by the parent of this process."""
+        if os.getpid() != self._pid:
+            raise self._error("it was opened by the parent of this process", "Open the store again in the child process")
+        if self._log < 0:
+            raise self._error("it was closed", "Open it again")
 
     # -- checks ------------------------------------------------------------------------------------------------------------------
 
