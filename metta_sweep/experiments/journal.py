@@ -27,7 +27,10 @@ class JournalWriter:
         self._run_id = run_id
         self._records: list[Record] = []
         self._rows: list[TrialRow] = []
+        self._ids: set[str] = set()
         self._began = 0.0
+        self.failed = False
+        """Whether the last append failed: what had gathered is not kept, as after a crash."""
         self.seq = store.end_of(run_id)
         """The number of the next event."""
 
@@ -37,6 +40,7 @@ class JournalWriter:
             self._began = elapsed
         self._records.append(Record(self.seq, count, address, "events", wall_time(), elapsed, payload))
         self._rows.extend(rows)
+        self._ids.update([row.id for row in rows])
         self.seq += count
         return len(self._records) >= MAX_GATHERED or elapsed - self._began >= MAX_SECONDS
 
@@ -54,10 +58,13 @@ class JournalWriter:
         if not self._records:
             return
         crash_point("append.before")
+        self.failed = True
         self._store.append(self._run_id, self._records, self._rows)
+        self.failed = False
         self._records, self._rows = [], []
+        self._ids.clear()
         crash_point("append.after")
 
     def has_ended(self, trial_id: str) -> bool:
         """Whether a trial of that id has ended, committed or not."""
-        return any(row.id == trial_id for row in self._rows) or self._store.trial_row(self._run_id, trial_id) is not None
+        return trial_id in self._ids or self._store.trial_row(self._run_id, trial_id) is not None

@@ -25,7 +25,10 @@ class TakenIds:
         self._ended = ended
 
     def __contains__(self, trial_id: str) -> bool:
-        return trial_id in self._state.explicit_ids or trial_id in self._state.live or self._ended(trial_id)
+        state = self._state
+        if trial_id in state.explicit_ids or trial_id in state.live:
+            return True
+        return any(state.ended.values()) and self._ended(trial_id)  # the store is asked for nothing while there is nothing
 
     def check(self, draw: Draw, others: set[str]) -> None:
         """Raise ``SuggestionError`` when the id of a new suggestion is taken; remember it in ``others`` if not."""

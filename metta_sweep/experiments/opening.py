@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
 from metta_sweep.clock import wall_time
@@ -46,20 +46,11 @@ async def open_run(
 ) -> AsyncIterator[SweepRun]:
     """An open run. One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing."""
     await left_runs_ended()
-    found = store.find_run(plan.name) if plan.name is not None else None
     state = SweepState(plan.goal)
     drawn = plan.seed if plan.seed is not None else draw_seed()
-    strategies: Strategies | None = None
-    if found is None or fresh:
-        # made before anything is written or renamed: they may refuse
-        strategies = _strategies(plan, drawn, state)
-        row = _create(plan, store, found)
-    else:
-        row = found
-    store.acquire(row.run_id)
-    say_where(store, row)
     async with AsyncExitStack() as stack:
-        stack.callback(store.release, row.run_id)
+        row, strategies = _take(plan, store, drawn, state, stack, fresh=fresh)
+        say_where(store, row)
         last = _last_start(store, row.run_id)
         if last is not None and plan.name is not None:
             check_same_definition(plan.name, last.definition, plan.definition)
@@ -71,6 +62,8 @@ async def open_run(
         recorder.strategies = strategies
         recorder.replay()
         kept_stop = state.stop
+        if more is not None and last is not None:
+            _check_unspent(more, last.budget, recorder)
         given = _budget(budget, more, last, state, strategies)
         run = SweepRun(
             plan,
@@ -97,8 +90,36 @@ def _strategies(plan: Blueprint, seed: int, state: SweepState) -> Strategies:
     return Strategies(plan.optimizer.for_run(setup), plan.scheduler.for_run(setup), plan.search_space, state)
 
 
-def _create(plan: Blueprint, store: Store, before: RunRow | None) -> RunRow:
-    """A new run. The one that had its name before keeps it with a number."""
+def _take(
+    plan: Blueprint, store: Store, seed: int, state: SweepState, stack: AsyncExitStack, *, fresh: bool
+) -> tuple[RunRow, Strategies | None]:
+    """Become the driver of the run that has the name, or of a new one (with its strategies), until the stack is left.
+
+    Names are looked up again when another process made or renamed a run meanwhile.
+    """
+    strategies: Strategies | None = None
+    while True:
+        found = store.find_run(plan.name) if plan.name is not None else None
+        row = found
+        if found is None or fresh:
+            # made before anything is written or renamed: they may refuse
+            strategies = strategies or _strategies(plan, seed, state)
+            row = _create(plan, store, found)
+        else:
+            strategies = None
+        if row is None:
+            continue
+        store.acquire(row.run_id)
+        with ExitStack() as undo:
+            undo.callback(store.release, row.run_id)
+            named = row if plan.name is None else store.find_run(plan.name)
+            if named is not None and named.run_id == row.run_id:
+                stack.enter_context(undo.pop_all())
+                return row, strategies
+
+
+def _create(plan: Blueprint, store: Store, before: RunRow | None) -> RunRow | None:
+    """A new run; None when another process was quicker. The one that had its name before keeps it with a number."""
     if before is not None:
         store.acquire(before.run_id)
         store.release(before.run_id)
@@ -107,7 +128,12 @@ def _create(plan: Blueprint, store: Store, before: RunRow | None) -> RunRow:
             number += 1
         store.rename_run(before.run_id, f"{plan.name}@{number}")
     row = RunRow(f"{plan.label}-{os.urandom(4).hex()}", plan.name, wall_time(), plan.tags)
-    store.create_run(row)
+    try:
+        store.create_run(row)
+    except StoreError:
+        if plan.name is None or store.find_run(plan.name) is None:
+            raise
+        return None
     return row
 
 
@@ -164,6 +190,24 @@ def _budget(given: Budget | None, more: int | None, last: _Start | None, state: 
         return last.budget
     bounded = strategies.remaining() is not None and not strategies.scheduler.follows_up
     return Budget() if bounded else Budget(trials=DEFAULT_TRIALS)
+
+
+def _check_unspent(more: int, before: Budget, recorder: SweepRecorder) -> None:
+    """Refuse ``more=`` where other caps, which it does not change, let nothing be added."""
+    state = recorder.state
+    over = state.stop is not None and state.stop.reason == StopReason.BUDGET_TIME
+    spent = ""
+    if before.seconds is not None and (over or recorder.active_before >= before.seconds):
+        spent = f"{before.seconds:g} s"
+    elif before.cost is not None and state.cost >= before.cost:
+        spent = f"cost of {before.cost:g}"
+    if spent:
+        raise BudgetError(
+            "run(more=)",
+            f"the {spent} that the run may take are spent, so no trial would be added",
+            found=more,
+            remedy=f"Give the whole budget: budget=Budget(trials={state.picked + more}, ...), with more of what is spent",
+        )
 
 
 def _note(given: Budget | None, more: int | None, last: _Start | None, budget: Budget) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TextIO, cast
 from weakref import WeakValueDictionary
 
 from metta_sweep.errors import StoreError
 from metta_sweep.records import RunRow, Store
-from metta_sweep.store import MemoryStore, open_store
+from metta_sweep.store import MemoryStore
 from metta_sweep.store.places import file_of
+
+if TYPE_CHECKING:
+    from metta_sweep.store import SqliteStore
 
 __all__ = ["DEFAULT_PLACE", "STORE_VARIABLE", "files_beside", "resolve_store", "say_where"]
 
@@ -22,8 +26,10 @@ DEFAULT_PLACE: Final = "metta_sweep.db"
 """Where experiments are kept when nothing else is said: a file in the working directory."""
 
 _METHODS: Final = ("create_run", "find_run", "append", "records", "trial_rows", "put_checkpoint", "get_checkpoint")
-_told: Final[set[str]] = set()
-_open: Final[WeakValueDictionary[Path, Store]] = WeakValueDictionary()
+_TOLD_AT_MOST: Final = 256
+_told: Final[dict[str, None]] = {}
+"""Ids of runs that people were told of, those told last: a process may make any number of runs."""
+_open: Final[WeakValueDictionary[Path, SqliteStore]] = WeakValueDictionary()
 """Stores of files that are open in this process: one file has one writer, for as long as somebody uses it."""
 
 
@@ -53,13 +59,21 @@ def resolve_store(store: Store | str | os.PathLike[str] | None, where: str) -> C
 
 
 def say_where(store: Store, row: RunRow) -> None:
-    """Tell people where a run is kept and what it is called there: on the error output, once per run and process."""
+    """Tell people where a run is kept and what it is called there: on the error output, once per run and process.
+
+    It is an announcement and no more: where there is no error output, or nobody reads it, nobody is told.
+    """
     path = getattr(store, "path", None)
     if path is None or row.run_id in _told:
         return
-    _told.add(row.run_id)
+    _told[row.run_id] = None
+    while len(_told) > _TOLD_AT_MOST:
+        del _told[next(iter(_told))]
     named = repr(row.name) if row.name is not None else f"{row.run_id!r} (it has no name, so it does not go on by itself)"
-    sys.stderr.write(f"metta_sweep: run {named} is kept in {path}\n")
+    output = cast("TextIO | None", sys.stderr)
+    if output is not None:
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it was closed
+            output.write(f"metta_sweep: run {named} is kept in {path}\n")
 
 
 def files_beside(store: Store) -> Path | None:
@@ -77,6 +91,14 @@ def _at(place: str | os.PathLike[str]) -> Store:
         return MemoryStore()
     path = file_of(place, "store")
     found = _open.get(path)
-    if found is None:
-        found = _open[path] = open_store(path)
+    # results that somebody keeps still read from a file that was deleted meanwhile: what runs next is kept in a new one
+    if found is None or not (found.is_current() or found.drives):
+        from metta_sweep.store import SqliteStore
+
+        found = _open[path] = SqliteStore(path)
     return found
+
+
+if hasattr(os, "register_at_fork"):
+    # a forked child opens files anew: those of its parent are the parent's
+    os.register_at_fork(after_in_child=_open.clear)
