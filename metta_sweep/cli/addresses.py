@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from metta_sweep.cli.events import event_dict, event_json, event_line, events_of, holding_any
 from metta_sweep.cli.kept import StartNote, read_sweep
-from metta_sweep.cli.text import as_json, duration, number, out, params_text, plain
+from metta_sweep.cli.text import as_json, duration, number, out, params_text, plain, shown_json
 from metta_sweep.core.events import Error, Event, Reported
 from metta_sweep.core.trial import Metric, Trial, metric_mean
 from metta_sweep.errors import StoreError
@@ -62,7 +62,6 @@ def _trial(reader: SqliteReader, row: RunRow, note: StartNote, trial_id: str) ->
         raise StoreError(
             f"run {row.name or row.run_id!r}",
             f"there is no trial {trial_id!r}",
-            found=f"trial[{trial_id}]",
             expected=f"the id of one of its {len(trials)} trials",
         ) from None
 
@@ -109,7 +108,7 @@ def _show_stage(reader: SqliteReader, row: RunRow, address: str, *, json: bool) 
     checkpoint = reader.get_checkpoint(row.run_id, address)
     if checkpoint is not None:
         out(
-            plain(checkpoint.payload.decode())
+            shown_json(checkpoint.payload.decode())
             if json
             else plain(json_library.dumps(json_library.loads(checkpoint.payload), indent=2))
         )
@@ -122,7 +121,6 @@ def _show_stage(reader: SqliteReader, row: RunRow, address: str, *, json: bool) 
         raise StoreError(
             f"run {row.name or row.run_id!r}",
             f"nothing is kept at {address!r}",
-            found=address,
             expected="the address of a trial such as trial[5], or of a stage such as sweep[17]/pick",
         )
     for event in events:

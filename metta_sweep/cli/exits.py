@@ -13,15 +13,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from metta_sweep.errors import InvalidInput
+from metta_sweep.errors import InvalidInput, MettaSweepError
 
-__all__ = ["BAD_STOP", "DONE", "ERROR", "INTERRUPTED", "WRONG_USE", "UsageError"]
+__all__ = ["BAD_STOP", "DONE", "ERROR", "INTERRUPTED", "WRONG_USE", "SourceError", "UsageError"]
 
 DONE: Final = 0
 ERROR: Final = 1
 WRONG_USE: Final = 2
 BAD_STOP: Final = 3
 INTERRUPTED: Final = 130
+
+
+class SourceError(MettaSweepError):
+    """The file of the user is no Python: the message has the place, as Python shows it."""
 
 
 class UsageError(InvalidInput):

@@ -6,20 +6,25 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
+from metta_sweep.cli.exits import UsageError
 from metta_sweep.core.budget import Budget, Spend
 from metta_sweep.core.events import Stop
 from metta_sweep.core.goal import Goal
-from metta_sweep.errors import StoreError, did_you_mean
+from metta_sweep.errors import StoreError, a_kind, did_you_mean
+from metta_sweep.experiments.definition import NO_SWEEPS, definition_in
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
 from metta_sweep.records import RunRow, Store
 from metta_sweep.store import SqliteReader, open_reader
+from metta_sweep.store.places import file_of
 
 __all__ = [
     "Outline",
     "StartNote",
+    "check_place",
+    "damaged_outline",
     "outline",
     "place_of",
     "read_sweep",
@@ -48,10 +53,10 @@ class Outline(NamedTuple):
     name: str | None
     run_id: str
     kind: str
-    """``sweep`` or ``pipeline``."""
+    """``sweep`` or ``pipeline``; ``unknown`` where nothing tells."""
     status: str
     """``running``; a stop reason; ``cancelled`` for a run that was left before its end; ``broken off`` for one whose process died;
-    ``kept`` for a pipeline."""
+    ``kept`` for a pipeline; ``not begun`` for a run without a record; ``damaged`` for one that cannot be read."""
     pid: int | None
     """The process that drives it."""
     trials: int | None
@@ -60,6 +65,18 @@ class Outline(NamedTuple):
     best_score: float | None
     created: float
     tags: tuple[str, ...]
+
+
+def check_place(store: str | None) -> None:
+    """Raise ``UsageError`` when what the command line or METTA_SWEEP_STORE names can be no store."""
+    place = place_of(store)
+    if place == "memory":
+        return
+    try:
+        file_of(place, "store")
+    except StoreError as error:
+        where = "--store" if store else STORE_VARIABLE
+        raise UsageError(where, error.what, found=place, expected=error.expected, remedy=error.remedy) from None
 
 
 def place_of(store: str | None) -> str:
@@ -74,6 +91,7 @@ def reader_at(store: str | None) -> SqliteReader:
         raise StoreError(
             "store 'memory'", "nothing of it outlives its process", remedy="Name a file, with --store or METTA_SWEEP_STORE"
         )
+    check_place(store)
     return open_reader(place)
 
 
@@ -88,26 +106,42 @@ def run_named(reader: SqliteReader, name: str) -> RunRow:
     raise StoreError(
         f"store {str(reader.path)!r}",
         f"there is no run {name!r}",
-        found=name,
         expected=f"one of {shown}" if names else "the name of a run; this store has none",
         remedy=f"Did you mean {guess!r}?" if guess else None,
     )
 
 
 def start_note(reader: SqliteReader, run_id: str) -> StartNote | None:
-    """The note of the process that began the run; None for a run that is no sweep, or that has not begun."""
+    """The note of the process that began the run; None for a run that is no sweep, or that has not begun.
+
+    Raises:
+        StoreError: it is no such note.
+    """
+    record = next(reader.records(run_id), None)
+    if record is None or record.kind != "start":
+        return None
+    try:
+        return _note_in(record.payload)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StoreError(
+            f"run {run_id!r}, the record of its start",
+            f"its payload is no note of a start ({error!s:.200})",
+            remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
+        ) from error
+
+
+def _note_in(payload: bytes) -> StartNote | None:
     from pydantic_core import from_json
 
-    for record in reader.records(run_id):
-        if record.kind == "start":
-            note = from_json(record.payload)
-            if "budget" not in note:
-                return None
-            definition = note.get("definition", {})
-            goal = Goal(**(definition.get("goal") or _GOAL_UNKNOWN))
-            return StartNote(Budget(**note["budget"]), note["seed"], goal, definition, note.get("provenance", {}))
+    note = from_json(payload)
+    definition = definition_in(note)
+    if definition.get("kind") in NO_SWEEPS:
         return None
-    return None
+    seed, provenance = note["seed"], note.get("provenance", {})
+    if type(seed) is not int or not isinstance(provenance, Mapping):
+        raise TypeError(f"its seed is {a_kind(seed)}, its provenance {a_kind(provenance)}")
+    goal = Goal(**(definition.get("goal") or _GOAL_UNKNOWN))
+    return StartNote(Budget(**note["budget"]), seed, goal, definition, provenance)
 
 
 def status_of(reader: SqliteReader, run_id: str) -> tuple[str, int | None]:
@@ -126,7 +160,7 @@ def _ending(reader: SqliteReader, run_id: str) -> str:
             status = "broken off"
         elif record.kind == "end":
             status = "cancelled" if status == "broken off" else status
-        else:
+        elif record.kind == "events":
             for event in decode_events(record):
                 status = event.reason if isinstance(event, Stop) and event.trial_id is None else "broken off"
     return status
@@ -157,15 +191,20 @@ def outline(reader: SqliteReader, row: RunRow) -> Outline:
     """A run in one line, without its fold: from the rows of its trials."""
     note = start_note(reader, row.run_id)
     if note is None:
-        pid = reader.driver_of(row.run_id)
-        status = "kept" if pid is None else "running"
-        return Outline(row.name, row.run_id, "pipeline", status, pid, None, None, None, row.created, row.tags)
-    trials = failed = 0
-    best: float | None = None
-    for trial in reader.trial_rows(row.run_id):
-        trials += 1
-        failed += trial.state == "failed"
-        if trial.score is not None and (best is None or note.goal.better(trial.score, best)):
-            best = trial.score
+        return _without_note(reader, row)
+    sums = reader.trial_sums(row.run_id)
+    best = sums.highest if note.goal.sign > 0 else sums.lowest
     status, pid = status_of(reader, row.run_id)
-    return Outline(row.name, row.run_id, "sweep", status, pid, trials, failed, best, row.created, row.tags)
+    return Outline(row.name, row.run_id, "sweep", status, pid, sums.ended, sums.failed, best, row.created, row.tags)
+
+
+def damaged_outline(row: RunRow) -> Outline:
+    """What is told of a run that cannot be read."""
+    return Outline(row.name, row.run_id, "unknown", "damaged", None, None, None, None, row.created, row.tags)
+
+
+def _without_note(reader: SqliteReader, row: RunRow) -> Outline:
+    pid = reader.driver_of(row.run_id)
+    begun = next(reader.records(row.run_id), None) is not None
+    kind, status = ("pipeline", "kept") if begun else ("unknown", "not begun")
+    return Outline(row.name, row.run_id, kind, status if pid is None else "running", pid, None, None, None, row.created, row.tags)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
 from metta_sweep.cli.exits import DONE
-from metta_sweep.cli.kept import Outline, outline, reader_at
+from metta_sweep.cli.kept import Outline, damaged_outline, outline, reader_at
 from metta_sweep.cli.text import as_json, moment, number, out, plain
+from metta_sweep.errors import DamagedPayload, StoreError
+from metta_sweep.records import RunRow
+from metta_sweep.store import SqliteReader
 
 __all__ = ["list_runs"]
 
 
 def list_runs(store: str | None, *, json: bool) -> int:
-    """All runs of a store, oldest first."""
+    """All runs of a store, oldest first. One that is damaged does not hide the others."""
     with reader_at(store) as reader:
-        outlines = [outline(reader, row) for row in reader.runs()]
+        outlines = [_outlined(reader, row) for row in reader.runs()]
     if json:
         out(as_json([it._asdict() for it in outlines]))
     elif outlines:
@@ -22,6 +26,18 @@ def list_runs(store: str | None, *, json: bool) -> int:
     else:
         out(f"no runs are kept in {reader.path}")
     return DONE
+
+
+def _outlined(reader: SqliteReader, row: RunRow) -> Outline:
+    try:
+        return outline(reader, row)
+    except DamagedPayload:
+        return damaged_outline(row)
+    except StoreError as error:
+        # of the file as a whole: all the others would be damaged, too
+        if isinstance(error.__cause__, sqlite3.Error):
+            raise
+        return damaged_outline(row)
 
 
 def _print_outlines(outlines: Sequence[Outline]) -> None:

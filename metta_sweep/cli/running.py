@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metta_sweep.cli.exits import BAD_STOP, DONE, INTERRUPTED, UsageError
+from metta_sweep.cli.kept import check_place, place_of
 from metta_sweep.cli.target import Target, find_experiment
-from metta_sweep.cli.text import as_json, plain
+from metta_sweep.cli.text import as_json, plain, shown_json
 from metta_sweep.core.budget import Budget
 from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.signals import Signals
 from metta_sweep.experiments.stores import STORE_VARIABLE
 from metta_sweep.experiments.sweep import SweepExperiment
+from metta_sweep.store.places import file_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,16 +41,15 @@ class RunOptions(NamedTuple):
 def resume_experiment(target: str, options: RunOptions) -> int:
     """Go on with a run that is kept. Raises ``UsageError`` when there is none."""
     found = _find(target, options)
-    name, store = found.experiment.name, found.experiment.opened_store()
+    name = found.experiment.name
     if name is None:
         raise UsageError(target, "the experiment has no name, so it has no run to go on with", remedy="Give it name=...")
-    if store.find_run(name) is None:
-        place = getattr(store, "path", store)
+    place = _searched(found.experiment)
+    # opening a store makes its files: not where there is none
+    if (isinstance(place, Path) and not place.is_file()) or found.experiment.opened_store().find_run(name) is None:
         raise UsageError(
             target,
             f"no run {name!r} is kept in {place}",
-            found=name,
-            expected="the name of a run",
             remedy=f"Start it with: {_program()} run {found.spelled}, or name its store with --store",
         )
     return _run(found, options)
@@ -56,20 +57,44 @@ def resume_experiment(target: str, options: RunOptions) -> int:
 
 def run_experiment(target: str, options: RunOptions) -> int:
     """Run an experiment to its end, show it meanwhile, and print its result."""
+    if options.more is not None and options.more < 1:
+        raise UsageError("--more", "it must be at least 1", found=options.more, expected="a whole number, 1 or more")
+    if options.more is not None and options.budget is not None:
+        raise UsageError("--more", "--budget and --more exclude each other", remedy="Give one of them")
     return _run(_find(target, options), options)
 
 
-def resume_command(spelled: str, store: str | None) -> str:
-    """The command that goes on with a run."""
-    place = store if store is not None else os.environ.get(STORE_VARIABLE)
+def resume_command(spelled: str, store: str | None, *, own: bool = False) -> str:
+    """The command that goes on with a run: with the store that was given, or that is used where the experiment has no ``own``."""
+    place = store if store is not None or own else os.environ.get(STORE_VARIABLE)
     return f"{_program()} resume {shlex.quote(spelled)}" + (f" --store {shlex.quote(place)}" if place else "")
 
 
 def _find(target: str, options: RunOptions) -> Target:
+    if options.store is not None:
+        check_place(options.store)
     found = find_experiment(target)
+    if isinstance(found.experiment, SweepExperiment) and found.experiment.objective is None:
+        raise UsageError(
+            type(found.experiment).__name__,
+            f"the sweep has no objective, so there is nothing to run in {found.spelled}",
+            remedy="Give it objective=train, or define the method objective in a subclass",
+        )
     if options.store is None:
+        if found.experiment.given_store is None:
+            check_place(None)
         return found
     return found._replace(experiment=found.experiment.kept_in(options.store))
+
+
+def _searched(experiment: Experiment) -> object:
+    """Where a run of the experiment is looked for: the path of the file, or what else its store is."""
+    given = experiment.given_store
+    if given is None:
+        given = place_of(None)
+    if isinstance(given, str | os.PathLike):
+        return given if given == "memory" else file_of(given, "store")
+    return getattr(given, "path", given)
 
 
 def _run(target: Target, options: RunOptions) -> int:
@@ -79,7 +104,7 @@ def _run(target: Target, options: RunOptions) -> int:
 
     console = Console(stderr=True, highlight=False)
     experiment = target.experiment
-    command = resume_command(target.spelled, options.store)
+    command = resume_command(target.spelled, options.store, own=experiment.given_store is not None)
     graceful = isinstance(experiment, SweepExperiment)
 
     def say(line: str) -> None:
@@ -125,7 +150,7 @@ def _tell(result: Any, options: RunOptions) -> int:
     if not isinstance(result, SweepResult):
         print(as_json(_plain_output(result)) if options.json else plain(str(result)))  # noqa: T201
         return DONE
-    print(result.to_json() if options.json else plain(result.summary()))  # noqa: T201
+    print(shown_json(result.to_json()) if options.json else plain(result.summary()))  # noqa: T201
     return BAD_STOP if result.stop_reason is not None and result.stop_reason.is_bad else DONE
 
 

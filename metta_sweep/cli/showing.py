@@ -8,6 +8,7 @@ from metta_sweep.cli.addresses import show_address
 from metta_sweep.cli.exits import DONE
 from metta_sweep.cli.kept import StartNote, outline, read_sweep, reader_at, run_named, start_note, status_of
 from metta_sweep.cli.text import as_json, duration, moment, out, plain
+from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader
@@ -26,14 +27,24 @@ def show_run(name: str, address: str | None, store: str | None, *, json: bool) -
         if address is not None:
             show_address(reader, row, note, address, json=json)
         elif note is not None:
-            _show_sweep(reader, row, note, json=json)
+            _show_intact(reader, row, note, json=json)
         else:
             _show_pipeline(reader, row, json=json)
     return DONE
 
 
-def _show_sweep(reader: SqliteReader, row: RunRow, note: StartNote, *, json: bool) -> None:
+def _show_intact(reader: SqliteReader, row: RunRow, note: StartNote, *, json: bool) -> None:
     results = read_sweep(reader, row, note)
+    try:
+        _show_sweep(reader, row, note, results, json=json)
+    except DamagedPayload as error:
+        # the fold has read the journal from its beginning to its end
+        intact = "The journal, which holds all that happened, is intact"
+        trace = f"metta-sweep trace {row.name or row.run_id} shows it"
+        raise StoreError(error.where, error.what, remedy=f"{intact}: {trace}") from error
+
+
+def _show_sweep(reader: SqliteReader, row: RunRow, note: StartNote, results: SweepResult, *, json: bool) -> None:
     status, pid = status_of(reader, row.run_id)
     if json:
         more = {"status": status, "pid": pid, "store": str(reader.path), "budget": note.budget.describe(), "tags": row.tags}
@@ -69,15 +80,16 @@ def _budget_line(note: StartNote) -> str:
 def _print_failures(reader: SqliteReader, row: RunRow, results: SweepResult) -> None:
     from metta_sweep.experiments.codec import decode_trial
 
-    failed = [trial for trial in reader.trial_rows(row.run_id) if trial.state == "failed"]
+    count = reader.trial_sums(row.run_id).failed
+    failed = list(reader.failed_rows(row.run_id, SHOWN_FAILURES))
     if failed:
         out("\nfailed trials")
-    for trial in map(decode_trial, failed[:SHOWN_FAILURES]):
+    for trial in map(decode_trial, failed):
         error = trial.error
         told = "no error is kept" if error is None else f"{error.type}: {error.message}".splitlines()[0]
         out(plain(f"  trial[{trial.id}]  attempt {trial.attempt}  {told}"))
-    if len(failed) > SHOWN_FAILURES:
-        out(f"  ... and {len(failed) - SHOWN_FAILURES} more")
+    if count > len(failed):
+        out(f"  ... and {count - len(failed)} more")
     if failed:
         out(plain(f"  metta-sweep show {row.name or row.run_id} 'trial[{failed[0].id}]' shows the traceback"))
 
@@ -86,6 +98,10 @@ def _show_pipeline(reader: SqliteReader, row: RunRow, *, json: bool) -> None:
     it = outline(reader, row)
     if json:
         out(as_json({**it._asdict(), "store": str(reader.path)}))
+        return
+    if it.status == "not begun":
+        begun = "nothing has been recorded, so the process that made it ended before it began"
+        out(plain(f"{row.name or row.run_id}: not begun: {begun}; kept in {reader.path}, since {moment(row.created)}"))
         return
     running = f"; running, by process {it.pid}" if it.pid is not None else ""
     out(plain(f"{row.name or row.run_id}: a pipeline, kept stage by stage in {reader.path}, since {moment(row.created)}{running}"))

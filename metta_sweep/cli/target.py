@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, get_type_hints
 
-from metta_sweep.cli.exits import UsageError
+from metta_sweep.cli.exits import SourceError, UsageError
 from metta_sweep.errors import did_you_mean
 from metta_sweep.experiments.experiment import Experiment
 
@@ -42,7 +42,7 @@ def find_experiment(target: str) -> Target:
     if name is None:
         name = _only_one(target, found or _factories(module), module)
     if name in vars(module):
-        return Target(_made(vars(module)[name], target), f"{file}:{name}")
+        return Target(_made(name, vars(module)[name], target, [*found, *_factories(module)]), f"{file}:{name}")
     for variable, experiment in found.items():
         if experiment.name == name:
             return Target(experiment, f"{file}:{variable}")
@@ -51,7 +51,6 @@ def find_experiment(target: str) -> Target:
     raise UsageError(
         target,
         f"{file} has no experiment {name!r}",
-        found=name,
         expected="one of " + ", ".join(known) if known else "an experiment at module level",
         remedy=f"Did you mean {guess!r}?" if guess else None,
     )
@@ -70,7 +69,8 @@ def _split(target: str) -> tuple[str, str | None]:
 def _import(file: str) -> ModuleType:
     path = Path(file)
     if not path.is_file():
-        raise UsageError(file, "there is no such file", found=file, expected="FILE[:NAME], such as digits.py:experiment")
+        what = "it is a folder" if file and path.is_dir() else "there is no such file" if file else "no file is named"
+        raise UsageError(file or "FILE", what, expected="FILE[:NAME], such as digits.py:experiment")
     if path.suffix != ".py" or not path.stem.isidentifier():
         raise UsageError(
             file, "it cannot be imported", found=path.name, expected="a file such as digits.py, whose name is an identifier"
@@ -83,7 +83,7 @@ def _import(file: str) -> ModuleType:
             return known
         raise UsageError(
             file,
-            f"its name hides the module {path.stem!r}, which is in use",
+            f"its name hides the module {path.stem!r}" + (", which is in use" if known is not None else " of Python's library"),
             found=path.name,
             expected="a name of its own",
             remedy=f"Rename it, to my_{path.name} say",
@@ -97,6 +97,10 @@ def _import(file: str) -> ModuleType:
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
+    except SyntaxError as error:
+        del sys.modules[path.stem]
+        shown = "".join(traceback.format_exception_only(error)).rstrip()
+        raise SourceError(f"{file} cannot be imported:\n{shown}") from error
     except BaseException:
         del sys.modules[path.stem]
         raise
@@ -161,14 +165,26 @@ def _shown(variable: str, value: Any) -> str:
     return f"{variable} (named {name!r})" if isinstance(name, str) and name != variable else variable
 
 
-def _made(value: Any, target: str) -> Experiment:
-    if not isinstance(value, Experiment) and callable(value) and _needs_nothing(value):
+def _made(name: str, value: Any, target: str, known: Sequence[str]) -> Experiment:
+    if not isinstance(value, Experiment) and callable(value):
+        if not _needs_nothing(value):
+            raise UsageError(target, f"{name!r} is no experiment: {_needs(value)}", expected=_one_of(known))
         value = value()
     if isinstance(value, Experiment):
         return value
-    raise UsageError(
-        target,
-        f"{os.path.basename(target)} is no experiment",  # noqa: PTH119  # of a text that is no path
-        found=value,
-        expected="an experiment, a subclass of Experiment, or a function that takes nothing and returns an experiment",
-    )
+    raise UsageError(target, f"{name!r} is no experiment", found=value, expected=_one_of(known))
+
+
+def _needs(function: Callable[..., Any]) -> str:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return "it cannot be called without arguments"
+    rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    missing = [repr(it.name) for it in parameters if it.default is it.empty and it.kind not in rest]
+    return f"to make one it needs {' and '.join(missing)}"
+
+
+def _one_of(known: Sequence[str]) -> str:
+    kinds = "an experiment, a subclass of Experiment, or a function that takes nothing and returns an experiment"
+    return f"{kinds}; the file has {', '.join(known)}" if known else kinds

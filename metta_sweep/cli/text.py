@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["as_json", "duration", "moment", "number", "out", "params_text", "plain"]
+__all__ = ["as_json", "duration", "moment", "number", "out", "params_text", "plain", "shown_json"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL_IN_JSON: Final = re.compile(r"[\x7f-\x9f]")
 
 
 def plain(text: str) -> str:
@@ -44,12 +45,20 @@ def duration(seconds: float) -> str:
 
 
 def moment(wall: float) -> str:
-    """A time of day, local, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
+    """A time of day, local, to the second; a question mark for what is no time."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
+    except (OverflowError, ValueError, OSError):
+        return "?"
 
 
 def as_json(value: Any) -> str:
     """A value as one line of JSON; what is not finite is a string, as in the journal."""
     from pydantic_core import to_json
 
-    return to_json(value, inf_nan_mode="strings").decode()
+    return shown_json(to_json(value, inf_nan_mode="strings").decode())
+
+
+def shown_json(text: str) -> str:
+    """JSON for a terminal: the same values, with those control characters spelled out, too, that JSON allows in its strings."""
+    return _CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", text)

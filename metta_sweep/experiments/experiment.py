@@ -41,6 +41,7 @@ class Experiment:
     _settings: ClassVar[tuple[str, ...]] = ("name", "seed")
     """What the constructor takes and checks, and what therefore stays as it is."""
     _made = False
+    _given_store: Store | str | os.PathLike[str] | None = None
 
     def __init__(
         self,
@@ -75,7 +76,8 @@ class Experiment:
             self.name = check_name(name, f"{kind}(name=)")
         if seed is not None:
             self.seed = _checked_seed(seed, f"{kind}(seed=)")
-        self._store = resolve_store(self._own("store", store), f"{kind}(store=)")
+        self._given_store = self._own("store", store)
+        self._store = resolve_store(self._given_store, f"{kind}(store=)")
 
     def _own(self, name: str, given: Any) -> Any:
         """What the constructor was given, else what the class says."""
@@ -85,7 +87,13 @@ class Experiment:
         """This experiment, kept elsewhere: a copy. Raises ``StoreError`` when ``store`` is no place of one."""
         other = copy.copy(self)
         other._store = resolve_store(store, f"{type(self).__name__}.kept_in(store)")  # noqa: SLF001  # one of this class
+        other._given_store = store  # noqa: SLF001  # the same
         return other
+
+    @property
+    def given_store(self) -> Store | str | os.PathLike[str] | None:
+        """The store that it was given, or its place; None when it was given none."""
+        return self._given_store
 
     def opened_store(self) -> Store:
         """The store that its next run is kept in."""

@@ -206,12 +206,12 @@ def run_blocking(main: Callable[[], Coroutine[Any, Any, T]], *, graceful: bool, 
 
 
 def _close(runner: asyncio.Runner) -> None:
-    """Close an event loop. Tasks that swallow their cancellation do not hold it: ``Runner.close()`` would wait for them for ever."""
+    """Close an event loop. Tasks that swallow their cancellation do not hold it, as ``Runner.close()`` alone would let them."""
     loop = runner.get_loop()
     if not loop.run_until_complete(_stubborn()):
         runner.close()
         return
-    # that they are still pending has been told, or was no fault of the user's
+    # nothing more is to be said of tasks that are dropped while they are pending
     loop.set_exception_handler(lambda loop, context: None)
     loop.run_until_complete(_asyncgens_closed())
     asyncio.set_event_loop(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +31,13 @@ def summary_of(results: SweepResult) -> str:
     out = StringIO()
     console = Console(file=out, width=WIDTH, no_color=True, highlight=False, force_terminal=False)
     console.print(_head(results), markup=False)
-    table, left_out = _branches(results) if results.branches else _trials(results)
+    seen = _Seen(results)
+    table, left_out = _branches(results) if results.branches else _trials(seen)
     if table.row_count:
         console.print(table)
     if left_out:
         console.print(f"... and {left_out} more")
-    for line in _tail(results):
+    for line in _tail(results, seen):
         console.print(line, markup=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
@@ -77,18 +80,40 @@ def _state(stats: BranchStats) -> str:
     return "paper" if stats.triggered else "open"
 
 
-def _trials(results: SweepResult) -> tuple[Table, int]:
+class _Seen:
+    """What a summary shows of the trials, found by reading each of them once at most."""
+
+    def __init__(self, results: SweepResult) -> None:
+        self.scored = 0
+        self.failed = 0
+        self.last_failed: Trial | None = None
+        self.best: list[Trial] = []
+        """The trials with the best scores, the first of equal ones first."""
+        if results.branches and not any(stats.failed for stats in results.branches.values()):
+            return
+        sign = results.goal.sign
+        self.best = heapq.nlargest(SHOWN_TRIALS, self._scored(results.trials), key=lambda trial: sign * (trial.score or 0.0))
+
+    def _scored(self, trials: Iterable[Trial]) -> Iterator[Trial]:
+        for trial in trials:
+            if trial.state is TrialState.FAILED:
+                self.failed += 1
+                self.last_failed = trial
+            if trial.score is not None:
+                self.scored += 1
+                yield trial
+
+
+def _trials(seen: _Seen) -> tuple[Table, int]:
     table = _table("trial", "state")
     table.add_column("score", justify="right")
     table.add_column("params", overflow="fold")
-    sign = results.goal.sign
-    scored = sorted((trial for trial in results.trials if trial.score is not None), key=lambda trial: -sign * (trial.score or 0.0))
-    for trial in scored[:SHOWN_TRIALS]:
+    for trial in seen.best:
         table.add_row(_plain(trial.id), trial.state.value, _number(trial.score), _plain(_params(trial.params)))
-    return table, max(len(scored) - SHOWN_TRIALS, 0)
+    return table, seen.scored - len(seen.best)
 
 
-def _tail(results: SweepResult) -> list[str]:
+def _tail(results: SweepResult, seen: _Seen) -> list[str]:
     lines = [""]
     if results.best is not None:
         lines.append(f"best    {results.best_score:.6g} by trial {results.best.id}: {_params(results.best.params)}")
@@ -96,18 +121,11 @@ def _tail(results: SweepResult) -> list[str]:
         lines.append("best    none: no trial completed")
     if results.triggers:
         lines.append(f"papers  {', '.join(results.triggers)}: mean reward reached the paper threshold")
-    lines.extend(_failures(results))
+    if seen.last_failed is not None:
+        last = seen.last_failed
+        lines.append(f"failed  {seen.failed} of {len(results.trials)} trials; the last of them, trial {last.id}: {_error(last)}")
     lines.append(f"stop    {results.stop_reason}: {results.stop_detail}")
     return lines
-
-
-def _failures(results: SweepResult) -> list[str]:
-    if results.branches and not any(stats.failed for stats in results.branches.values()):
-        return []
-    failed = [trial for trial in results.trials if trial.state is TrialState.FAILED]
-    if not failed:
-        return []
-    return [f"failed  {len(failed)} of {len(results.trials)} trials; the last of them, trial {failed[-1].id}: {_error(failed[-1])}"]
 
 
 def _error(trial: Trial) -> str:

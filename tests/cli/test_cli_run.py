@@ -64,7 +64,9 @@ def test_resume_without_a_run_says_how_to_start_one(cli: Cli) -> None:
     assert said.code == 2
     assert "no run 'tried' is kept in" in said.err
     assert "run tried_sweep.py:experiment" in said.err
+    assert "found" not in said.err
     assert said.out == ""
+    assert [path.name for path in cli.folder.glob("kept.db*")] == []
 
 
 @pytest.mark.parametrize("on_path", [True, False])
@@ -77,6 +79,7 @@ def test_the_command_that_resumes_is_spelled_as_this_one_was(cli: Cli, monkeypat
     program = "metta-sweep" if on_path else str(script)
     assert resume_command("a b.py:e", "my runs.db") == f"{program} resume 'a b.py:e' --store 'my runs.db'"
     assert resume_command("a.py:e", None) == f"{program} resume a.py:e --store kept.db"
+    assert resume_command("a.py:e", None, own=True) == f"{program} resume a.py:e"
     monkeypatch.delenv("METTA_SWEEP_STORE")
     assert resume_command("a.py:e", None) == f"{program} resume a.py:e"
 
@@ -128,11 +131,31 @@ def test_a_bad_stop_reason_has_an_exit_code_of_its_own(cli: Cli) -> None:
     assert "stop    failure_rate" in said.out
 
 
+def test_the_command_that_resumes_names_no_other_store_than_the_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What METTA_SWEEP_STORE says counts only for an experiment that has no store of its own: else the run would not be found."""
+    monkeypatch.setenv("METTA_SWEEP_STORE", "elsewhere.db")
+    cli.file("stopped.py", f"{INTERRUPTED}, store='kept.db')")
+    cli.file("stopped_too.py", f"{INTERRUPTED})")
+    said = cli("run", "stopped.py")
+    assert said.code == 3
+    assert said.err.splitlines()[-1].endswith(" resume stopped.py:e")
+    assert cli("run", "stopped_too.py").err.splitlines()[-1].endswith(" resume stopped_too.py:e --store elsewhere.db")
+    assert cli("run", "stopped.py", "--store", "third.db").err.splitlines()[-1].endswith(" resume stopped.py:e --store third.db")
+
+
+INTERRUPTED = (
+    "import signal\nfrom metta_sweep import *\n"
+    "async def f(trial: TrialContext) -> float:\n"
+    "    if trial.number == 0: signal.raise_signal(signal.SIGTERM)\n    return 1.0\n"
+    "e = SweepExperiment(name='stopped', objective=f, search_space={'x': Uniform(0, 1)}, slots=1"
+)
+
+
 def test_an_error_of_ours_is_one_message(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """No traceback; METTA_SWEEP_DEBUG=1 shows it."""
     cli.file("template.py", "from metta_sweep import *\ne = SweepExperiment(name='t', search_space={'x': Uniform(0, 1)})")
     said = cli("run", "template.py")
-    assert said.code == 1
+    assert said.code == 2
     assert said.err.startswith("metta-sweep: SweepExperiment: the sweep has no objective")
     assert "Traceback" not in said.err
     monkeypatch.setenv("METTA_SWEEP_DEBUG", "1")
@@ -209,6 +232,11 @@ def test_budgets_that_are_none(cli: Cli, text: str, told: str) -> None:
         (["run", "tried_sweep.py", "--more", "some"], "some"),
         (["run", "tried_sweep.py", "--log", "loud"], "there is no such level"),
         (["trace", "tried", "--last", "0"], "--last"),
+        (["run", "tried_sweep.py", "--more", "0"], "--more: it must be at least 1"),
+        (["run", "tried_sweep.py", "--more=-1"], "--more: it must be at least 1"),
+        (["run", "tried_sweep.py", "--more", "5", "--budget", "5"], "--more: --budget and --more exclude each other"),
+        (["run", "tried_sweep.py", "--store", "mysql://x"], "--store: there is no store for 'mysql'"),
+        (["list", "--store", "mysql://x"], "--store: there is no store for 'mysql'"),
     ],
 )
 def test_wrong_command_lines(cli: Cli, arguments: list[str], told: str) -> None:

@@ -67,7 +67,10 @@ def test_factories(cli: Cli) -> None:
     assert find_experiment("factory.py").experiment.name == "made"
     assert find_experiment("factory.py:other").experiment.name == "other"
     assert type(find_experiment("factory.py:Sub").experiment).__name__ == "Sub"
-    assert "is no experiment" in refusal("factory.py:needs")
+    told = refusal("factory.py:needs")
+    assert "factory.py:needs: 'needs' is no experiment: to make one it needs 'x'" in told
+    assert "the file has make" in told
+    assert "<function" not in told
 
 
 def test_names_that_are_none(cli: Cli) -> None:
@@ -91,7 +94,8 @@ def test_a_file_without_experiments(cli: Cli) -> None:
         ("missing.py", "there is no such file"),
         ("notes.txt", "cannot be imported"),
         ("my-sweep.py", "cannot be imported"),
-        ("random.py", "hides the module 'random'"),
+        ("random.py", "hides the module 'random', which is in use"),
+        ("this.py", "hides the module 'this' of Python's library"),
         ("cli_kit.py", "hides the module 'cli_kit'"),
     ],
 )
@@ -101,6 +105,26 @@ def test_files_that_cannot_be_used(cli: Cli, name: str, told: str) -> None:
         cli.file(name, "x = 1")
     assert told in refusal(name)
     assert Path(name).name in refusal(name)
+
+
+def test_a_folder_is_no_file(cli: Cli) -> None:
+    """It is said so; and an empty target is not shown as the name of a file."""
+    (cli.folder / "digits.py").mkdir()
+    assert "digits.py: it is a folder" in refusal("digits.py")
+    told = refusal("")
+    assert told.startswith("FILE: no file is named; expected")
+
+
+def test_a_file_that_is_no_python_is_one_message(cli: Cli) -> None:
+    """The place in the user's file, and nothing of how it was imported."""
+    cli.file("slip.py", "x = 1\ndef f(:\n    pass\n")
+    said = cli("run", "slip.py")
+    assert said.code == 1
+    assert "slip.py cannot be imported:" in said.err
+    assert "line 2" in said.err
+    assert "def f(:" in said.err
+    assert "Traceback" not in said.err
+    assert "slip" not in sys.modules
 
 
 def test_a_file_is_imported_under_its_own_name_and_finds_its_neighbours(cli: Cli) -> None:
