@@ -60,6 +60,34 @@ def test_a_reader_sees_what_is_appended_after_it_was_opened(tmp_path: Path) -> N
         assert reader.trial_row(RUN, "3") == make_row(3)
 
 
+@pytest.mark.parametrize("read", [True, False])
+def test_closing_flushes_what_a_reader_keeps_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: bool) -> None:
+    """The last one to close folds the log in, which flushes it; one before that flushes the log itself."""
+    path = tmp_path / "sweeps.db"
+    flushed: list[tuple[int, int]] = []
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        fsync(handle)
+        status = os.fstat(handle)
+        flushed.append((status.st_ino, status.st_size))
+
+    store = start(path)
+    reader = open_reader(path) if read else None
+    if reader is not None:
+        reader.end_of(RUN)
+    monkeypatch.setattr(os, "fsync", note)
+    fill(store, 3)
+    store.close()
+    log = Path(f"{path}-wal")
+    assert log.exists() is read
+    if reader is not None:
+        assert flushed[-1:] == [(log.stat().st_ino, log.stat().st_size)]
+        reader.close()
+    else:
+        assert flushed == []
+
+
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
     """Not even by a statement of its own."""
     path = tmp_path / "sweeps.db"

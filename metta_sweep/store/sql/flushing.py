@@ -41,8 +41,12 @@ class Flusher:
             self._thread = threading.Thread(target=self._run, name="metta_sweep flush", daemon=True)
             self._thread.start()
 
+    def is_behind(self) -> bool:
+        """Whether something that was written is not known to be on disk."""
+        return self._dirty or self.error is not None
+
     def close(self) -> None:
-        """End the thread and close the file. What is unflushed is left to the one who closes the database."""
+        """End the thread and close the file. What is unflushed is left to the one who closes the database: see ``is_behind``."""
         self._ending.set()
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():

@@ -187,10 +187,15 @@ class Writer:
             return
         if self._flusher is not None:
             self._flusher.close()
-        os.close(self._log)
-        self._log = -1
-        if os.getpid() != self._pid:
-            return
+        log, self._log = self._log, -1
+        try:
+            if os.getpid() == self._pid:
+                self._close_connection()
+                self._flush(log)
+        finally:
+            os.close(log)
+
+    def _close_connection(self) -> None:
         # garbage collection may close this one within a transaction of another one, which then is left to fold the log in
         alone = not self.locks.is_writing_here()
         if alone:
@@ -206,6 +211,15 @@ class Writer:
             if alone:
                 self.locks.stop_writing()
             self.locks.close()
+
+    def _flush(self, log: int) -> None:
+        """Bring to the disk what was left in the log, when a reader has kept it from being folded in."""
+        if self._flusher is None or not self._flusher.is_behind() or os.fstat(log).st_nlink == 0:
+            return
+        try:
+            os.fsync(log)
+        except OSError as error:
+            raise self._error(f"it could not be flushed to the disk ({error})", "Check the disk, and run it again") from error
 
     def is_current(self) -> bool:
         """Whether it is open in this process, and its files are still the ones that it opened."""
