@@ -23,7 +23,8 @@ class Record(NamedTuple):
     address: str
     """The execution that made it: ``sweep[17]/score``."""
     kind: str
-    """``events``: a list of sweep events. ``start``: a process took the run up. ``end``: it left the run in order."""
+    """``events``: a list of sweep events. ``start``: a process took the run up. ``end``: it left the run in order.
+    ``alive``: it waits, and drives it still."""
     time: float
     """Wall clock, seconds since 1970: for people."""
     elapsed: float

@@ -29,6 +29,8 @@ class JournalWriter:
         self._rows: list[TrialRow] = []
         self._ids: set[str] = set()
         self._began = 0.0
+        self.noted = 0.0
+        """Active seconds of the run in this process at its last record."""
         self.failed = False
         """Whether the last append failed: what had gathered is not kept, as after a crash."""
         self.seq = store.end_of(run_id)
@@ -39,6 +41,7 @@ class JournalWriter:
         if not self._records:
             self._began = elapsed
         self._records.append(Record(self.seq, count, address, "events", wall_time(), elapsed, payload))
+        self.noted = elapsed
         self._rows.extend(rows)
         self._ids.update([row.id for row in rows])
         self.seq += count
@@ -47,6 +50,12 @@ class JournalWriter:
     def start(self, payload: bytes) -> None:
         """Commit the fact that a process takes the run up."""
         self._store.append(self._run_id, (Record(self.seq, 0, "", "start", wall_time(), 0.0, payload),))
+
+    def alive(self, elapsed: float) -> None:
+        """Commit the fact that this process drives the run still, with all that has gathered."""
+        self.noted = elapsed
+        self._records.append(Record(self.seq, 0, "", "alive", wall_time(), elapsed, b"[]"))
+        self.flush()
 
     def end(self, elapsed: float) -> None:
         """Commit the fact that a process leaves the run in order, with all that has gathered."""

@@ -119,6 +119,15 @@ class SweepRecorder:
         self._journal.start(payload)
         self._state.started()
 
+    @property
+    def noted(self) -> float:
+        """Active seconds of the run in this process that the journal knows of."""
+        return self._journal.noted
+
+    def note_alive(self) -> None:
+        """Keep how long this process has driven the run: what it waits for may make no record for hours."""
+        self._journal.alive(self.elapsed())
+
     def note_end(self) -> None:
         """Keep the fact that this process leaves the run in order, and all that was recorded.
 
@@ -172,6 +181,9 @@ class SweepRecorder:
             self.active_before = record.elapsed
             if record.kind == "end":
                 state.left()
+                continue
+            if record.kind == "alive":
+                fanned_out()
                 continue
             last = record.address
             events = decode(record)

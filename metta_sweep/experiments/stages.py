@@ -176,7 +176,11 @@ async def _something(sweep: SweepRun) -> None:
         until = sweep.wake_at()
         if until is not None and until <= sweep.time():
             return
+        beat = sweep.beat_at()
+        if beat is not None and beat <= sweep.time():
+            sweep.recorder.note_alive()
+            continue
         sweep.recorder.flush()
-        await executor.wait(until)
+        await executor.wait(beat if until is None else until if beat is None else min(until, beat))
         if held and not sweep.held_by_leaks():
             return

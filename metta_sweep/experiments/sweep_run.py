@@ -30,6 +30,9 @@ __all__ = ["Follower", "SweepRun"]
 
 MAX_GRACE: Final = 10.0
 GRACE_SHARE: Final = 0.1
+MIN_BEAT: Final = 1.0
+MAX_BEAT: Final = 10.0
+BEAT_SHARE: Final = 0.01
 
 
 class Follower(Protocol):
@@ -237,6 +240,13 @@ class SweepRun:
         if self.deadline is not None and not self.asked_to_end:
             times.append(self.deadline)
         return min(times) if times else None
+
+    def beat_at(self) -> float | None:
+        """When the journal is to be told that the run goes on, so that a kill loses few of its seconds; None: never."""
+        seconds = self.budget.seconds
+        if seconds is None:
+            return None
+        return self._began + self.recorder.noted + min(MAX_BEAT, max(MIN_BEAT, BEAT_SHARE * seconds))
 
     def _after_record(self, output: Any) -> None:
         kind = type(output)

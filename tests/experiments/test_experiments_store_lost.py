@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import sys
@@ -18,6 +19,7 @@ from metta_sweep.errors import BudgetError, RunInUse, StoreError
 from metta_sweep.experiments import stores
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.records import Record, RunRow, TrialRow
+from metta_sweep.testing.virtual import run_virtual
 
 BESIDE = ("", "-wal", "-shm", "-lock")
 
@@ -235,3 +237,46 @@ def test_the_ids_of_a_queue_are_checked_without_the_store() -> None:
     result = run(sweep(lambda trial: 1.0, name="it", store=store, optimizer=SuggestionQueue(suggestions)))
     assert sum(isinstance(event, Draw) for event in result.trace) == 50
     assert store.asked == 0
+
+
+# -- seconds -----------------------------------------------------------------------------------------------------------------------
+
+
+class Killed(MemoryStore):
+    """A store whose process dies 57 seconds after the run began."""
+
+    def append(self, run_id: str, records: Sequence[Record], rows: Sequence[TrialRow] = ()) -> None:
+        """Keep what comes before."""
+        if records[-1].elapsed > 57:
+            raise StoreError("store", "killed")
+        super().append(run_id, records, rows)
+
+
+@pytest.mark.parametrize(("cap", "charged"), [(2000.0, 50.0), (300.0, 57.0), (90.0, 57.0)])
+def test_the_seconds_of_a_session_that_was_killed_are_charged(cap: float, charged: float) -> None:
+    """But for the last hundredth of the cap, a second at least and ten at most, though its trial made no record."""
+
+    async def hours(trial: Any) -> float:
+        await asyncio.sleep(7200)
+        return 1.0
+
+    async def known() -> float:
+        async with experiment.open(Budget(seconds=cap)) as opened:
+            return opened.recorder.active_before
+
+    experiment = sweep(hours, name="it", store=Killed())
+    with pytest.raises(StoreError, match="killed"):
+        run(experiment, Budget(seconds=cap))
+    assert run_virtual(known()) == pytest.approx(charged, abs=3.0)
+
+
+def test_without_a_budget_of_seconds_nothing_is_noted_while_it_waits() -> None:
+    """The journal of long trials stays as small as that of short ones."""
+
+    async def hours(trial: Any) -> float:
+        await asyncio.sleep(7200)
+        return 1.0
+
+    store = MemoryStore()
+    result = run(sweep(hours, name="it", store=store), 1)
+    assert {record.kind for record in store.records(result.run_id)} == {"start", "events", "end"}
