@@ -64,7 +64,8 @@ class IterationScheduler(Scheduler):
         reward: ``reward(trial)`` of a completed trial, in [0, 1], higher is better; or ``"observed_range"``. None: the score in
             the goal's direction.
         failure_reward: what a failed trial counts as. None: 0 on a known scale, otherwise the worst reward seen.
-        on_trigger: called with each ``paper.trigger`` event after it was kept.
+        on_trigger: called with each ``paper.trigger`` event after it was kept, at most once: when the process is killed in between,
+            it is not called again. ``results.triggers`` has all triggers.
 
     Raises:
         SchedulerError: a setting is out of its range or of the wrong kind.

@@ -152,7 +152,10 @@ class Scheduler:
         """Take note of one event. Called once for each event of the journal, in order; the only place where state changes."""
 
     def on_trigger(self, event: PaperTrigger) -> object:
-        """A ``paper.trigger`` event was kept. Called by the sweep after the commit."""
+        """A ``paper.trigger`` event was kept. Called by the sweep after the commit, at most once.
+
+        When the process is killed between the two it is not called again: ``results.triggers`` has all triggers.
+        """
         return None
 
     @property
