@@ -10,12 +10,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from metta_sweep.core.budget import StopReason
+from metta_sweep.executors import LocalExecutor
 from metta_sweep.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Signals:
         self._kept_as = kept_as
         self._at_exit = at_exit
         self._runs: list[SweepRun] = []
+        self._told: set[str] = set()
+        """Runs of which the user has been told that they end."""
         self._before: dict[int, Any] = {}
         self._runner: asyncio.Runner | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -154,7 +157,7 @@ class Signals:
         return await main()
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
-        """Runs between two byte codes of whatever the main thread does: it only notes and wakes."""
+        """Runs between two byte codes of whatever the main thread does: it only notes, says so, and wakes."""
         self._last = number
         self._steps += 1
         if self._steps > 2:
@@ -164,6 +167,11 @@ class Signals:
             self._cancelled = True
             if not self._driving:
                 raise self._exit()
+        if self._asked and self._say is _to_stderr:
+            # a trial that holds the event loop keeps the next step from being taken: the word comes before
+            for run in list(self._runs):
+                if run.state.stop is None and _written_at_once(_farewell(run)):
+                    self._told.add(run.run_id)
         if self._runner is not None:
             self._runner.get_loop().call_soon_threadsafe(self._act, self._steps)
 
@@ -173,7 +181,8 @@ class Signals:
             for run in list(self._runs):
                 if run.state.stop is None:
                     run.interrupt()
-                    self._say(_farewell(run))
+                    if run.run_id not in self._told:
+                        self._say(_farewell(run))
         elif self._task is None and self._driving and self._runner is not None:
             # it is about to begin
             self._runner.get_loop().call_soon(self._act, step)
@@ -254,7 +263,9 @@ def _not_kept(run: SweepRun) -> str:
 
 
 def _farewell(run: SweepRun) -> str:
-    count = len(run.state.running)
+    # those that have just been started are not in the journal yet
+    executor = run.executor
+    count = executor.busy - executor.leaked_slots if isinstance(executor, LocalExecutor) else len(run.state.running)
     running = "1 running trial gets" if count == 1 else f"{count} running trials get"
     what = f"interrupted, nothing new starts; {running} up to {run.grace:g} s"
     return f"{run.name or run.run_id}: {what}. Once more cancels, a third time exits at once."
@@ -262,6 +273,17 @@ def _farewell(run: SweepRun) -> str:
 
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _written_at_once(line: str) -> bool:
+    """Write a line from within a signal handler, past all buffers, which may be in use. False where there is no such way."""
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return False
+    with suppress(OSError):
+        os.write(number, f"{line}\n".encode(errors="backslashreplace"))
+    return True
 
 
 @atexit.register  # early: those that come later are called before

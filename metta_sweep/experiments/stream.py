@@ -111,8 +111,9 @@ class Updates(AsyncIterator[SweepUpdate], Iterator[SweepUpdate]):
 
 
 def _blocking(start: Callable[[], AsyncGenerator[SweepUpdate, None]]) -> Generator[SweepUpdate, None, None]:
-    updates = start()
     with Signals() as signals:
+        # it opens the store, which may make a database
+        updates = start()
         try:
             while True:
                 update = signals.run(lambda: _next(updates))

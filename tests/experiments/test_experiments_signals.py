@@ -211,6 +211,21 @@ def test_a_run_that_is_interrupted_returns_its_result(number: int, capsys: pytes
     assert "one: interrupted, nothing new starts" in capsys.readouterr().err
 
 
+def test_a_trial_that_holds_the_event_loop_gets_its_word_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is said before the trial ends, once, and counts the trials that have just been started."""
+    seen: list[str] = []
+
+    async def objective(trial: TrialContext) -> float:
+        if trial.number == 0:
+            signal.raise_signal(signal.SIGINT)
+            seen.append(capfd.readouterr().err)
+        return 1.0
+
+    sweep(objective, name="held").run(budget=9)
+    assert "held: interrupted, nothing new starts; 2 running trials get" in seen[0]
+    assert "interrupted" not in capfd.readouterr().err
+
+
 def test_a_second_ctrl_c_is_a_keyboard_interrupt() -> None:
     """What still runs is cancelled, and ``run`` raises; the run itself can go on afterwards."""
     store = MemoryStore()
@@ -361,6 +376,23 @@ def test_a_signal_between_two_updates_ends_the_stream_in_order() -> None:
     assert updates[-1].results is not None
     assert updates[-1].results.stop_reason is StopReason.INTERRUPTED
     assert len(updates[-1].results.trials) < 500
+
+
+def test_a_signal_while_the_store_of_a_stream_is_opened_ends_the_run_in_order(nothing_unfinished: dict[str, str]) -> None:
+    """The database may just be being made: the run is interrupted as soon as it is open, and says how it goes on."""
+
+    experiment = sweep(signalling(99), name="slow", store=MemoryStore())
+    given = experiment._store
+
+    def opening() -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return given()
+
+    experiment._store = opening
+    updates = list(experiment.stream(budget=9))
+    assert updates[-1].results is not None
+    assert updates[-1].results.stop_reason is StopReason.INTERRUPTED
+    assert len(nothing_unfinished) == 1
 
 
 def test_a_second_signal_between_two_updates_is_raised_there() -> None:
