@@ -29,7 +29,7 @@ from metta_sweep import (
     Verdict,
 )
 from metta_sweep.core.events import Dispatch, Draw, Event, Score, Stop, Wait
-from metta_sweep.errors import InvalidInput, SchedulerError
+from metta_sweep.errors import BudgetError, InvalidInput, SchedulerError
 from metta_sweep.experiments import FannedOut, Happened, Picked, Scored, SweepRun, dispatch, fan_out, pick, score
 from metta_sweep.optimizers import RandomOptimizer
 from metta_sweep.schedulers import IterationScheduler
@@ -225,8 +225,10 @@ def test_more_trials_are_asked_for_after_the_time_was_up() -> None:
     """run(more=) is never answered by an old result."""
     store = MemoryStore()
     assert run(sweep(name="it", store=store), Budget(seconds=2.5)).stop_reason is StopReason.BUDGET_TIME
-    again = run(sweep(name="it", store=store), more=3)
-    assert (again.stop_reason, len(events(again, Stop))) == (StopReason.BUDGET_TIME, 2)
+    with pytest.raises(BudgetError, match=r"run\(more=\).*2.5 s .* are spent"):
+        run(sweep(name="it", store=store), more=3)
+    again = run(sweep(name="it", store=store), Budget(trials=5, seconds=60))
+    assert (again.stop_reason, len(events(again, Stop))) == (StopReason.BUDGET_TRIALS, 2)
 
 
 class Never(Scheduler):
