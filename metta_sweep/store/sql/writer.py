@@ -157,9 +157,10 @@ class Writer:
                 self._set_up()
                 if migrate(self.connection, self.path):
                     self._fold_all()
-                self._files = OpenFiles(self.path, lock, self.locks.identity)
                 self._open_log()
+                self._files = OpenFiles(self.path, lock, self.locks.identity)
             except BaseException:
+                self._close_log()
                 self.connection.close()
                 raise
         finally:
@@ -185,14 +186,21 @@ class Writer:
         """Fold in the log and let go of the file."""
         if self._log < 0:
             return
+        if os.getpid() != self._pid:
+            self._log = -1
+            _abandon(self.connection)  # its locks are those of the parent
+            return
+        try:
+            self._close_connection()
+            self._flush()
+        finally:
+            self._close_log()
+
+    def _close_log(self) -> None:
+        log, self._log = self._log, -1
         if self._flusher is not None:
             self._flusher.close()
-        log, self._log = self._log, -1
-        try:
-            if os.getpid() == self._pid:
-                self._close_connection()
-                self._flush(log)
-        finally:
+        if log >= 0:
             os.close(log)
 
     def _close_connection(self) -> None:
@@ -212,12 +220,12 @@ class Writer:
                 self.locks.stop_writing()
             self.locks.close()
 
-    def _flush(self, log: int) -> None:
+    def _flush(self) -> None:
         """Bring to the disk what was left in the log, when a reader has kept it from being folded in."""
-        if self._flusher is None or not self._flusher.is_behind() or os.fstat(log).st_nlink == 0:
+        if self._flusher is None or not self._flusher.is_behind() or os.fstat(self._log).st_nlink == 0:
             return
         try:
-            os.fsync(log)
+            os.fsync(self._log)
         except OSError as error:
             raise self._error(f"it could not be flushed to the disk ({error})", "Check the disk, and run it again") from error
 
