@@ -17,17 +17,22 @@ T = TypeVar("T")
 
 
 def run_either_way(
-    start: Callable[[], Coroutine[Any, Any, T]], spelled: str, *, graceful: bool = False, kept_as: str | None = None
+    start: Callable[[], Coroutine[Any, Any, T]],
+    spelled: str,
+    *,
+    graceful: bool = False,
+    kept_as: str | None = None,
+    resume: str | None = None,
 ) -> T:
     """Run to the end where no event loop runs, and return the result; inside one, return an awaitable of it.
 
-    Where it blocks, signals are taken care of: ``graceful`` and ``kept_as`` are those of ``Signals``.
+    Where it blocks, signals are taken care of: ``graceful``, ``kept_as`` and ``resume`` are those of ``Signals``.
 
     Type checkers see the result type, which is awaitable itself, so that both spellings check.
     """
     if in_event_loop():
         return cast("T", PendingResult(start, spelled))
-    return run_blocking(start, graceful=graceful, kept_as=kept_as)
+    return run_blocking(start, graceful=graceful, kept_as=kept_as, resume=resume)
 
 
 class PendingResult(Generic[T]):

@@ -22,7 +22,7 @@ from metta_sweep.store.memory import MemoryStore
 if TYPE_CHECKING:
     from metta_sweep.experiments.sweep_run import SweepRun
 
-__all__ = ["Signals", "attached", "command_line", "run_blocking"]
+__all__ = ["Signals", "attached", "command_line", "how_to_go_on", "run_blocking"]
 
 T = TypeVar("T")
 
@@ -208,9 +208,11 @@ def attached(run: SweepRun) -> Iterator[None]:
         signals.remove(run)
 
 
-def run_blocking(main: Callable[[], Coroutine[Any, Any, T]], *, graceful: bool, kept_as: str | None = None) -> T:
+def run_blocking(
+    main: Callable[[], Coroutine[Any, Any, T]], *, graceful: bool, kept_as: str | None = None, resume: str | None = None
+) -> T:
     """Run a coroutine to its end, in a new event loop, with signals taken care of."""
-    with Signals(graceful=graceful, kept_as=kept_as) as signals:
+    with Signals(graceful=graceful, kept_as=kept_as, resume=resume) as signals:
         return signals.run(main)
 
 
@@ -246,6 +248,16 @@ async def _asyncgens_closed() -> None:
 def command_line() -> str:
     """The command that started this process, quoted for a shell."""
     return shlex.join(sys.orig_argv)
+
+
+def how_to_go_on(*, more: int | None, fresh: bool) -> str:
+    """The same command, where that goes on. With ``more`` or ``fresh`` it would add or start over again: it says so."""
+    again = ["fresh=True, which starts over"] if fresh else []
+    if more is not None:
+        again.append(f"more={more}, which adds again")
+    if not again:
+        return command_line()
+    return f"To go on with this run, take out {' and '.join(again)}; then: {command_line()}"
 
 
 def _is_ours(handler: object) -> bool:

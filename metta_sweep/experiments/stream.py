@@ -48,9 +48,10 @@ class Updates(AsyncIterator[SweepUpdate], Iterator[SweepUpdate]):
     ends the run with ``close()`` or ``aclose()``, or ``with closing(...)`` and ``async with aclosing(...)`` of ``contextlib``.
     """
 
-    def __init__(self, start: Callable[[], AsyncGenerator[SweepUpdate, None]], spelled: str) -> None:
+    def __init__(self, start: Callable[[], AsyncGenerator[SweepUpdate, None]], spelled: str, resume: str | None = None) -> None:
         self._start = start
         self._spelled = spelled
+        self._resume = resume
         self._over = False
         self._awaited: AsyncGenerator[SweepUpdate, None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -86,7 +87,7 @@ class Updates(AsyncIterator[SweepUpdate], Iterator[SweepUpdate]):
         if self._over:
             raise StopIteration
         if self._blocking is None:
-            self._blocking = _blocking(self._start)
+            self._blocking = _blocking(self._start, self._resume)
         return next(self._blocking)
 
     def close(self) -> None:
@@ -110,8 +111,8 @@ class Updates(AsyncIterator[SweepUpdate], Iterator[SweepUpdate]):
         task.add_done_callback(_ending.discard)
 
 
-def _blocking(start: Callable[[], AsyncGenerator[SweepUpdate, None]]) -> Generator[SweepUpdate, None, None]:
-    with Signals() as signals:
+def _blocking(start: Callable[[], AsyncGenerator[SweepUpdate, None]], resume: str | None) -> Generator[SweepUpdate, None, None]:
+    with Signals(resume=resume) as signals:
         # it opens the store, which may make a database
         updates = start()
         try:

@@ -39,6 +39,7 @@ from metta_sweep.experiments.settings import (
     refuse_options,
     slots_of,
 )
+from metta_sweep.experiments.signals import how_to_go_on
 from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
 from metta_sweep.experiments.stream import SweepUpdate, Updates, follow
 from metta_sweep.experiments.sweep_run import SweepRun
@@ -204,7 +205,12 @@ class SweepExperiment(Experiment):
             RunInUse: the run is being run already.
         """
         given = self._checked(budget, more, unknown)
-        return run_either_way(lambda: self._run(given, more, fresh=fresh), f"{type(self).__name__}.run(...)", graceful=True)
+        return run_either_way(
+            lambda: self._run(given, more, fresh=fresh),
+            f"{type(self).__name__}.run(...)",
+            graceful=True,
+            resume=how_to_go_on(more=more, fresh=fresh),
+        )
 
     async def arun(
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
@@ -222,7 +228,7 @@ class SweepExperiment(Experiment):
             plan = self.build()
             return follow(open_run(self._blueprint(), self._store(), given, more, fresh=fresh), plan, self.report_results)
 
-        return Updates(start, f"{type(self).__name__}.stream(...)")
+        return Updates(start, f"{type(self).__name__}.stream(...)", how_to_go_on(more=more, fresh=fresh))
 
     def open(
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never

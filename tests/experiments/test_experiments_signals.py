@@ -261,6 +261,26 @@ def test_a_run_that_is_finished_after_all_leaves_no_last_line(tmp_path: Path, no
     assert not nothing_unfinished
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [({"fresh": True}, "take out fresh=True, which starts over; then: "), ({"more": 6}, "take out more=6, which adds")],
+)
+def test_a_command_that_would_not_go_on_is_told_to_be_changed(
+    tmp_path: Path, nothing_unfinished: dict[str, str], how: dict[str, Any], told: str, stream: bool
+) -> None:
+    """The script would start over, or add trials again: the last line says so, beside the command."""
+    one = sweep(signalling(1, signal.SIGINT), name="again", store=tmp_path / "kept.db")
+    if stream:
+        for _ in one.stream(**how):
+            pass
+    else:
+        one.run(**how)
+    (line,) = nothing_unfinished.values()
+    assert told in line
+    assert line.endswith(signals_module.command_line())
+
+
 def test_a_signal_before_the_run_is_open_interrupts_it_as_soon_as_it_is() -> None:
     """Nothing is lost between the installation of the handlers and the first stage."""
 
@@ -380,7 +400,6 @@ def test_a_signal_between_two_updates_ends_the_stream_in_order() -> None:
 
 def test_a_signal_while_the_store_of_a_stream_is_opened_ends_the_run_in_order(nothing_unfinished: dict[str, str]) -> None:
     """The database may just be being made: the run is interrupted as soon as it is open, and says how it goes on."""
-
     experiment = sweep(signalling(99), name="slow", store=MemoryStore())
     given = experiment._store
 
