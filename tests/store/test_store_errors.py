@@ -12,6 +12,7 @@ import pytest
 from store_kit import RUN, acknowledged, checkpoint, content, fill, python, raw, start, writer
 
 from metta_sweep.errors import RunInUse, StoreError
+from metta_sweep.records import RunRow
 from metta_sweep.store import MemoryStore, SqliteStore, open_reader, open_store
 from metta_sweep.store.places import filesystem_of
 from metta_sweep.testing.store_conformance import make_record, make_row
@@ -304,6 +305,36 @@ def test_a_forked_child_leaves_the_locks_of_its_parent_alone(tmp_path: Path) -> 
     assert f"is being run by process {os.getpid()}" in said
     fill(store, 1)
     store.close()
+
+
+def test_a_forked_child_drives_a_run_of_its_own_with_a_store_of_its_own(tmp_path: Path) -> None:
+    """In the same file, while its parent drives another one, and after it."""
+    path = tmp_path / "sweeps.db"
+    store = start(path)
+    fill(store, 20)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with SqliteStore(path) as own:
+                own.create_run(RunRow("own", None, 0.0))
+                own.acquire("own")
+                for number in range(50):
+                    own.append("own", [make_record(number)], [make_row(number)])
+                with pytest.raises(RunInUse, match=str(os.getppid())):
+                    own.acquire(RUN)
+            store.close()
+            code = 0
+        finally:
+            os._exit(code)
+    fill(store, 100)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(list(store.records("own"))) == 50
+    fill(store, 1)
+    store.close()
+    with start(path) as again:
+        assert len(content(again)[0]) == 121
+        assert again._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 @pytest.mark.parametrize("how", ["PASSIVE", "RESTART"])
