@@ -291,3 +291,24 @@ def test_a_scheduler_hears_the_same_events_live_and_from_the_journal() -> None:
     assert isinstance(read, Hears)
     assert read.heard == live.heard
     assert len(live.heard) > 100
+
+
+def test_a_trigger_is_told_at_most_once() -> None:
+    """A process that dies between the commit and the call has kept the trigger and told nobody; the next one does not tell."""
+    told: list[str | None] = []
+    store = MemoryStore()
+
+    def process() -> SweepExperiment:
+        scheduler = IterationScheduler(paper_threshold=0.5, on_trigger=lambda event: told.append(event.branch))
+        three = queue("a", "a", "a")
+        return SweepExperiment(name="it", objective=lambda trial: 1.0, optimizer=three, scheduler=scheduler, slots=1, store=store)
+
+    def die_with_the_trigger(point: str) -> None:
+        kept = [record.payload for row in store.runs() for record in store.records(row.run_id)]
+        if point != "append.before" and any(b'["paper.trigger"' in payload for payload in kept):
+            raise Crash(point)
+
+    with crash_points(die_with_the_trigger), pytest.raises(Crash):
+        run_virtual(process().arun())
+    result = run_virtual(process().arun())
+    assert (result.triggers, told, len(result.trials)) == (["a"], [], 3)
