@@ -192,4 +192,4 @@ def test_the_second_signal_has_its_own_exit_code(cli: Cli, number: int, code: in
     err = "".join([*lines, rest])
     assert process.returncode == code
     assert "Traceback" not in err
-    assert err.strip().splitlines()[-1].endswith("resume long_sweep.py:e --store kept.db")
+    assert err.strip().splitlines()[-1].endswith("resume long_sweep.py:e")
