@@ -163,6 +163,17 @@ def test_flipped_bytes_of_the_file_never_give_wrong_records(path: Path, tmp_path
     assert failures > 5
 
 
+def test_a_damaged_schema_is_an_error_of_the_store(path: Path) -> None:
+    """Even where its text is none: SQLite quotes it in its message."""
+    good = path.read_bytes()
+    for old, new in ((b"records_by_seq ON records", b"records_by_seq ON re\xf6ords"), (b"TABLE runs", b"TABLE r\xf6ns")):
+        assert old in good
+        path.write_bytes(good.replace(old, new))
+        for opening in (open_reader, SqliteStore):
+            with pytest.raises(StoreError, match=r"sweeps\.db"):
+                opening(path)
+
+
 def test_a_damaged_end_stops_the_next_driver(path: Path) -> None:
     """Nothing is appended after a record that cannot be trusted."""
     with raw(path) as connection:

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
-from store_kit import content, fill, raw, start
+from store_kit import RUN, content, fill, raw, start
 
 from metta_sweep.clock import crash_points
 from metta_sweep.errors import StoreError
@@ -22,6 +22,7 @@ from metta_sweep.store.sql.connection import connect
 from metta_sweep.store.sql.migrating import migrate
 from metta_sweep.store.sql.schema import metadata
 from metta_sweep.store.sql.versions import REVISIONS
+from metta_sweep.testing.store_conformance import make_record
 
 
 class Died(BaseException):
@@ -80,7 +81,36 @@ def test_an_older_database_is_migrated_when_it_is_opened(tmp_path: Path) -> None
     open_reader(path).close()
 
 
-@pytest.mark.parametrize("version", ["0003", "9999", "abc"])
+def test_a_database_that_lacks_an_index_only_can_be_read(tmp_path: Path) -> None:
+    """It gets the index with the next run."""
+    path = tmp_path / "sweeps.db"
+    with start(path) as store:
+        store.append(RUN, [make_record(0)._replace(kind="start", length=0)])
+        before = list(store.records(RUN, kind="start"))
+    with raw(path) as connection:
+        connection.execute("DROP INDEX records_of_notes")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    with open_reader(path) as reader:
+        assert list(reader.records(RUN, kind="start")) == before != []
+    start(path).close()
+    with raw(path) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'records_of_notes'").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("kind", ["start", "end"])
+def test_notes_are_found_without_reading_the_events(tmp_path: Path, kind: str) -> None:
+    """By the index of them."""
+    with start(tmp_path / "sweeps.db") as store:
+        fill(store, 3)
+        asked: list[str] = []
+        store._connection.set_trace_callback(asked.append)
+        assert list(store.records(RUN, kind=kind)) == []
+        store._connection.set_trace_callback(None)
+        plan = store._connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}").fetchall()
+        assert "records_of_notes" in str(plan)
+
+
+@pytest.mark.parametrize("version", ["0004", "9999", "abc"])
 def test_a_newer_database_is_left_alone(tmp_path: Path, version: str) -> None:
     """Both by writers and by readers, with the version that wrote it."""
     path = tmp_path / "sweeps.db"

@@ -64,9 +64,11 @@ def connect(path: Path, mode: Literal["ro", "rwc"]) -> sqlite3.Connection:
     return connection
 
 
-def explain(error: sqlite3.Error, path: Path, doing: str) -> StoreError:
+def explain(error: sqlite3.Error | UnicodeDecodeError, path: Path, doing: str) -> StoreError:
     """What an error of SQLite means for the people whose store it is."""
-    name = getattr(error, "sqlite_errorname", None) or ""
+    # a message of SQLite that quotes damaged text cannot even be decoded
+    damaged = isinstance(error, UnicodeDecodeError)
+    name = "SQLITE_CORRUPT" if damaged else getattr(error, "sqlite_errorname", None) or ""
     for prefix, meaning, remedy in _MEANINGS:
         if name.startswith(prefix):
             return StoreError(f"store {str(path)!r}", f"{meaning} ({doing}: {error})", remedy=remedy)
@@ -80,5 +82,5 @@ def explained(path: Path, doing: str) -> Iterator[None]:
     """Raise what SQLite raises inside the block as a ``StoreError``."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise explain(error, path, doing) from error

@@ -18,7 +18,7 @@ from metta_sweep.store.sql.connection import connect, explain, explained
 from metta_sweep.store.sql.locks import driver_in
 from metta_sweep.store.sql.migrating import version_of
 from metta_sweep.store.sql.sealing import UNREADABLE, seal_checkpoint, seal_record, seal_row
-from metta_sweep.store.sql.versions import HEAD
+from metta_sweep.store.sql.versions import HEAD, READABLE
 
 __all__ = ["SqliteReader", "TrialSums", "lock_path", "open_reader"]
 
@@ -47,7 +47,7 @@ def open_reader(place: str | os.PathLike[str]) -> SqliteReader:
         except BaseException:
             connection.close()
             raise
-    if version != HEAD:
+    if version not in READABLE:
         connection.close()
         raise StoreError(
             f"store {str(path)!r}",
@@ -122,6 +122,8 @@ class SqliteReader:
         seq, position = self._first(key, start)
         expected = 0 if start <= 0 else None
         which, wanted = ("", ()) if kind is None else ("AND kind = ? ", (kind,))
+        if kind not in {None, "events"}:
+            which += "AND kind <> 'events' "  # for the index of those
         statement = f"{_RECORD} WHERE run = ? AND (seq, id) >= (?, ?) {which}ORDER BY seq, id LIMIT {PAGE}"
         while True:
             page = self._fetch(statement, (key, seq, position, *wanted))
@@ -210,13 +212,13 @@ class SqliteReader:
         try:
             with self._using:
                 return self._connection.execute(statement, values).fetchall()
-        except (sqlite3.Error, OverflowError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
             raise self._explain(error, "reading it") from error
 
     def _explain(self, error: Exception, doing: str) -> StoreError:
         if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
             return StoreError(f"store {str(self.path)!r}", "it was closed", remedy="Open it again")
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
             return explain(error, self.path, doing)
         return StoreError(f"store {str(self.path)!r}", f"{doing} failed ({error})")
 

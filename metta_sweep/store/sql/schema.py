@@ -51,6 +51,7 @@ records = Table(
     Column("seal", LargeBinary, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Index("records_by_seq", "run", "seq"),
+    Index("records_of_notes", "run", "seq", sqlite_where=text("kind <> 'events'"), postgresql_where=text("kind <> 'events'")),
 )
 
 trials = Table(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["APPLICATION", "HEAD", "REVISIONS"]
+__all__ = ["APPLICATION", "HEAD", "READABLE", "REVISIONS"]
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 HEAD: Final = REVISIONS[-1]
+
+READABLE: Final = frozenset({"0002", "0003"})
+"""Versions with the tables of this one: they differ in indexes only."""
 
 APPLICATION: Final = "metta_sweep"
 """What ``meta`` says of a file of ours; a database of something else is never touched."""
