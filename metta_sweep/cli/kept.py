@@ -38,7 +38,7 @@ _GOAL_UNKNOWN: Mapping[str, Any] = {"direction": "maximize", "metric": None}
 
 
 class StartNote(NamedTuple):
-    """What the last process that took a run up noted about it."""
+    """What a process that took a run up noted about it."""
 
     budget: Budget
     seed: int
@@ -111,8 +111,8 @@ def run_named(reader: SqliteReader, name: str) -> RunRow:
     )
 
 
-def start_note(reader: SqliteReader, run_id: str) -> StartNote | None:
-    """The note of the process that began the run; None for a run that is no sweep, or that has not begun.
+def start_note(reader: SqliteReader, run_id: str, *, last: bool = False) -> StartNote | None:
+    """The note of the process that began the run, or of the last one that took it up; None for what is no sweep, or has not begun.
 
     Raises:
         StoreError: it is no such note.
@@ -120,6 +120,9 @@ def start_note(reader: SqliteReader, run_id: str) -> StartNote | None:
     record = next(reader.records(run_id), None)
     if record is None or record.kind != "start":
         return None
+    if last:
+        for record in reader.records(run_id, kind="start"):  # noqa: B007  # the last one
+            pass
     try:
         return _note_in(record.payload)
     except (ValueError, TypeError, LookupError, AttributeError) as error:

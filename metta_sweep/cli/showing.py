@@ -23,7 +23,7 @@ def show_run(name: str, address: str | None, store: str | None, *, json: bool) -
     """A run: its branches, best trial, stop reason, spend and failures; or what happened at one address of it."""
     with reader_at(store) as reader:
         row = run_named(reader, name)
-        note = start_note(reader, row.run_id)
+        note = start_note(reader, row.run_id, last=True)
         if address is not None:
             show_address(reader, row, note, address, json=json)
         elif note is not None:

@@ -72,6 +72,12 @@ def test_show_of_a_run_as_json(ran: Cli) -> None:
     assert "python" in told["provenance"]["versions"]
 
 
+def test_show_tells_the_budget_that_counts_now(ran: Cli) -> None:
+    """That of the last time the run was taken up, not that of the first."""
+    assert ran("run", "tried_sweep.py", "--more", "3").code == 0
+    assert "budget  11 trials" in ran("show", "tried").lines
+
+
 def test_show_by_id(ran: Cli) -> None:
     """A run is found by its id as well."""
     (run,) = json.loads(ran("list", "--json").out)
