@@ -83,8 +83,10 @@ class TrialContext:
 
     @property
     def seed(self) -> int:
-        """32 bits, as numpy and scikit-learn take them, from the experiment's seed and the suggestion's number alone: the same on
-        every attempt."""
+        """32 bits, as numpy and scikit-learn take them, that depend on the experiment's seed and the suggestion's number alone.
+
+        The same on every attempt.
+        """
         return self._task.seed
 
     @property
