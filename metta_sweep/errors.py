@@ -246,7 +246,8 @@ class MissingExtra(MettaSweepError, ImportError):
 
     def __init__(self, what: str, *, extra: str, library: str) -> None:
         self.extra = extra
-        super().__init__(f"{what} needs {library}, which is not installed. Install one of them, or the extra {extra!r} of metta_sweep.")
+        how = f"Install it, or the extra {extra!r} of metta_sweep."
+        super().__init__(f"{what} needs {library}, which is not installed. {how}")
 
 
 class RunStopped(MettaSweepError):
