@@ -80,7 +80,7 @@ def interrupted(folder: Path, numbers: Sequence[int], chance: random.Random) -> 
         time.sleep(chance.uniform(0.0, 0.25))
         for number in numbers:
             process.send_signal(number)
-            time.sleep(chance.choice([0.0, chance.uniform(0.0, 0.02), chance.uniform(0.0, 0.2)]))
+            time.sleep(chance.choice([0.0, chance.uniform(0.0, 0.02), chance.uniform(0.0, 0.2), chance.uniform(0.5, 1.5)]))
         out, err = process.communicate(timeout=20)
         assert gone(process.pid), "a process of the run is left behind"
     finally:
