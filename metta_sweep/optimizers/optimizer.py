@@ -68,11 +68,15 @@ class Optimizer:
     def for_run(self, setup: Setup) -> Optimizer:
         """A new optimizer with these settings and no history, for one run. The original is never touched."""
         fresh = copy.deepcopy(self)
-        if fresh.search_space is None:
-            fresh.search_space = setup.search_space
-        if fresh.seed is None:
-            fresh.seed = derive_seed(setup.seed, "optimizer")
+        fresh.fill_in(setup)
         return fresh
+
+    def fill_in(self, setup: Setup) -> None:
+        """Take from the sweep what was left out; for a ``for_run`` of one's own, on the new optimizer."""
+        if self.search_space is None:
+            self.search_space = setup.search_space
+        if self.seed is None:
+            self.seed = derive_seed(setup.seed, "optimizer")
 
     def describe(self) -> dict[str, Any]:
         """The settings that make this optimizer what it is, as JSON values: part of a kept run's definition.

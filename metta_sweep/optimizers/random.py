@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from metta_sweep.core.described import described
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Suggestion
 from metta_sweep.errors import OptimizerError
@@ -75,10 +74,7 @@ class RandomOptimizer(Optimizer):
         """A new one with these settings; what was left out comes from the sweep."""
         fresh = type(self).__new__(type(self))
         vars(fresh).update(vars(self))
-        if fresh.search_space is None:
-            fresh.search_space = setup.search_space
-        if fresh.seed is None:
-            fresh.seed = derive_seed(setup.seed, "optimizer")
+        fresh.fill_in(setup)
         return fresh
 
     def describe(self) -> dict[str, Any]:
