@@ -11,17 +11,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from types import FrameType
 from typing import Final
 
 from metta_sweep.errors import InvalidInput, MettaSweepError
 
-__all__ = ["BAD_STOP", "DONE", "ERROR", "INTERRUPTED", "WRONG_USE", "SourceError", "UsageError"]
+__all__ = ["BAD_STOP", "CAUGHT", "DONE", "ERROR", "INTERRUPTED", "WRONG_USE", "SourceError", "UsageError", "exit_now"]
 
 DONE: Final = 0
 ERROR: Final = 1
 WRONG_USE: Final = 2
 BAD_STOP: Final = 3
 INTERRUPTED: Final = 130
+CAUGHT: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class SourceError(MettaSweepError):
@@ -30,3 +34,8 @@ class SourceError(MettaSweepError):
 
 class UsageError(InvalidInput):
     """What was written on the command line names nothing that can be used."""
+
+
+def exit_now(number: int, frame: FrameType | None) -> None:
+    """Handles a signal when all is told: the process ends, and nothing more is printed."""
+    os._exit(128 + number)

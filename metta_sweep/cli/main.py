@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 __all__ = ["main"]
 
@@ -17,8 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; by default those of this process.
     """
-    from metta_sweep.cli.exits import INTERRUPTED
+    from metta_sweep.cli.exits import CAUGHT, INTERRUPTED, exit_now
 
+    before = {number: signal.getsignal(number) for number in CAUGHT}
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     if arguments is None:
         _leave_quietly()
+    else:
+        for number, handler in before.items():
+            if signal.getsignal(number) is exit_now:
+                signal.signal(number, handler)
     return code
 
 
@@ -60,10 +64,8 @@ def _told(message: str, code: int) -> int:
 
 def _leave_quietly() -> None:
     """All is told: a signal that comes while the interpreter closes down ends the process, and prints nothing."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    from metta_sweep.cli.exits import CAUGHT, exit_now
+
+    for number in CAUGHT:
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
-            signal.signal(number, _exit_now)
-
-
-def _exit_now(number: int, frame: FrameType | None) -> None:
-    os._exit(128 + number)
+            signal.signal(number, exit_now)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from metta_sweep.cli.exits import BAD_STOP, DONE, INTERRUPTED, UsageError
+from metta_sweep.cli.exits import BAD_STOP, DONE, INTERRUPTED, UsageError, exit_now
 from metta_sweep.cli.kept import check_place, place_of
 from metta_sweep.cli.target import Target, find_experiment
 from metta_sweep.cli.text import as_json, plain, shown_json
@@ -110,7 +110,7 @@ def _run(target: Target, options: RunOptions) -> int:
     def say(line: str) -> None:
         console.print(plain(line), markup=False, soft_wrap=True)
 
-    with Signals(resume=command, say=say, graceful=graceful, at_exit=False) as signals:
+    with Signals(resume=command, say=say, graceful=graceful, at_exit=False, afterwards=exit_now) as signals:
         try:
             with logs_shown(console, options.log):
                 result = signals.run(lambda: _drive(experiment, options, console))

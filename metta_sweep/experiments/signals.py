@@ -49,6 +49,8 @@ class Signals:
         graceful: whether the first signal ends runs in order; False for what cannot be ended so: it begins with the second step.
         kept_as: the name under which what cannot be ended in order is kept; None when it is not kept.
         at_exit: whether the command is the last line that the process prints; False when the caller prints it.
+        afterwards: handles these signals once the runs are over, for a process that has nothing else to do; by default what did
+            so before.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Signals:
         graceful: bool = True,
         kept_as: str | None = None,
         at_exit: bool = True,
+        afterwards: Callable[[int, FrameType | None], None] | None = None,
     ) -> None:
         self.resume = resume if resume is not None else command_line()
         self.ended_early: dict[str, str] = {}
@@ -67,6 +70,7 @@ class Signals:
         self._steps = 0 if graceful else 1
         self._kept_as = kept_as
         self._at_exit = at_exit
+        self._afterwards = afterwards
         self._runs: list[SweepRun] = []
         self._told: set[str] = set()
         """Runs of which the user has been told that they end."""
@@ -103,7 +107,7 @@ class Signals:
         finally:
             self._runner = None
             for number, before in self._before.items():
-                signal.signal(number, before)
+                signal.signal(number, self._afterwards or before)
             self._before.clear()
 
     def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -193,3 +193,32 @@ def test_the_second_signal_has_its_own_exit_code(cli: Cli, number: int, code: in
     assert process.returncode == code
     assert "Traceback" not in err
     assert err.strip().splitlines()[-1].endswith("resume long_sweep.py:e")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_a_signal_while_what_is_left_is_closed_prints_nothing(cli: Cli, number: int, code: int) -> None:
+    """The store is closed after the last line is told: a signal that comes then only ends the process."""
+    cli.file(
+        "slow_end.py",
+        "import time\nfrom metta_sweep import *\nfrom metta_sweep.store.sql.writer import Writer\n"
+        "close = Writer._close_connection\n"
+        "def slowly(writer):\n    print('closing', flush=True)\n    time.sleep(30)\n    close(writer)\n"
+        "Writer._close_connection = slowly\n"
+        "e = SweepExperiment(name='done', objective=lambda x: x, search_space={'x': Uniform(0, 1)}, store='kept.db')",
+    )
+    process = subprocess.Popen(
+        command("run", "slow_end.py", "--budget", "2"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeds_ctrl_c,
+    )
+    assert process.stdout is not None
+    while "closing" not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "Exception ignored" not in err
+    assert "Traceback" not in err
