@@ -21,10 +21,15 @@ def wall_time() -> float:
     return time.time()
 
 
-def crash_point(name: str) -> None:
-    """A named place at which tests may end the process, or raise. Does nothing otherwise."""
+def crash_point(name: str, address: str = "") -> None:
+    """A named place at which tests may end the process, or raise. Does nothing otherwise.
+
+    Args:
+        name: ``commit.before``, for instance.
+        address: of the execution that passes it, for places that many executions pass; hooks get ``"persist.before a/b"``.
+    """
     for hook in _hooks:
-        hook(name)
+        hook(f"{name} {address}" if address else name)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from metta_sweep.pipeline.models import default_values, field_types, is_model
 from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
 from metta_sweep.pipeline.spec import Spec, compile_all, providers_of
-from metta_sweep.pipeline.stage import StageNode, StageSpec
+from metta_sweep.pipeline.stage import StageSpec
+from metta_sweep.pipeline.stage_node import StageNode
 from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through
 from metta_sweep.pipeline.typeforms import brief, is_type_form
 

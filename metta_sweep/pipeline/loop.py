@@ -123,7 +123,7 @@ class LoopNode:
         values = scope.values
         values.update({**self._constants, **{name: values[field] for name, field in self._refs.items()}})
         index = self._resume(run, path, values)
-        inner = Scope(run, values, path)
+        inner = scope.inner(path)
         while await self._goes_on(values, path, index):
             if self._limit is not None and index >= self._limit:
                 raise LoopLimit(

@@ -87,19 +87,27 @@ class Run:
 class Scope:
     """Where in a run its nodes are: the values, and the address of what encloses them."""
 
-    __slots__ = ("_prefix", "attempt_context", "index", "node", "path", "run", "values")
+    __slots__ = ("_prefix", "attempt_context", "deadline", "index", "item", "node", "path", "run", "values")
 
-    def __init__(self, run: Run, values: dict[str, Any], path: str) -> None:
+    def __init__(self, run: Run, values: dict[str, Any], path: str, *, deadline: float | None = None, item: Any = None) -> None:
         self.run = run
         self.values = values
         self.path = path
-        """The address of the enclosing pipeline or loop."""
+        """The address of the enclosing pipeline, loop, branch or item."""
+        self.deadline = deadline
+        """When what encloses this place times out, by the clock of the event loop; None: never."""
+        self.item = item
+        """The element of the enclosing map that runs here."""
         self.index = -1
         """The iteration of the enclosing loop; -1 outside of loops."""
         self._prefix: str | None = None
         self.node = ""
         """The name of the node that runs now."""
         self.attempt_context: StageContext | None = None
+
+    def inner(self, path: str, values: dict[str, Any] | None = None) -> Scope:
+        """The scope of what is enclosed here, at another address: with the same values, unless it has its own."""
+        return Scope(self.run, self.values if values is None else values, path, deadline=self.deadline, item=self.item)
 
     @property
     def prefix(self) -> str:
