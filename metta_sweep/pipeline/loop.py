@@ -12,6 +12,7 @@ from metta_sweep.errors import Fault, LoopLimit
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import LoopIterationStarted
 from metta_sweep.pipeline.flow import FieldState, Flow
+from metta_sweep.pipeline.outline import Group, Part, Wire, constants_shown, predicate_wires, wires_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.spec import Spec, compile_all, fields_of
@@ -45,6 +46,7 @@ class LoopSpec:
             flow.fault(self.name, message)
         written = fields_of(self.body)
         carried = {name: self._carried(name, value, written, flow) for name, value in self.carry.items()}
+        first = wires_of([value.field for value in self.carry.values() if isinstance(value, Ref)], flow)
         flow.fields.update(carried)
         entry = flow.fork()
         self._dry_run(flow)
@@ -54,12 +56,13 @@ class LoopSpec:
         if callable(self.predicate):
             check_context_reads(self.name, "the predicate", self.predicate, flow)
             check_stalled(self.name, self.predicate, written, flow)
+        wires = (*first, *predicate_wires(self.predicate, flow))
         nodes = self._inside(flow)
         left, flow.fields = flow.fields, start
         flow.join(left)
         if self.faults or nodes is None:
             return None
-        return LoopNode(self, nodes)
+        return LoopNode(self, nodes, flow.at(self.name), wires)
 
     def _carried(self, name: str, value: Any, written: Mapping[str, Any], flow: Flow) -> FieldState:
         """A carried field: its type is the one that the body gives it, and its first value must fit that."""
@@ -101,9 +104,13 @@ class LoopSpec:
 class LoopNode:
     """A loop that runs."""
 
-    def __init__(self, spec: LoopSpec, nodes: tuple[Node, ...]) -> None:
+    def __init__(self, spec: LoopSpec, nodes: tuple[Node, ...], path: str, wires: tuple[Wire, ...]) -> None:
         self.spec = spec
         self.name = spec.name
+        self.path = path
+        """Its address without iterations."""
+        self.wires = wires
+        """What flows to the predicate and into carried fields."""
         self.nodes = nodes
         self.lean = None
         self._predicate = spec.predicate
@@ -115,6 +122,13 @@ class LoopNode:
         """What stands against keeping the outputs of its stages."""
         inner = join(scope, self.name)
         return [fault for node in self.nodes for fault in node.faults_when_kept(inner)]
+
+    def outline(self) -> Part:
+        """What it looks like in tables and drawings."""
+        limit = () if self._limit is None else (f"max_iterations {self._limit}",)
+        carried = constants_shown(self.spec.carry)
+        body = Group("", tuple(node.outline() for node in self.nodes))
+        return Part("loop", self.name, self.path, self.wires, self.spec.provides(), constants=carried, hooks=limit, groups=(body,))
 
     async def run(self, scope: Scope) -> None:
         """Run the body as long as the predicate holds. A journalled loop goes on from its recorded iteration."""

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from metta_sweep.errors import Fault
 from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
+from metta_sweep.pipeline.outline import Part
 from metta_sweep.pipeline.profile import Profile
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.records import Recorder
@@ -31,6 +32,10 @@ class Node(Protocol):
 
     async def run(self, scope: Scope) -> None:
         """Do it all: hooks, attempts, records."""
+
+    def outline(self) -> Part:
+        """What it looks like in tables and drawings."""
+        ...  # type checkers need it
 
     def faults_when_kept(self, scope: str) -> list[Fault]:
         """What stands against keeping its outputs in a store."""

@@ -11,6 +11,7 @@ from metta_sweep.pipeline.binding import bind
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import Flow
 from metta_sweep.pipeline.observers import Observers
+from metta_sweep.pipeline.outline import wires_of
 from metta_sweep.pipeline.payload import fields_without_json
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
 from metta_sweep.pipeline.stage_node import StageNode, no_json_form
@@ -60,6 +61,7 @@ class StageSpec:
         self._check_description(flow)
         observers = Observers.of(self, flow)
         binding = bind(self.name, self.fn, self.signature, self.constants, flow) if self.signature is not None else None
+        wires = wires_of(binding.reads, flow, self.constants) if binding is not None else ()
         flow.provide(self.name, self.contract.fields)
         observers.check_outputs(self, flow)
         if self.hooks.get("checkpoint") is True:
@@ -67,7 +69,9 @@ class StageSpec:
                 flow.fault(self.name, no_json_form(name, self.contract), name)
         if binding is None or self.faults:
             return None
-        return StageNode(self, binding, observers, flow.at(self.name))
+        node = StageNode(self, binding, observers, flow.at(self.name))
+        node.wires = wires
+        return node
 
     def _check_description(self, flow: Flow) -> None:
         contract = self.contract

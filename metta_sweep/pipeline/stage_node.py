@@ -15,6 +15,7 @@ from metta_sweep.pipeline.events import StageFailed, StageFinished, StageRetried
 from metta_sweep.pipeline.hooks import as_retry
 from metta_sweep.pipeline.keeping import Keeping
 from metta_sweep.pipeline.observers import Observers
+from metta_sweep.pipeline.outline import Part, Wire, constants_shown, hooks_shown
 from metta_sweep.pipeline.payload import fields_without_json
 from metta_sweep.pipeline.run import Lean, Scope, note_place
 from metta_sweep.pipeline.signature import is_coroutine_callable
@@ -48,6 +49,8 @@ class StageNode:
         self.check = spec.contract.check
         self.write = spec.contract.write
         self.reads = binding.reads
+        self.wires: tuple[Wire, ...] = ()
+        """What flows to it, and from whom."""
         self.observers = observers
         self.keep_fields: tuple[str, ...] = ()
         """Fields that a ``ref`` reads by the name of this stage."""
@@ -76,6 +79,20 @@ class StageNode:
         """What stands against keeping this stage's output."""
         names = fields_without_json(self.contract) if self.checkpoint else ()
         return [Fault(join(scope, self.name), no_json_form(name, self.contract), name) for name in names]
+
+    def outline(self) -> Part:
+        """What it looks like in tables and drawings."""
+        spec = self.spec
+        return Part(
+            "stage",
+            self.name,
+            self.path,
+            self.wires,
+            spec.contract.fields,
+            everything=self.reads is None,
+            constants=constants_shown(spec.constants),
+            hooks=hooks_shown(spec.hooks),
+        )
 
     async def run(self, scope: Scope) -> None:
         """Run the stage, and add its output to the values."""
