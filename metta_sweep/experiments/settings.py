@@ -27,7 +27,8 @@ from metta_sweep.errors import (
 from metta_sweep.executors.executor import Executor
 from metta_sweep.optimizers import RandomOptimizer, SuggestionQueue
 from metta_sweep.optimizers.optimizer import Optimizer
-from metta_sweep.pipeline.hooks import HOOKS, check_hook, unknown_hook
+from metta_sweep.pipeline.hook_table import HOOKS, check_hook
+from metta_sweep.pipeline.hooks import unknown_hook
 from metta_sweep.schedulers import FIFOScheduler
 from metta_sweep.schedulers.scheduler import Scheduler
 

@@ -17,11 +17,12 @@ from metta_sweep.pipeline.events import (
     StageReused,
     StageStarted,
 )
-from metta_sweep.pipeline.hooks import HookSet, Retry, hooks
+from metta_sweep.pipeline.hooks import HookSet, hooks
 from metta_sweep.pipeline.plan import PipelineResult, Plan
 from metta_sweep.pipeline.profile import StageFigures
 from metta_sweep.pipeline.recording import StoreRecorder
 from metta_sweep.pipeline.ref import Ref, ref
+from metta_sweep.pipeline.retry import Retry
 from metta_sweep.pipeline.signature import Parameter, ReadSignature, read_signature
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.pipeline.through import FieldSet, fields

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from metta_sweep.errors import BuildError, ContractError, StageTimeout
-from metta_sweep.pipeline.hooks import Retry
+from metta_sweep.pipeline.retry import Retry
 from metta_sweep.pipeline.run import Scope
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.threads import shared_workers

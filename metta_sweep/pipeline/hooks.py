@@ -2,80 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import math
-import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Literal
 
 from metta_sweep.errors import HookError, did_you_mean
-from metta_sweep.pipeline.typeforms import is_type_form, type_name
+from metta_sweep.pipeline.hook_table import CALLABLES, COMING, GLOBAL_HOOKS, HOOKS, check_hook
+from metta_sweep.pipeline.retry import Retry
 
-__all__ = ["GLOBAL_HOOKS", "HOOKS", "HookSet", "Retry", "add_global_hooks", "check_global_hooks", "check_hook", "hooks"]
-
-CALLABLES: Final = ("before", "after", "validate", "on_error", "metrics")
-POLICIES: Final = ("retry", "timeout", "checkpoint", "profile")
-HOOKS: Final = (*CALLABLES, *POLICIES)
-GLOBAL_HOOKS: Final = ("before", "after", "profile")
-COMING: Final = ("cache", "migrate", "timeout_mode", "total_timeout", "on_code_change")
-"""Names that have a meaning in the design and are refused for now, so that they are never taken for something else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Try a failed stage again.
-
-    Args:
-        retries: attempts after the first one.
-        backoff: seconds before the first of them; doubled for each further one.
-        jitter: the part of each delay that is drawn at random, between 0 and 1.
-        on: the exceptions that are worth another attempt. Cancellation and contract errors never are.
-        max_backoff: the longest delay in seconds.
-    """
-
-    retries: int
-    backoff: float = 0.0
-    jitter: float = 0.0
-    on: type[Exception] | tuple[type[Exception], ...] = Exception
-    max_backoff: float = 60.0
-
-    def __post_init__(self) -> None:
-        where = "Retry({})".format
-        if isinstance(self.retries, bool) or not isinstance(cast("object", self.retries), int) or self.retries < 0:
-            raise HookError(
-                where("retries="),
-                "this is no number of retries",
-                found=self.retries,
-                expected="an int of at least 0",
-                remedy="Write Retry(3) for up to three more attempts",
-            )
-        for name, top in (("backoff", math.inf), ("max_backoff", math.inf), ("jitter", 1.0)):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 <= value <= top or math.isinf(value):
-                expected = "a number between 0 and 1" if top == 1.0 else "a finite number of seconds, at least 0"
-                raise HookError(
-                    where(f"{name}="), "the value cannot be used", found=value, expected=expected, remedy=f"Write {name}=0.5"
-                )
-        kinds = self.on if isinstance(self.on, tuple) else (self.on,)
-        if not kinds or not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-            raise HookError(
-                where("on="),
-                "these are no exceptions",
-                found=self.on,
-                expected="a subclass of Exception, or a tuple of some",
-                remedy="Write on=(ConnectionError, TimeoutError)",
-            )
-
-    def delay(self, attempt: int, seed: int) -> float:
-        """Seconds to wait after attempt ``attempt`` (from 1) failed: ``d = min(backoff * 2**(attempt-1), max_backoff)``, jittered.
-
-        With jitter it is drawn uniformly from ``[d * (1 - jitter), d]``, by the seed and the attempt.
-        """
-        base = min(self.backoff * 2.0 ** min(attempt - 1, 64), self.max_backoff)
-        if not base or not self.jitter:
-            return base
-        return base * (1.0 - self.jitter * random.Random(seed + attempt).random())  # noqa: S311
+__all__ = ["HookSet", "add_global_hooks", "check_global_hooks", "hooks", "nest_global_hooks", "unknown_hook"]
 
 
 class HookSet(dict[str, Any]):
@@ -94,16 +28,32 @@ def hooks(
     metrics: Callable[[Any], Any] | None = None,
     retry: int | Retry | None = None,
     timeout: float | None = None,
+    total_timeout: float | None = None,
+    timeout_mode: Literal["thread", "process"] | None = None,
     checkpoint: bool | None = None,
     profile: bool | None = None,
-    **unknown: Any,
+    **more: Any,
 ) -> HookSet:
     """A checked set of hooks: ``.through(Output, **hooks(after=log, retry=3))``.
+
+    Args:
+        before: told what the stage may read, before it runs.
+        after: told the output.
+        validate: a gate: gets the output; False, or an error that it raises, refuses it.
+        on_error: gets the error; may return a replacement of the output.
+        metrics: told the output as a plain dict.
+        retry: attempts after the first, or ``Retry(...)``.
+        timeout: seconds for each attempt.
+        total_timeout: seconds for all attempts, with the delays between them.
+        timeout_mode: ``"thread"`` asks a sync function to stop; ``"process"`` runs it in a process of its own, which is ended.
+        checkpoint: False keeps the output out of the store.
+        profile: measure the stage.
+        more: further hooks.
 
     Raises:
         HookError: an unknown hook, or a value that a hook cannot have.
     """
-    given = {
+    given: dict[str, Any] = {
         "before": before,
         "after": after,
         "validate": validate,
@@ -111,11 +61,15 @@ def hooks(
         "metrics": metrics,
         "retry": retry,
         "timeout": timeout,
+        "total_timeout": total_timeout,
+        "timeout_mode": timeout_mode,
         "checkpoint": checkpoint,
         "profile": profile,
+        **more,
     }
-    for name, value in unknown.items():
-        raise unknown_hook(f"hooks({name}=)", name, value)
+    for name, value in more.items():
+        if name not in HOOKS:
+            raise unknown_hook(f"hooks({name}=)", name, value)
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
         problem = check_hook(name, value)
@@ -130,49 +84,6 @@ def unknown_hook(where: str, name: str, value: object) -> HookError:
     what = f"the hook {name!r} does not exist yet" if name in COMING else f"there is no hook {name!r}"
     remedy = f"Did you mean {guess!r}?" if guess and name not in COMING else "Leave it out"
     return HookError(where, what, found=value, expected="one of " + ", ".join(HOOKS), remedy=remedy)
-
-
-class Problem(NamedTuple):
-    """What is wrong with the value of a hook."""
-
-    what: str
-    found: object
-    expected: str
-    remedy: str
-
-    def error(self, where: str) -> HookError:
-        """The same as an exception."""
-        return HookError(where, self.what, found=self.found, expected=self.expected, remedy=self.remedy)
-
-    def __str__(self) -> str:
-        return str(self.error("")).removeprefix(": ")
-
-
-def check_hook(name: str, value: object, *, arguments: int = 1) -> Problem | None:
-    """What is wrong with ``value`` as the hook ``name``, or None."""
-    if is_type_form(value):
-        if name in CALLABLES:
-            return Problem(
-                f"the hook {name!r} is a type",
-                value,
-                "a function",
-                f"Pass an instance, or write fields({name}={type_name(value)}) for a field",
-            )
-        return Problem(
-            f"the hook {name!r} is a type",
-            value,
-            _EXPECTED[name],
-            f"Write fields({name}={type_name(value)}) for a field of that name",
-        )
-    if name in CALLABLES:
-        return _check_callable(name, value, arguments)
-    if name == "retry":
-        good = isinstance(value, Retry) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
-    elif name == "timeout":
-        good = _is_number(value) and 0 < cast("float", value) < math.inf
-    else:
-        good = isinstance(value, bool)
-    return None if good else Problem(f"the hook {name!r} cannot have this value", value, _EXPECTED[name], _REMEDY[name])
 
 
 def check_global_hooks(given: Mapping[str, Any]) -> list[str]:
@@ -194,48 +105,11 @@ def add_global_hooks(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict
     return {**before, **added}
 
 
-def as_retry(value: int | Retry | None) -> Retry | None:
-    """The policy that ``retry=`` stands for; None when there is nothing to retry."""
-    if value is None:
-        return None
-    policy = value if isinstance(value, Retry) else Retry(value)
-    return policy if policy.retries else None
-
-
-_EXPECTED: Final = {
-    "retry": "an int of at least 0, or Retry(...)",
-    "timeout": "a positive, finite number of seconds",
-    "checkpoint": "True or False",
-    "profile": "True or False",
-}
-_REMEDY: Final = {
-    "retry": "Write retry=3 for up to three more attempts",
-    "timeout": "Write timeout=300 for five minutes",
-    "checkpoint": "Write checkpoint=False to keep this stage out of the store",
-    "profile": "Write profile=True to measure this stage",
-}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-
-
-def _check_callable(name: str, value: object, arguments: int) -> Problem | None:
-    takes = "one argument" if arguments == 1 else "two arguments (stage, data)"
-    if not callable(value):
-        return Problem(f"the hook {name!r} cannot be called", value, f"a function of {takes}", f"Write {name}=lambda d: ...")
-    try:
-        signature = inspect.signature(value)
-    except (TypeError, ValueError):
-        return None
-    try:
-        signature.bind(*([None] * arguments))
-    except TypeError:
-        example = "lambda d: ..." if arguments == 1 else "lambda stage, data: ..."
-        return Problem(
-            f"the hook {name!r} takes other arguments than it gets",
-            f"{getattr(value, '__qualname__', type(value).__qualname__)}{signature}",
-            f"a function of {takes}",
-            f"Write {name}={example}",
-        )
-    return None
+def nest_global_hooks(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
+    """The hooks of a whole pipeline inside of another one: those of the outer one are outermost, first before and last after."""
+    nested = {**outer, **inner}
+    for name in CALLABLES:
+        if name in nested:
+            around, own = outer.get(name, ()), inner.get(name, ())
+            nested[name] = (*around, *own) if name == "before" else (*own, *around)
+    return nested

@@ -12,11 +12,11 @@ from metta_sweep.errors import Fault, GateError
 from metta_sweep.pipeline.attempts import Attempt, ThreadedCall, worth_retrying
 from metta_sweep.pipeline.binding import Binding
 from metta_sweep.pipeline.events import StageFailed, StageFinished, StageRetried, StageReused, StageStarted
-from metta_sweep.pipeline.hooks import as_retry
 from metta_sweep.pipeline.keeping import Keeping
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.outline import Part, Wire, constants_shown, hooks_shown
 from metta_sweep.pipeline.payload import fields_without_json
+from metta_sweep.pipeline.retry import as_retry
 from metta_sweep.pipeline.run import Lean, Scope, note_place
 from metta_sweep.pipeline.signature import is_coroutine_callable
 from metta_sweep.pipeline.stage_context import stage_seed

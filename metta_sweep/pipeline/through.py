@@ -8,7 +8,7 @@ from typing import Any
 
 from metta_sweep.errors import InvalidName, did_you_mean
 from metta_sweep.pipeline.contract import Contract
-from metta_sweep.pipeline.hooks import COMING, HOOKS, check_hook
+from metta_sweep.pipeline.hook_table import COMING, HOOKS, check_hook
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
 from metta_sweep.pipeline.stage import StageSpec
 from metta_sweep.pipeline.typeforms import brief, is_type_form, type_name, unresolved_name
