@@ -1,0 +1,48 @@
+"""Judges both corpora: a line per topic, what is missed, and both counts. Exits with 1 when anything is missed.
+
+``--messages`` prints every message of the builds as well, to be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from . import right_cases, wrong_cases
+from .cases import Right, Wrong, judge_right, judge_wrong, messages
+
+
+async def _all_right(cases: Sequence[Right]) -> list[list[str]]:
+    return [await judge_right(case) for case in cases]
+
+
+def _report(title: str, good: str, cases: Sequence[Wrong | Right], verdicts: Sequence[list[str]]) -> bool:
+    totals = Counter(case.topic for case in cases)
+    passed = Counter(case.topic for case, said in zip(cases, verdicts, strict=True) if not said)
+    sys.stdout.write(f"{title}\n")
+    for topic, total in sorted(totals.items()):
+        sys.stdout.write(f"  {topic:<14} {passed[topic]:>4} of {total:>3} {good}\n")
+    for case, said in zip(cases, verdicts, strict=True):
+        for line in said:
+            sys.stdout.write(f"  ! {case.topic}.{case.name}: {line}\n")
+    sys.stdout.write(f"  {'all':<14} {passed.total():>4} of {totals.total():>3} {good}\n")
+    return passed.total() == totals.total()
+
+
+def main() -> int:
+    """Print the table; 0 when every wrong pipeline was reported and every right one built and ran."""
+    wrong, right = wrong_cases(), right_cases()
+    if "--messages" in sys.argv[1:]:
+        for case in wrong:
+            sys.stdout.write(f"{case.topic}.{case.name}\n")
+            for message in messages(case):
+                sys.stdout.write(f"    {message}\n")
+    reported = _report("wrong pipelines", "reported", wrong, [judge_wrong(case) for case in wrong])
+    built = _report("right pipelines", "built and ran", right, asyncio.run(_all_right(right)))
+    return 0 if reported and built else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
