@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from metta_sweep.cli.events import event_dict, event_json, event_line, events_of, holding_any
-from metta_sweep.cli.kept import StartNote, read_sweep
+from metta_sweep.cli.kept import read_sweep
 from metta_sweep.cli.text import as_json, duration, number, out, params_text, plain, shown_json
 from metta_sweep.core.events import Error, Event, Reported
 from metta_sweep.core.trial import Metric, Trial, metric_mean
 from metta_sweep.errors import StoreError
+from metta_sweep.experiments.start_note import StartNote
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader
 

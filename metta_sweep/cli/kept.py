@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from metta_sweep.cli.exits import UsageError
-from metta_sweep.core.budget import Budget, Spend
+from metta_sweep.core.budget import Spend
 from metta_sweep.core.events import Stop
-from metta_sweep.core.goal import Goal
-from metta_sweep.errors import StoreError, a_kind, did_you_mean
-from metta_sweep.experiments.definition import NO_SWEEPS, definition_in
+from metta_sweep.errors import StoreError, did_you_mean
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
 from metta_sweep.records import RunRow, Store
 from metta_sweep.store import SqliteReader, open_reader
@@ -22,7 +20,6 @@ from metta_sweep.store.places import file_of
 
 __all__ = [
     "Outline",
-    "StartNote",
     "check_place",
     "damaged_outline",
     "outline",
@@ -33,18 +30,6 @@ __all__ = [
     "start_note",
     "status_of",
 ]
-
-_GOAL_UNKNOWN: Mapping[str, Any] = {"direction": "maximize", "metric": None}
-
-
-class StartNote(NamedTuple):
-    """What a process that took a run up noted about it."""
-
-    budget: Budget
-    seed: int
-    goal: Goal
-    definition: Mapping[str, Any]
-    provenance: Mapping[str, Any]
 
 
 class Outline(NamedTuple):
@@ -123,28 +108,8 @@ def start_note(reader: SqliteReader, run_id: str, *, last: bool = False) -> Star
     if last:
         for record in reader.records(run_id, kind="start"):  # noqa: B007  # the last one
             pass
-    try:
-        return _note_in(record.payload)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise StoreError(
-            f"run {run_id!r}, the record of its start",
-            f"its payload is no note of a start ({error!s:.200})",
-            remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
-        ) from error
-
-
-def _note_in(payload: bytes) -> StartNote | None:
-    from pydantic_core import from_json
-
-    note = from_json(payload)
-    definition = definition_in(note)
-    if definition.get("kind") in NO_SWEEPS:
-        return None
-    seed, provenance = note["seed"], note.get("provenance", {})
-    if type(seed) is not int or not isinstance(provenance, Mapping):
-        raise TypeError(f"its seed is {a_kind(seed)}, its provenance {a_kind(provenance)}")
-    goal = Goal(**(definition.get("goal") or _GOAL_UNKNOWN))
-    return StartNote(Budget(**note["budget"]), seed, goal, definition, provenance)
+    note = read_start(run_id, record)
+    return note if note.is_sweep else None
 
 
 def status_of(reader: SqliteReader, run_id: str) -> tuple[str, int | None]:

@@ -6,10 +6,11 @@ from typing import Final
 
 from metta_sweep.cli.addresses import show_address
 from metta_sweep.cli.exits import DONE
-from metta_sweep.cli.kept import StartNote, outline, read_sweep, reader_at, run_named, start_note, status_of
+from metta_sweep.cli.kept import outline, read_sweep, reader_at, run_named, start_note, status_of
 from metta_sweep.cli.text import as_json, duration, moment, out, plain
 from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.start_note import StartNote
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader
 

@@ -10,16 +10,15 @@ from functools import cache
 from typing import Any, Final
 
 from metta_sweep.core.described import function_name
-from metta_sweep.errors import DefinitionChanged, a_kind
+from metta_sweep.errors import DefinitionChanged
+from metta_sweep.experiments.start_note import read_start
 from metta_sweep.records import Store
 
 __all__ = [
-    "NO_SWEEPS",
     "SWEEP",
     "as_kept",
     "check_name_is_free",
     "check_same_definition",
-    "definition_in",
     "provenance",
     "warn_of_changed_code",
 ]
@@ -28,8 +27,6 @@ logger: Final = logging.getLogger("metta_sweep")
 
 SWEEP: Final = "sweep"
 """The kind of a sweep, in its definition."""
-NO_SWEEPS: Final = ("experiment", "pipeline")
-"""The kinds of other kept runs: a class with a pipeline, and a pipeline that was run by hand."""
 _ANY_IF_NONE: Final = ("seed",)
 _GIT_SECONDS: Final = 1.0
 """How long git may take to tell of the working directory."""
@@ -61,23 +58,14 @@ def check_same_definition(name: str, kept: Mapping[str, Any], given: Mapping[str
     raise DefinitionChanged(f"another experiment is kept under the name {name!r}:\n{shown}\nGive this one another name, {remedy}.")
 
 
-def definition_in(note: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition in the note of a start. A pipeline that was kept by hand has none but its kind."""
-    definition = note.get("definition", {"kind": "pipeline"})
-    if not isinstance(definition, Mapping):
-        raise TypeError(f"its definition is {a_kind(definition)}")
-    return definition
-
-
 def check_name_is_free(name: str, store: Store, given: Mapping[str, Any]) -> None:
     """Raise ``DefinitionChanged`` when the run of that name is one of another kind or class of experiment."""
     row = store.find_run(name)
     if row is None:
         return
-    from pydantic_core import from_json
-
     for record in store.records(row.run_id, kind="start"):
-        check_same_definition(name, _kind_and_class(definition_in(from_json(record.payload))), given, can_start_over=False)
+        kept = read_start(row.run_id, record).definition
+        check_same_definition(name, _kind_and_class(kept), given, can_start_over=False)
 
 
 def _kind_and_class(definition: Mapping[str, Any]) -> dict[str, Any]:

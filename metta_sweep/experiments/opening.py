@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from typing import Any, NamedTuple
 
 from metta_sweep.clock import wall_time
 from metta_sweep.core.budget import Budget, StopReason
 from metta_sweep.core.events import Stop
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import BudgetError, StoreError, a_kind
+from metta_sweep.errors import BudgetError, StoreError
 from metta_sweep.experiments.blueprint import Blueprint
-from metta_sweep.experiments.definition import NO_SWEEPS, check_same_definition, definition_in, provenance, warn_of_changed_code
+from metta_sweep.experiments.definition import check_same_definition, provenance, warn_of_changed_code
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.signals import attached
+from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.stream import left_runs_ended
@@ -28,16 +28,6 @@ __all__ = ["DEFAULT_TRIALS", "open_run"]
 
 DEFAULT_TRIALS = 100
 """The budget of a sweep that was given none and does not bound itself."""
-
-
-class _Start(NamedTuple):
-    """What the last process that took the run up noted."""
-
-    seed: int
-    budget: Budget
-    definition: Mapping[str, Any]
-    code: object
-    """The digest of the trial function's code, where it was noted."""
 
 
 @asynccontextmanager
@@ -137,28 +127,12 @@ def _create(plan: Blueprint, store: Store, before: RunRow | None) -> RunRow | No
     return row
 
 
-def _last_start(store: Store, run_id: str) -> _Start | None:
+def _last_start(store: Store, run_id: str) -> StartNote | None:
+    """The note of the last process that took the run up."""
     found = None
     for found in store.records(run_id, kind="start"):  # noqa: B007  # the last one
         pass
-    if found is None:
-        return None
-    from pydantic_core import from_json
-
-    try:
-        note = from_json(found.payload)
-        seed, definition = note["seed"], definition_in(note)
-        if type(seed) is not int:
-            raise TypeError(f"its seed is {a_kind(seed)}")
-        # a run that is no sweep has no budget; it is refused for what it is
-        budget = {} if definition.get("kind") in NO_SWEEPS else note["budget"]
-        return _Start(seed, Budget(**budget), definition, note.get("code"))
-    except (ValueError, TypeError, LookupError) as error:
-        raise StoreError(
-            f"run {run_id!r}, the record of a start before event {found.seq}",
-            f"its payload is no note of a start ({error!s:.200})",
-            remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
-        ) from error
+    return None if found is None else read_start(run_id, found)
 
 
 def _start_note(plan: Blueprint, seed: int, budget: Budget, *, in_file: bool) -> bytes:
@@ -177,7 +151,7 @@ def _start_note(plan: Blueprint, seed: int, budget: Budget, *, in_file: bool) ->
     )
 
 
-def _budget(given: Budget | None, more: int | None, last: _Start | None, state: SweepState, strategies: Strategies) -> Budget:
+def _budget(given: Budget | None, more: int | None, last: StartNote | None, state: SweepState, strategies: Strategies) -> Budget:
     """What may be spent in all: given, or so many more trials, or as before, or all that a finite optimizer has, or 100 trials."""
     if more is not None:
         if given is not None:
@@ -210,12 +184,12 @@ def _check_unspent(more: int, before: Budget, recorder: SweepRecorder) -> None:
         )
 
 
-def _note(given: Budget | None, more: int | None, last: _Start | None, budget: Budget) -> str:
+def _note(given: Budget | None, more: int | None, last: StartNote | None, budget: Budget) -> str:
     by_default = given is None and more is None and last is None and budget.trials is not None
     return f" (no budget was given: {DEFAULT_TRIALS} trials by default)" if by_default else ""
 
 
-def _goes_on(stop: Stop, budget: Budget, last: _Start | None) -> bool:
+def _goes_on(stop: Stop, budget: Budget, last: StartNote | None) -> bool:
     """Whether a run that has ended is taken up again: after a bad end always, otherwise when the budget has grown."""
     if last is None or StopReason(stop.reason).is_bad:
         return True
