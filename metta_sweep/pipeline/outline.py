@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
+from metta_sweep.pipeline.retry import Retry
 from metta_sweep.pipeline.typeforms import brief
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.flow import Flow
 
-__all__ = ["Group", "Part", "PartKind", "Wire", "all_wires", "constants_shown", "hooks_shown", "predicate_wires", "wires_of"]
+__all__ = ["Group", "Part", "PartKind", "Wire", "constants_shown", "hooks_shown", "predicate_wires", "stage_wires", "wires_of"]
 
 PartKind = Literal["stage", "loop", "branch", "map", "pipeline"]
 
@@ -56,17 +57,19 @@ class Part(NamedTuple):
     groups: tuple[Group, ...] = ()
 
 
-def wires_of(fields: Sequence[str] | None, flow: Flow, constants: Mapping[str, Any] | None = None) -> tuple[Wire, ...]:
+def wires_of(fields: Sequence[str] | None, flow: Flow) -> tuple[Wire, ...]:
     """What flows to a reader of ``fields`` (None: of the whole context) at this place."""
-    if fields is None:
-        return all_wires(flow)
-    named = {value.field: value.stage for value in (constants or {}).values() if isinstance(value, Ref) and value.stage}
-    return tuple(_wire(field, named.get(field), flow) for field in fields if field in flow.fields or field in named)
+    return tuple(_wire(field, flow) for field in (flow.fields if fields is None else fields) if field in flow.fields)
 
 
-def all_wires(flow: Flow) -> tuple[Wire, ...]:
-    """Everything that flows at this place."""
-    return tuple(_wire(field, None, flow) for field in flow.fields)
+def stage_wires(
+    fields: Sequence[str] | None, constants: Mapping[str, Any], parameters: Container[str], flow: Flow
+) -> tuple[Wire, ...]:
+    """What flows to a stage that reads ``fields``; what it gets by ``ref("stage.field")`` comes from that stage."""
+    named = [value for value in constants.values() if isinstance(value, Ref) and value.stage in flow.outputs]
+    by_name = {value.field for value in named}
+    plain = fields and [field for field in fields if field not in by_name or (field in parameters and field not in constants)]
+    return (*wires_of(plain, flow), *(_named_wire(value, flow) for value in named))
 
 
 def predicate_wires(predicate: Callable[..., Any], flow: Flow) -> tuple[Wire, ...]:
@@ -75,10 +78,12 @@ def predicate_wires(predicate: Callable[..., Any], flow: Flow) -> tuple[Wire, ..
     return () if reads is None else wires_of((*reads.always, *reads.sometimes), flow)
 
 
-def _wire(field: str, stage: str | None, flow: Flow) -> Wire:
-    if stage is not None and stage in flow.outputs:
-        path, fields = flow.outputs[stage]
-        return Wire(field, fields.get(field, Any), (path,))
+def _named_wire(value: Ref, flow: Flow) -> Wire:
+    path, fields = flow.outputs[value.stage or ""]
+    return Wire(value.field, fields.get(value.field, Any), (path,))
+
+
+def _wire(field: str, flow: Flow) -> Wire:
     state = flow.fields[field]
     return Wire(field, state.type, tuple(dict.fromkeys(state.provider.split(", "))), state.definite)
 
@@ -104,5 +109,7 @@ def _hook(name: str, value: Any) -> str:
     if callable(value):
         return name
     if isinstance(value, int | float) and name.endswith("timeout"):
-        return f"{name} {value:g} s"
+        return f"{name} {value:g}s"
+    if isinstance(value, Retry):
+        return f"{name} {value.retries}" + (f" (backoff {value.backoff:g}s)" if value.backoff else "")
     return f"{name} {value}" if isinstance(value, int | float | str) else brief(value, 60)

@@ -13,6 +13,7 @@ from metta_sweep.clock import wall_time
 from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_you_mean
 from metta_sweep.pipeline.checks import Check, Misfit, value_check
 from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.describe import Description, describe
 from metta_sweep.pipeline.events import PipelineListener
 from metta_sweep.pipeline.flow import FieldState, Unchecked
 from metta_sweep.pipeline.profile import StageFigures
@@ -77,7 +78,20 @@ class Plan:
         """What the build could not check."""
         self.outputs = dict(outputs)
         """The fields at the end, with type, provider, and whether they are surely there."""
+        self.global_hooks = dict(global_hooks)
+        """Of each observer, all that were attached, in order."""
         self._profiled = bool(global_hooks.get("profile")) or any(_profiled(node) for node in nodes)
+
+    def describe(self) -> Description:
+        """The contract table: per stage what flows in and from whom, what it provides, and what is attached. Print it."""
+        return describe(
+            [node.outline() for node in self.nodes],
+            inputs=self.inputs,
+            outputs=self.outputs,
+            unchecked=self.unchecked,
+            notes=self.notes,
+            global_hooks=self.global_hooks,
+        )
 
     @cached_property
     def _faults_when_kept(self) -> list[Fault]:

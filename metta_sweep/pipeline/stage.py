@@ -11,7 +11,7 @@ from metta_sweep.pipeline.binding import bind
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import Flow
 from metta_sweep.pipeline.observers import Observers
-from metta_sweep.pipeline.outline import wires_of
+from metta_sweep.pipeline.outline import stage_wires
 from metta_sweep.pipeline.payload import fields_without_json
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
 from metta_sweep.pipeline.stage_node import StageNode, no_json_form
@@ -61,7 +61,7 @@ class StageSpec:
         self._check_description(flow)
         observers = Observers.of(self, flow)
         binding = bind(self.name, self.fn, self.signature, self.constants, flow) if self.signature is not None else None
-        wires = wires_of(binding.reads, flow, self.constants) if binding is not None else ()
+        wires = stage_wires(binding.reads, self.constants, self._parameters, flow) if binding is not None else ()
         flow.provide(self.name, self.contract.fields)
         observers.check_outputs(self, flow)
         if self.hooks.get("checkpoint") is True:
@@ -72,6 +72,10 @@ class StageSpec:
         node = StageNode(self, binding, observers, flow.at(self.name))
         node.wires = wires
         return node
+
+    @property
+    def _parameters(self) -> list[str]:
+        return [] if self.signature is None else [parameter.name for parameter in self.signature.parameters]
 
     def _check_description(self, flow: Flow) -> None:
         contract = self.contract

@@ -1,13 +1,21 @@
-"""For people who add a member or test their own sweeps: a virtual clock, conformance suites, bandits of known worth."""
+"""For people who test their pipelines and sweeps, or add a member: crashes, recording hooks, a virtual clock, conformance."""
 
 from metta_sweep.testing.bandits import deterministic_expander, make_deterministic_runner, naive_best
+from metta_sweep.testing.crashes import Crashed, CrashPlan, NeverReached, crash_at
+from metta_sweep.testing.recording import RecordedCall, RecordingHooks
 from metta_sweep.testing.store_conformance import StoreConformance
 from metta_sweep.testing.virtual import NothingToWaitFor, VirtualLoop, run_virtual
 
 __all__ = [
+    "CrashPlan",
+    "Crashed",
+    "NeverReached",
     "NothingToWaitFor",
+    "RecordedCall",
+    "RecordingHooks",
     "StoreConformance",
     "VirtualLoop",
+    "crash_at",
     "deterministic_expander",
     "make_deterministic_runner",
     "naive_best",
