@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import did_you_mean
+from metta_sweep.pipeline.assignable_structural import protocol_members
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.models import default_values, field_types, is_model, make_model, typed_dict_fields
 from metta_sweep.pipeline.reads import reads_of
@@ -236,10 +238,9 @@ def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
     if typing.is_typeddict(form):
         types, required = typed_dict_fields(form)
         return types, frozenset(types) - required
-    try:
-        return typing.get_type_hints(form, include_extras=True), frozenset()
-    except (NameError, TypeError):
-        return dict.fromkeys(getattr(form, "__annotations__", {}), Any), frozenset()
+    members = protocol_members(typing.get_origin(form) or form)
+    methods = {name: Callable[..., Any] for name, member in members.items() if inspect.isroutine(member)}
+    return {name: methods.get(name, member) for name, member in members.items() if not hasattr(Context, name)}, frozenset()
 
 
 def _view_maker(form: Any, fields: tuple[str, ...]) -> Source:

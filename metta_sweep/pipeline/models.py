@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,8 @@ __all__ = [
     "is_named_tuple",
     "is_pydantic_model",
     "make_model",
+    "resolved",
+    "resolved_hints",
     "typed_dict_fields",
 ]
 
@@ -53,14 +56,36 @@ def is_frozen(model: type) -> bool:
 def field_types(model: type) -> dict[str, Any]:
     """The fields of a model and their types; a type that cannot be resolved is ``Any``."""
     if is_pydantic_model(model):
+        if not model.__pydantic_complete__:  # type: ignore[attr-defined]
+            model.model_rebuild(raise_errors=False)  # type: ignore[attr-defined]  # it names a class that was defined after it
         fields: dict[str, Any] = model.model_fields  # type: ignore[attr-defined]
         return {name: info.rebuild_annotation() for name, info in fields.items()}
     names = [field.name for field in dataclasses.fields(model)] if dataclasses.is_dataclass(model) else list(model._fields)  # type: ignore[attr-defined]
-    try:
-        hints = typing.get_type_hints(model, include_extras=True)
-    except (NameError, TypeError):
-        hints = {name: hint for name, hint in inspect.get_annotations(model).items() if not isinstance(hint, str)}
+    hints = resolved_hints(model)
     return {name: hints.get(name, Any) for name in names}
+
+
+def resolved_hints(cls: type) -> dict[str, Any]:
+    """The annotations of a class and its bases, each resolved by itself; one that cannot be is ``Any``."""
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        pass
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        names = vars(sys.modules.get(base.__module__, typing))
+        for name, hint in inspect.get_annotations(base).items():
+            hints[name] = resolved(hint, names, dict(vars(base)), Any)
+    return hints
+
+
+def resolved(annotation: Any, names: dict[str, Any], local: dict[str, Any], otherwise: Any) -> Any:
+    """One annotation, which may be a string or hold some; ``otherwise`` when it names what is not there."""
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        return typing.get_type_hints(holder, names, local, include_extras=True)["it"]
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return otherwise
 
 
 def default_values(model: type) -> dict[str, Callable[[], Any]]:
@@ -89,16 +114,22 @@ def _same(value: Any) -> Any:
 
 def typed_dict_fields(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
     """The keys of a TypedDict with their types, and those of them that must be there."""
-    types: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     required: set[str] = set(form.__required_keys__)
-    for name, hint in typing.get_type_hints(form, include_extras=True).items():
-        origin = typing.get_origin(hint)
-        types[name] = typing.get_args(hint)[0] if origin in (typing.Required, typing.NotRequired) else hint
-        if origin is typing.NotRequired:
-            required.discard(name)  # Python does not see it under postponed annotations
-        elif origin is typing.Required:
-            required.add(name)
-    return types, frozenset(required)
+    for name, hint in resolved_hints(form).items():
+        fields[name] = hint
+        while (qualifier := _qualifier(fields[name])) is not None:
+            fields[name] = typing.get_args(fields[name])[0]
+            if qualifier == "NotRequired":
+                required.discard(name)  # Python does not see it under postponed annotations
+            elif qualifier == "Required":
+                required.add(name)
+    return fields, frozenset(required)
+
+
+def _qualifier(hint: Any) -> str | None:
+    name = getattr(typing.get_origin(hint), "_name", None)
+    return name if name in ("Required", "NotRequired", "ReadOnly") else None
 
 
 def make_model(model: Any, values: Mapping[str, Any]) -> Any:

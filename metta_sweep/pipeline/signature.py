@@ -6,9 +6,10 @@ import collections.abc
 import functools
 import inspect
 import types
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, get_args, get_origin
+
+from metta_sweep.pipeline.models import resolved
 
 __all__ = [
     "MISSING",
@@ -164,11 +165,7 @@ def _resolve(annotation: Any, names: dict[str, Any], local: dict[str, Any]) -> A
         return MISSING
     if annotation is None:
         return types.NoneType
-    holder = types.SimpleNamespace(__annotations__={"it": annotation})
-    try:
-        return typing.get_type_hints(holder, names, local, include_extras=True)["it"]
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        return UNRESOLVED
+    return resolved(annotation, names, local, UNRESOLVED)
 
 
 def _text(annotation: Any) -> str:

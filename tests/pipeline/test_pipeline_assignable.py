@@ -83,7 +83,8 @@ FITS: list[tuple[Any, Any]] = [
     (Named, HasName),
     (Options, dict),
     (list[T], list[int]),  # type: ignore[valid-type]
-    (abc.Callable[[int], int], abc.Callable[[str], str]),
+    (abc.Callable[[float], bool], abc.Callable[[int], int]),
+    (abc.Callable[..., int], abc.Callable[[str], float]),
     (type[Cat], type[Animal]),
     (set[int], abc.Collection[int]),
 ]
@@ -115,6 +116,9 @@ MISFITS: list[tuple[Any, Any, str]] = [
     (type[Animal], type[Cat], "type of x: provides Animal, needs Cat"),
     (int, Row, "x: provides int, needs Row"),
     (Color, int, "x: provides Color, needs int"),
+    (abc.Callable[[int], int], abc.Callable[[str], str], "argument 1 of x: takes int, would get str"),
+    (abc.Callable[[int], int], abc.Callable[[int], str], "result of x: provides int, needs str"),
+    (abc.Callable[[int], int], abc.Callable[[], int], "x: provides a function of 1 arguments, needs one of 0"),
 ]
 
 
