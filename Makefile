@@ -33,7 +33,7 @@ test: $(DEV)  ## Run the tests, but for the slow ones
 slow: $(DEV)  ## Run the slow tests (passes when there are none)
 	@$(PY) -m pytest -q -m slow; code=$$?; if [ $$code -eq 5 ]; then echo "no slow tests yet"; else exit $$code; fi
 
-bench: $(BENCH)  ## Measure the cost of the framework, beside Optuna and a hand-written loop
+bench: $(BENCH)  ## Measure the cost of the framework, beside Optuna, hand-written loops and, where [peers] is installed, peers
 	$(PY) benchmarks/overhead.py
 	$(PY) benchmarks/stages.py
 	$(PY) benchmarks/ucb.py
