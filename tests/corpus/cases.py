@@ -87,14 +87,16 @@ def right(
 
 def judge_wrong(case: Wrong) -> list[str]:
     """What is to be said against the build of a wrong pipeline: nothing, if it reports the mistake, and nothing else."""
-    described = case.describe()
-    with _calls_into_the_corpus() as called:
-        try:
+    try:
+        described = case.describe()
+        with _calls_into_the_corpus() as called:
             described.build()
-        except BuildError as error:
-            faults = error.faults
-        else:
-            return ["missed: the build found nothing"]
+    except BuildError as error:
+        faults = error.faults
+    except Exception as error:  # noqa: BLE001  # it becomes a line of the report
+        return [f"raised {_shown(error)}"]
+    else:
+        return ["missed: the build found nothing"]
     places = [fault.stage for fault in faults]
     if places != [case.stage, *case.also]:
         return [f"the faults are at {places}, expected {[case.stage, *case.also]}: {[fault.message for fault in faults]}"]
@@ -118,23 +120,31 @@ def messages(case: Wrong) -> list[str]:
 
 async def judge_right(case: Right) -> list[str]:
     """What is to be said against the build and run of a right pipeline."""
-    described = case.describe()
     try:
+        described = case.describe()
         plan = described.build()
         if not plan.unchecked:
             described.build(strict=True)
     except BuildError as error:
         return [f"false alarm: {error}"]
+    except Exception as error:  # noqa: BLE001  # it becomes a line of the report
+        return [f"raised {_shown(error)}"]
     places = tuple(dict.fromkeys(edge.stage for edge in plan.unchecked))
     if places != case.unchecked:
         return [f"unchecked are {[str(edge) for edge in plan.unchecked]}, expected something at {case.unchecked}"]
-    store = MemoryStore()
-    options: dict[str, Any] = {"store": store, "name": "kept"} if case.kept else {}
+    options: dict[str, Any] = {"store": MemoryStore(), "name": "kept"} if case.kept else {}
     said: list[str] = []
-    for _ in range(2 if case.kept else 1):
-        result = await plan.run(inputs=case.inputs, **options)
-        said += [f"{name} is {result[name]!r}, expected {value!r}" for name, value in case.gives.items() if result[name] != value]
+    try:
+        for _ in range(2 if case.kept else 1):
+            result = await plan.run(inputs=case.inputs, **options)
+            said += [f"{name} is {result[name]!r}, not {value!r}" for name, value in case.gives.items() if result[name] != value]
+    except Exception as error:  # noqa: BLE001  # it becomes a line of the report
+        said.append(f"raised {_shown(error)}")
     return said
+
+
+def _shown(error: Exception) -> str:
+    return f"{type(error).__name__}: {error} {' '.join(getattr(error, '__notes__', ()))}"
 
 
 def _topic(describe: Callable[[], Any], prefix: str) -> str:
