@@ -16,6 +16,7 @@ from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.describe import Description, describe
 from metta_sweep.pipeline.events import PipelineListener
 from metta_sweep.pipeline.flow import FieldState, Unchecked
+from metta_sweep.pipeline.mermaid import to_mermaid
 from metta_sweep.pipeline.profile import StageFigures
 from metta_sweep.pipeline.recording import BY_HAND, StoreRecorder
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
@@ -92,6 +93,10 @@ class Plan:
             notes=self.notes,
             global_hooks=self.global_hooks,
         )
+
+    def to_mermaid(self) -> str:
+        """A Mermaid flowchart of what flows from whom to whom. GitHub and most documentation tools draw it."""
+        return to_mermaid([node.outline() for node in self.nodes], self.inputs)
 
     @cached_property
     def _faults_when_kept(self) -> list[Fault]:

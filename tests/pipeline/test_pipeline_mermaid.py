@@ -1,0 +1,121 @@
+"""The Mermaid flowchart of a built pipeline."""
+
+# ruff: noqa: D103  # stages; each test says what it shows
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from metta_sweep.pipeline import Context, Pipeline
+
+LINES = [
+    r"flowchart TD",
+    r"inputs\(\[\"inputs\"\]\)",
+    r"n\d+(\[\[\"[^\"]+\"\]\]|\[\"[^\"]+\"\]|\{\"[^\"]+\"\}|\(\[\"[^\"]+\"\]\))",
+    r"subgraph g\d+[a-h]?\[\"[^\"]+\"\]",
+    r"end",
+    r"(inputs|[ng]\d+) (-->|-\.->)(\|\"[^\"]+\"\|)? n\d+",
+]
+"""The grammar of what is drawn: each line is one of these, as Mermaid's own parser takes them."""
+
+
+def checked(text: str) -> str:
+    """The text, after a look at every line: its form, frames that end, edges between what is there."""
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[0] == "flowchart TD"
+    assert [line for line in lines if not any(re.fullmatch(pattern, line) for pattern in LINES)] == []
+    assert sum(line.startswith("subgraph ") for line in lines) == lines.count("end")
+    there = {
+        found.group() for line in lines for found in [re.match(r"(subgraph )?(inputs|[ng]\d+)", line)] if found and "->" not in line
+    }
+    ends = {end for line in lines if "->" in line for end in (line.split()[0], line.split()[-1])}
+    assert ends <= {name.removeprefix("subgraph ") for name in there}
+    return text
+
+
+async def suggest(task_names: list[str]) -> list[float]:
+    return [float(len(name)) for name in task_names]
+
+
+async def next_task(task_names: list[str], task_idx: int) -> dict[str, Any]:
+    return {"task": task_names[task_idx], "task_idx": task_idx + 1}
+
+
+def summarize(ctx: Context) -> str:
+    return repr(ctx)
+
+
+def test_the_drawing_of_a_loop() -> None:
+    """Edges carry fields; what flows back into the next iteration is dotted; who gets everything only follows."""
+    plan = (
+        Pipeline(task_names=list[str])
+        .stage("suggest", suggest)
+        .loop_while(lambda ctx: ctx.task_idx < len(ctx.task_names), carry={"task_idx": 0}, max_iterations=9, name="tasks")
+        .stage("next_task", next_task)
+        .through(task=str, task_idx=int)
+        .end_loop()
+        .stage("summary", summarize)
+        .build()
+    )
+    assert checked(plan.to_mermaid()).splitlines() == [
+        "flowchart TD",
+        '  inputs(["inputs"])',
+        '  n0["suggest"]',
+        '  subgraph g1["tasks (loop), max_iterations 9"]',
+        '    n1{"goes on?"}',
+        '    n2["next_task"]',
+        "  end",
+        '  n3["summary"]',
+        '  inputs -->|"task_names"| n0',
+        '  n2 -.->|"task_idx"| n1',
+        '  inputs -->|"task_names"| n1',
+        '  inputs -->|"task_names"| n2',
+        '  n1 -->|"task_idx"| n2',
+        '  n2 -.->|"task_idx"| n2',
+        '  g1 -.->|"everything"| n3',
+    ]
+
+
+def test_fields_of_one_provider_share_an_edge() -> None:
+    """Their names are listed, as many as fit; what may not be there has a question mark."""
+
+    async def many(n: int) -> dict[str, int]:
+        return {f"a_field_with_a_long_name_{i}": n for i in range(5)}
+
+    def reader(a_field_with_a_long_name_0: int, a_field_with_a_long_name_1: int, a_field_with_a_long_name_2: int, n: int) -> int:
+        return a_field_with_a_long_name_0 + a_field_with_a_long_name_1 + a_field_with_a_long_name_2 + n
+
+    fields: dict[str, Any] = {f"a_field_with_a_long_name_{i}": int for i in range(5)}
+    text = checked(Pipeline(n=int).stage("many", many).through(**fields).stage("reader", reader).build().to_mermaid())
+    assert '  n0 -->|"a_field_with_a_long_name_0, a_field_with_a_long_name_1 and 1 more"| n1' in text.splitlines()
+
+
+def test_a_field_that_may_be_missing_is_marked() -> None:
+    """After a loop, what only its body makes may not be there."""
+
+    def last(task: str = "none") -> str:
+        return task
+
+    text = checked(
+        Pipeline(task_names=list[str])
+        .loop_while(lambda ctx: ctx.task_idx < len(ctx.task_names), carry={"task_idx": 0})
+        .stage("next_task", next_task)
+        .through(task=str, task_idx=int)
+        .end_loop()
+        .stage("last", last)
+        .build()
+        .to_mermaid()
+    )
+    assert '  n1 -->|"task?"| n2' in text.splitlines()
+
+
+def test_names_cannot_break_the_drawing() -> None:
+    """Quotes, angle brackets, comments and back-ticks in names are written as character codes."""
+
+    async def nothing() -> None:
+        return None
+
+    plan = Pipeline().stage('"evil";<b&`x`|{}()%%{init}\\', nothing).stage("end", nothing).build()
+    text = checked(plan.to_mermaid())
+    assert 'n0["#34;evil#34;;#60;b#38;#96;x#96;|{}()#37;#37;{init}#92;"]' in text
+    assert "  n0 -.-> n1" in text.splitlines()
