@@ -95,7 +95,26 @@ def by_asyncio(body: Body, runs: int, _: Path) -> float:
     return _timed(once, runs)
 
 
+def by_hand(body: Body, runs: int, _: Path) -> float:
+    """The floor: no task per item, but as many tasks as may run at a time, and each takes the next item."""
+
+    async def once() -> list[int]:
+        results = [0] * ITEMS
+        items = iter(range(ITEMS))
+
+        async def worker() -> None:
+            for item in items:
+                results[item] = await body(item)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(LIMIT):
+                group.create_task(worker())
+        return results
+
+    return _timed(once, runs)
+
+
 MAPS: Final[dict[str, dict[str, Contender]]] = {
     peer: {f"map {name}": partial(mapper, body) for name, body in BODIES.items()}
-    for peer, mapper in (("ours", by_pipeline), ("anyio", by_anyio), ("asyncio", by_asyncio))
+    for peer, mapper in (("ours", by_pipeline), ("anyio", by_anyio), ("asyncio", by_asyncio), ("by hand", by_hand))
 }

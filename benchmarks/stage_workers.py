@@ -114,7 +114,8 @@ class Child:
         """The seconds of so many runs."""
         if self.failed is not None:
             raise Unavailable(self.failed)
-        print(json.dumps([name, runs]), file=self._asks, flush=True)
+        with suppress(BrokenPipeError):  # the missing answer tells it
+            print(json.dumps([name, runs]), file=self._asks, flush=True)
         return float(self._answer()["seconds"])
 
     def _answer(self) -> dict[str, Any]:
@@ -122,7 +123,8 @@ class Child:
         if not line:
             self._errors.seek(0)
             told = self._errors.read().strip().splitlines()
-            raise Unavailable(f"its process ended: {told[-1] if told else 'without a word'}")
+            self.failed = f"its process ended: {told[-1] if told else 'without a word'}"
+            raise Unavailable(self.failed)
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
             raise Unavailable(answer["failed"])
@@ -130,7 +132,8 @@ class Child:
 
     def close(self) -> None:
         """End the process."""
-        self._asks.close()
+        with suppress(BrokenPipeError):
+            self._asks.close()
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
