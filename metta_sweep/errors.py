@@ -20,6 +20,7 @@ MettaSweepError
 ├── ContractError                     an output that does not fit its contract
 ├── GateError                         an output that a ``validate`` hook refused
 ├── StageTimeout (TimeoutError)       a stage attempt that passed its deadline
+├── StageProcessError                 an exception in the process of a stage, as data, or the end of that process
 ├── TrialTimeout (TimeoutError)       a trial that passed its time limit
 ├── LoopLimit                         a loop that passed ``max_iterations``
 ├── MetricError                       what a trial returned or reported is no metric
@@ -70,6 +71,7 @@ __all__ = [
     "RunStopped",
     "SchedulerError",
     "SearchSpaceError",
+    "StageProcessError",
     "StageTimeout",
     "StoreError",
     "SuggestionError",
@@ -210,7 +212,36 @@ class GateError(MettaSweepError):
 
 
 class StageTimeout(MettaSweepError, TimeoutError):
-    """An attempt of a stage passed its deadline."""
+    """A stage, or one attempt of it, passed its deadline.
+
+    Args:
+        message: what passed which deadline, and what still runs.
+        still_running: the addresses of stages whose threads run on: nothing can end a thread.
+    """
+
+    def __init__(self, message: str = "", still_running: Sequence[str] = ()) -> None:
+        self.still_running = tuple(still_running)
+        super().__init__(message)
+
+
+class StageProcessError(MettaSweepError):
+    """What went wrong in the process of a stage: an exception there, as data, or the end of the process.
+
+    Args:
+        message: what happened.
+        kinds: the qualified names of the exception's class and of its bases, as in ``builtins.OSError``; empty for a process
+            that died, or a result that could not come back.
+        trace: the traceback in the process, as text.
+    """
+
+    def __init__(self, message: str = "", kinds: Sequence[str] = (), trace: str = "") -> None:
+        self.kinds = tuple(kinds)
+        self.trace = trace
+        super().__init__(message)
+
+    def is_a(self, kind: type[BaseException]) -> bool:
+        """Whether the exception in the process was of this class, by its name."""
+        return f"{kind.__module__}.{kind.__qualname__}" in self.kinds
 
 
 class TrialTimeout(MettaSweepError, TimeoutError):
@@ -337,6 +368,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     candidates = list(known)
     for ours in FOREIGN_NAMES.get(name, ()):
         if ours in candidates:
+            return ours
+    for ours in candidates:
+        if ours.lower() == name.lower():
             return ours
     import difflib
 

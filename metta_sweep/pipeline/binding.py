@@ -40,6 +40,10 @@ class Binding(NamedTuple):
     reads: tuple[str, ...] | None
     """The fields that it reads; None: it gets the whole context."""
     needs_stage_context: bool
+    arguments: Call
+    """Takes what the stage function is called with, as ``(args, kwargs)``, without calling it."""
+    kept: tuple[str, ...] = ()
+    """What it reads by the name of the stage that made it: ``stage.field``."""
 
 
 class _Bound(NamedTuple):
@@ -48,18 +52,37 @@ class _Bound(NamedTuple):
     """The fields read; None: all."""
     field: str | None = None
     """The one field whose value it is, as it is."""
+    kept: str | None = None
+    """What is read by the name of the stage that made it."""
 
 
-def bind(name: str, fn: Callable[..., Any], signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> Binding | None:
-    """Decide where the parameters of a stage function come from; faults go to ``flow``. None when there was one."""
+def bind(
+    name: str,
+    fn: Callable[..., Any],
+    signature: ReadSignature,
+    constants: Mapping[str, Any],
+    flow: Flow,
+    *,
+    item: str | None = None,
+) -> Binding | None:
+    """Decide where the parameters of a stage function come from; faults go to ``flow``. None when there was one.
+
+    Args:
+        name: the stage's name.
+        fn: the function.
+        signature: what it takes.
+        constants: values of parameters, or a ``Ref`` each.
+        flow: what is known at this place.
+        item: the parameter that gets the item of the enclosing map.
+    """
     before = len(flow.faults)
     _refuse_bad_constants(name, signature, constants, flow)
-    free = [parameter for parameter in signature.parameters if _is_free(parameter, constants)]
+    free = [parameter for parameter in signature.parameters if _is_free(parameter, constants) and parameter.name != item]
     named: dict[str, _Bound] = {}
     positional: list[_Bound] = []
     gap = False
     for parameter in signature.parameters:
-        bound = _source_of(name, fn, parameter, constants, free, flow)
+        bound = _Bound(_item, ()) if parameter.name == item else _source_of(name, fn, parameter, constants, free, flow)
         if bound is None:
             gap = True
         elif parameter.positional_only:
@@ -82,7 +105,13 @@ def bind(name: str, fn: Callable[..., Any], signature: ReadSignature, constants:
     for bound in every:
         reads = None if reads is None or bound.fields is None else (*reads, *bound.fields)
     asks = any(parameter.annotation is StageContext for parameter in signature.parameters)
-    return Binding(_make_call(fn, signature, positional, named), None if reads is None else tuple(dict.fromkeys(reads)), asks)
+    return Binding(
+        _make_call(fn, signature, positional, named),
+        None if reads is None else tuple(dict.fromkeys(reads)),
+        asks,
+        _make_call(_taken, signature, positional, named),
+        tuple(bound.kept for bound in every if bound.kept is not None),
+    )
 
 
 def _is_free(parameter: Parameter, constants: Mapping[str, Any]) -> bool:
@@ -117,25 +146,25 @@ def _source_of(
     if parameter.name in flow.fields:
         return _field(name, what, parameter, flow)
     if parameter.annotation is Context:
-        return _context(name, what, fn, flow)
+        return _context(name, what, fn, parameter.name, flow)
     view = _view(name, what, parameter, flow)
     if view is not None:
         return view
     if parameter in free and parameter.default is MISSING and _may_be_context(parameter, free, flow):
-        return _context(name, what, fn, flow)
+        return _context(name, what, fn, parameter.name, flow)
     if parameter.default is MISSING and not _is_viewed(parameter.annotation):
         flow.missing(name, what, parameter.name)
     return None
 
 
-def _context(name: str, what: str, fn: Callable[..., Any], flow: Flow) -> _Bound:
-    """The whole context; what a plain function of it alone reads is checked, as far as its code shows."""
-    reads = reads_of(fn)
+def _context(name: str, what: str, fn: Callable[..., Any], parameter: str, flow: Flow) -> _Bound:
+    """The whole context; what a function reads of it is checked, as far as its code shows."""
+    reads = reads_of(fn, parameter)
     if reads is None:
         flow.leave_unchecked(name, f"{what} gets the whole context")
         return _Bound(_whole_context, None)
-    check_context_reads(name, what, fn, flow)
-    fields = (*reads.always, *reads.sometimes)
+    check_context_reads(name, what, fn, flow, parameter=parameter)
+    fields = (*reads.always, *reads.keys, *reads.sometimes, *reads.keys_sometimes)
     followed = not reads.escapes and all(field in flow.fields for field in fields)
     return _Bound(_whole_context, fields if followed else None)
 
@@ -204,7 +233,7 @@ def _ref_by_stage(name: str, what: str, stage: str, field: str, flow: Flow) -> _
         return None
     flow.kept.add((address, field))
     key = f"{address}.{field}"
-    return _Bound(lambda scope: scope.run.kept[key], (field,))
+    return _Bound(lambda scope: scope.kept[key], (field,), kept=key)
 
 
 def _is_viewed(annotation: Any) -> bool:
@@ -255,8 +284,16 @@ def _whole_context(scope: Scope) -> Context:
     return context_of(scope.values)
 
 
+def _item(scope: Scope) -> Any:
+    return scope.item
+
+
 def _stage_context(scope: Scope) -> StageContext | None:
     return scope.stage_context
+
+
+def _taken(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return args, kwargs
 
 
 def _make_call(fn: Callable[..., Any], signature: ReadSignature, positional: list[_Bound], named: Mapping[str, _Bound]) -> Call:

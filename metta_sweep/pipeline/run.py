@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from metta_sweep.errors import Fault
 from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
 from metta_sweep.pipeline.outline import Part
 from metta_sweep.pipeline.profile import Profile
+from metta_sweep.pipeline.shelf import CodeChange, Shelf
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.records import Recorder
+
+if TYPE_CHECKING:
+    from metta_sweep.pipeline.attempts import ThreadedCall
 
 __all__ = ["Lean", "Node", "Run", "Scope", "note_place", "run_nodes"]
 
@@ -53,12 +58,33 @@ class Lean(NamedTuple):
 class Run:
     """What all nodes of one execution share."""
 
-    __slots__ = ("keeps", "kept", "listeners", "needs_inputs", "profile", "record", "recorder", "seed", "strict_hooks", "watched")
+    __slots__ = (
+        "_run_id",
+        "keeps",
+        "leaks",
+        "listeners",
+        "needs_inputs",
+        "profile",
+        "record",
+        "recorder",
+        "seed",
+        "shelf",
+        "strict_hooks",
+        "watched",
+    )
 
     def __init__(
-        self, recorder: Recorder, seed: int, listeners: Sequence[PipelineListener], *, strict_hooks: bool, profile: bool
+        self,
+        recorder: Recorder,
+        seed: int,
+        listeners: Sequence[PipelineListener],
+        *,
+        strict_hooks: bool,
+        profile: bool,
+        on_code_change: CodeChange = "warn",
     ) -> None:
         self.recorder = recorder
+        self.shelf = Shelf(recorder, on_code_change)
         self.keeps = recorder.keeps
         self.needs_inputs = recorder.keeps and recorder.needs_inputs
         self.record = recorder.record if recorder.keeps else None
@@ -66,9 +92,30 @@ class Run:
         self.listeners = tuple(listeners)
         self.strict_hooks = strict_hooks
         self.profile = Profile() if profile else None
-        self.kept: dict[str, Any] = {}
-        """Outputs by the stage's address and the field, of stages that a ``ref`` reads by name."""
+        self.leaks: dict[str, ThreadedCall] = {}
+        """By the address of a stage: its thread, which nobody waits for any more and which still runs."""
+        self._run_id = ""
         self.watched = bool(self.listeners) or self.profile is not None or self.needs_inputs
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run in its store, the same whenever it is resumed; for a run that is not kept an id of its own."""
+        if not self._run_id:
+            self._run_id = str(getattr(self.recorder, "run_id", "")) or uuid.uuid4().hex
+        return self._run_id
+
+    def leaks_within(self, address: str) -> tuple[str, ...]:
+        """The addresses of stages, this one or within it, whose threads still run though they were given up."""
+        if not self.leaks:
+            return ()
+        return tuple(at for at in self.leaks if at == address or (at.startswith(address) and at[len(address)] in "/["))
+
+    async def leaks_ended(self, address: str) -> None:
+        """Wait until no thread of this stage, or of one within it, runs on after it was given up."""
+        for at in self.leaks_within(address):
+            call = self.leaks.get(at)
+            if call is not None:
+                await call.ended()
 
     def tell(self, event: PipelineEvent) -> None:
         """Give an event to the listeners."""
@@ -92,11 +139,13 @@ class Run:
 class Scope:
     """Where in a run its nodes are: the values, and the address of what encloses them."""
 
-    __slots__ = ("_prefix", "attempt_context", "deadline", "index", "item", "node", "path", "run", "values")
+    __slots__ = ("_prefix", "attempt_context", "deadline", "index", "item", "kept", "node", "path", "run", "values")
 
     def __init__(self, run: Run, values: dict[str, Any], path: str, *, deadline: float | None = None, item: Any = None) -> None:
         self.run = run
         self.values = values
+        self.kept: dict[str, Any] = {}
+        """Outputs by the stage's path and the field, of stages that a ``ref`` reads by name."""
         self.path = path
         """The address of the enclosing pipeline, loop, branch or item."""
         self.deadline = deadline
@@ -112,7 +161,10 @@ class Scope:
 
     def inner(self, path: str, values: dict[str, Any] | None = None) -> Scope:
         """The scope of what is enclosed here, at another address: with the same values, unless it has its own."""
-        return Scope(self.run, self.values if values is None else values, path, deadline=self.deadline, item=self.item)
+        inner = Scope(self.run, self.values if values is None else values, path, deadline=self.deadline, item=self.item)
+        if values is None:
+            inner.kept = self.kept
+        return inner
 
     @property
     def prefix(self) -> str:
@@ -137,7 +189,7 @@ class Scope:
     def stage_context(self) -> StageContext:
         """What the stage that runs now may ask about itself."""
         if self.attempt_context is None:
-            return StageContext(self.address(self.node), self.run.seed)
+            return StageContext(self.address(self.node), self.run, enclosing=self.deadline)
         return self.attempt_context
 
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import time
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.address import join
-from metta_sweep.errors import Fault, GateError
-from metta_sweep.pipeline.attempts import Attempt, ThreadedCall, worth_retrying
+from metta_sweep.errors import Fault
 from metta_sweep.pipeline.binding import Binding
-from metta_sweep.pipeline.events import StageFailed, StageFinished, StageRetried, StageReused, StageStarted
+from metta_sweep.pipeline.events import StageFinished, StageReused, StageStarted
 from metta_sweep.pipeline.keeping import Keeping
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.outline import Part, Wire, constants_shown, hooks_shown
 from metta_sweep.pipeline.payload import fields_without_json
-from metta_sweep.pipeline.retry import as_retry
-from metta_sweep.pipeline.run import Lean, Scope, note_place
-from metta_sweep.pipeline.signature import is_coroutine_callable
-from metta_sweep.pipeline.stage_context import stage_seed
+from metta_sweep.pipeline.run import Lean, Scope
+from metta_sweep.pipeline.trying import Trying
 from metta_sweep.pipeline.typeforms import type_name
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.contract import Contract
     from metta_sweep.pipeline.stage import StageSpec
 
-__all__ = ["StageNode", "no_json_form"]
+__all__ = ["ItemFailed", "StageNode", "no_json_form"]
 
 
 def no_json_form(name: str, contract: Contract) -> str:
@@ -35,6 +30,14 @@ def no_json_form(name: str, contract: Contract) -> str:
         f"the field {name!r} cannot be kept as JSON; found the type {type_name(contract.fields[name])}; "
         "expected a type with a JSON form. Opt the stage out with checkpoint=False."
     )
+
+
+class ItemFailed(Exception):
+    """A stage failed for good, and others go on. What fails after it (a store, a strict hook) comes as it is."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class StageNode:
@@ -54,25 +57,16 @@ class StageNode:
         self.observers = observers
         self.keep_fields: tuple[str, ...] = ()
         """Fields that a ``ref`` reads by the name of this stage."""
-        self.retry = as_retry(spec.hooks.get("retry"))
-        self.on_error = spec.hooks.get("on_error")
-        self.validate = spec.hooks.get("validate")
         self.checkpoint = spec.hooks.get("checkpoint", True) is not False
         self.profiled = bool(spec.hooks.get("profile"))
-        timeout = spec.hooks.get("timeout")
-        threaded = not is_coroutine_callable(spec.fn)
-        self.attempt = Attempt(
-            spec.name, binding.call, threaded=threaded, timeout=timeout, needs_context=binding.needs_stage_context
-        )
-        self.keeping = Keeping(spec, binding.reads)
-        single = not (threaded or timeout is not None or self.retry or self.on_error)
-        self._only_call = binding.call if single else None
-        """The call of a coroutine function that is tried once, without a deadline."""
-        self.lean = Lean(binding.call, self.check, self.write) if single and not (self.validate or observers) else None
+        self.trying = Trying(spec, binding)
+        self.keeping = Keeping(spec, binding, path)
+        bare = self.trying.only_call is not None and not (self.trying.validate or observers)
+        self.lean = Lean(binding.call, self.check, self.write) if bare else None
 
-    def keep(self, fields: tuple[str, ...]) -> None:
-        """Keep these fields under the stage's name, for ``ref("stage.field")``."""
-        self.keep_fields = fields
+    def keep(self, field: str) -> None:
+        """Keep a field under the stage's name, for ``ref("stage.field")``."""
+        self.keep_fields = (*self.keep_fields, field)
         self.lean = None
 
     def faults_when_kept(self, scope: str) -> list[Fault]:
@@ -98,14 +92,14 @@ class StageNode:
         """Run the stage, and add its output to the values."""
         self._finish(scope, await self.produce(scope, scope.address(self.name)))
 
-    async def produce(self, scope: Scope, address: str) -> Any:
+    async def produce(self, scope: Scope, address: str, *, tolerant: bool = False) -> Any:
         """The checked output. The order is: before > [attempt] with retry > persist > after, metrics.
 
-        A recorded output that still holds is taken instead.
+        A recorded output that still holds is taken instead. When it fails and ``tolerant``, the error comes as an ``ItemFailed``.
         """
         run = scope.run
         kept = run.needs_inputs and self.checkpoint
-        inputs = self.keeping.inputs(scope) if kept else ""
+        inputs = self.keeping.inputs(scope) if run.needs_inputs else ""
         found = self.keeping.find(scope, address, inputs) if kept else None
         if found is not None:
             if run.listeners:
@@ -116,76 +110,28 @@ class StageNode:
         if run.listeners:
             run.tell(StageStarted(address, self.name))
         started = time.perf_counter()
-        output, attempts = await self._tried(scope, address)
+        try:
+            output, attempts = await self.trying.output(scope, address)
+        except Exception as error:
+            if tolerant:
+                raise ItemFailed(error) from error
+            raise
         if kept:
-            self.keeping.put(scope, address, inputs, output)
-        elif run.record is not None and not run.needs_inputs:
+            output = self.keeping.put(scope, address, inputs, output)
+        elif run.needs_inputs:
+            self.keeping.remember_origin(scope, address, inputs, output)
+        elif run.record is not None:
             run.record(address, output, None)
         seconds = time.perf_counter() - started
         if run.profile is not None:
-            run.profile.add(self.name, seconds)
+            run.profile.add(self.path, seconds)
         if run.listeners:
             run.tell(StageFinished(address, self.name, seconds, attempts))
         if self.observers.after or self.observers.metrics:
             await self.observers.tell_after(scope, self.name, address, output, self.contract)
         return output
 
-    async def _tried(self, scope: Scope, address: str) -> tuple[Any, int]:
-        """The checked output, and the number of attempts that it took."""
-        attempts = [1]
-        try:
-            return await self._output(scope, address, attempts), attempts[0]
-        except Exception as error:
-            note_place(error, self.name, address, attempts[0], 1 + (self.retry.retries if self.retry else 0))
-            if scope.run.listeners:
-                scope.run.tell(StageFailed(address, self.name, error, attempts[0]))
-            raise
-
     def _finish(self, scope: Scope, output: Any) -> None:
         self.write(scope.values, output)
         if self.keep_fields:
-            scope.run.kept.update({f"{self.path}.{name}": scope.values[name] for name in self.keep_fields})
-
-    async def _output(self, scope: Scope, address: str, attempts: list[int]) -> Any:
-        """The checked output of the first attempt that succeeds, or the replacement that ``on_error`` gives."""
-        if self._only_call is not None:
-            scope.node = self.name
-            return await self._gated(await self._only_call(scope), address)
-        leaked: list[ThreadedCall] = []
-        while True:
-            try:
-                return await self._gated(await self.attempt.run(scope, address, attempts[0], leaked), address)
-            except Exception as error:  # noqa: BLE001  # it is raised below, unless there is another attempt or a replacement
-                if self.retry is None or attempts[0] > self.retry.retries or not worth_retrying(error, self.retry):
-                    return await self._replacement(error, address)
-                delay = self.retry.delay(attempts[0], stage_seed(scope.run.seed, address))
-                if scope.run.listeners:
-                    scope.run.tell(StageRetried(address, self.name, attempts[0], error, delay))
-            attempts[0] += 1
-            if delay:
-                await asyncio.sleep(delay)
-
-    async def _gated(self, raw: Any, address: str) -> Any:
-        output = self.check(raw)
-        if self.validate is not None:
-            verdict = self.validate(output)
-            if inspect.isawaitable(verdict):
-                verdict = await verdict
-            if verdict is not None and not verdict:
-                raise GateError(f"stage {self.name!r} at {address}: its validate hook refused the output {output!r:.200}.")
-        return output
-
-    async def _replacement(self, error: Exception, address: str) -> Any:
-        if self.on_error is None:
-            raise error
-        try:
-            replacement = self.on_error(error)
-            if inspect.isawaitable(replacement):
-                replacement = await replacement
-        except Exception as raised:  # noqa: BLE001  # the first error stands, with a note of this one
-            if raised is not error:
-                error.add_note(f"its on_error hook raised {type(raised).__name__}: {raised}")
-            raise error from error.__cause__
-        if replacement is None:
-            raise error
-        return await self._gated(replacement, address)
+            scope.kept.update({f"{self.path}.{name}": scope.values[name] for name in self.keep_fields})
