@@ -63,13 +63,18 @@ class SweepRecorder:
         """Active seconds of the run in the processes before this one."""
 
     @property
+    def run_id(self) -> str:
+        """The id of the run in its store."""
+        return self._run_id
+
+    @property
     def state(self) -> SweepState:
         """What the journal comes to."""
         return self._state
 
     # -- the recorder of the pipeline ------------------------------------------------------------------------------------------
 
-    def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
+    def recorded(self, address: str) -> Checkpoint | None:
         """A sweep goes on from its state; no output is reused."""
         return None
 

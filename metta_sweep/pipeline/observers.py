@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.pipeline.context import Context, context_of
@@ -37,7 +38,7 @@ class StageLabel(str):
 class Observers:
     """The observers of one stage. Global ones are outermost: first before, last after."""
 
-    __slots__ = ("after", "around_after", "around_before", "before", "metrics", "own_after", "own_before")
+    __slots__ = ("after", "around_after", "around_before", "before", "metrics", "own_after", "own_before", "profiled")
 
     def __init__(
         self,
@@ -46,6 +47,8 @@ class Observers:
         metrics: Told | None,
         around_before: tuple[Callable[[Any, Any], Any], ...] = (),
         around_after: tuple[Callable[[Any, Any], Any], ...] = (),
+        *,
+        profiled: bool = False,
     ) -> None:
         self.own_before = own_before
         self.own_after = own_after
@@ -54,6 +57,8 @@ class Observers:
         self.around_after = around_after
         self.before = own_before is not None or bool(around_before)
         self.after = own_after is not None or bool(around_after)
+        self.profiled = profiled
+        """Its times are measured: asked for by the stage, or else by the pipeline."""
 
     def __bool__(self) -> bool:
         return self.before or self.after or self.metrics is not None
@@ -65,7 +70,8 @@ class Observers:
         if "before" in spec.hooks:
             check_context_reads(spec.name, "hook 'before'", spec.hooks["before"], flow, own=spec.contract.fields)
         around = flow.global_hooks.get
-        return cls(get("before"), get("after"), get("metrics"), around("before", ()), around("after", ()))
+        profiled = bool(spec.hooks.get("profile", around("profile", False)))
+        return cls(get("before"), get("after"), get("metrics"), around("before", ()), around("after", ()), profiled=profiled)
 
     def check_outputs(self, spec: StageSpec, flow: Flow) -> None:
         """Check what hooks read of the stage's output."""
@@ -95,6 +101,21 @@ async def _tell(scope: Scope, name: str, address: str, hook: str, observer: Call
     try:
         told = observer(*args)
         if told is not None and inspect.isawaitable(told):
-            await told
+            await _listen(told)
     except Exception as error:  # noqa: BLE001  # an observer never loses a result: logged and told, or raised where hooks are strict
         scope.run.hook_failed(address, name, hook, error)
+
+
+async def _listen(told: Awaitable[Any]) -> None:
+    """Wait for an asynchronous observer. A cancellation that comes meanwhile goes through, whatever the observer makes of it."""
+    task = asyncio.current_task()
+    cancelling = task.cancelling() if task is not None else 0
+    try:
+        await told
+    except Exception as error:
+        if task is not None and task.cancelling() > cancelling:
+            raise asyncio.CancelledError from error
+        raise
+    if task is not None and task.cancelling() > cancelling:
+        await asyncio.sleep(0)  # where a cancellation was asked for and has not come yet, it comes here
+        raise asyncio.CancelledError

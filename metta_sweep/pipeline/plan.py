@@ -14,12 +14,14 @@ from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_
 from metta_sweep.pipeline.checks import Check, Misfit, value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.describe import Description, describe
+from metta_sweep.pipeline.event_forms import log_event, logs_events
 from metta_sweep.pipeline.events import PipelineListener
 from metta_sweep.pipeline.flow import FieldState, Unchecked
 from metta_sweep.pipeline.mermaid import to_mermaid
-from metta_sweep.pipeline.profile import StageFigures
+from metta_sweep.pipeline.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.recording import BY_HAND, StoreRecorder
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
+from metta_sweep.pipeline.stream import PlanStream
 from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
 
@@ -40,7 +42,7 @@ class PipelineResult:
     def __init__(self, context: Context, profile: Mapping[str, StageFigures], seconds: float) -> None:
         self.context = context
         self.profile = profile
-        """Per stage: calls, total, p50 and p95 in seconds; empty unless ``profile=True`` was asked for."""
+        """Per path of a stage: calls, total, p50 and p95 in seconds, of those with ``profile=True``. As text it is a table."""
         self.seconds = seconds
 
     def __getattr__(self, name: str) -> Any:
@@ -81,7 +83,7 @@ class Plan:
         """The fields at the end, with type, provider, and whether they are surely there."""
         self.global_hooks = dict(global_hooks)
         """Of each observer, all that were attached, in order."""
-        self._profiled = bool(global_hooks.get("profile")) or any(_profiled(node) for node in nodes)
+        self._profiled = any(_profiled(node) for node in nodes)
 
     def describe(self) -> Description:
         """The contract table: per stage what flows in and from whom, what it provides, and what is attached. Print it."""
@@ -158,6 +160,15 @@ class Plan:
         finally:
             store.release(run_id)
 
+    def stream(self, *, listeners: Sequence[PipelineListener] = (), **options: Any) -> PlanStream:
+        """Run it as a stream of its events: ``async for event in plan.stream(n=3)``.
+
+        Args:
+            listeners: more of them.
+            options: everything that ``run()`` takes.
+        """
+        return PlanStream(lambda stream: self.run(listeners=[*listeners, stream], **options))
+
     async def _execute(
         self,
         values: dict[str, Any],
@@ -168,10 +179,12 @@ class Plan:
         *,
         strict_hooks: bool,
     ) -> PipelineResult:
+        if logs_events() and (recorder.needs_inputs or not recorder.keeps):  # what keeps a journal of its own logs that
+            listeners = [*listeners, log_event]
         run = Run(recorder, seed, listeners, strict_hooks=strict_hooks, profile=self._profiled)
         started = time.perf_counter()
         await run_nodes(self.nodes, Scope(run, values, address))
-        figures = run.profile.figures() if run.profile is not None else {}
+        figures = run.profile.figures() if run.profile is not None else ProfileTable()
         return PipelineResult(context_of(values), figures, time.perf_counter() - started)
 
     def _checked_inputs(self, given: Mapping[str, Any]) -> dict[str, Any]:

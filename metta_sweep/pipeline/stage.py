@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metta_sweep.errors import Fault
-from metta_sweep.pipeline.binding import bind
+from metta_sweep.pipeline.binding import Binding, bind
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import Flow
 from metta_sweep.pipeline.observers import Observers
-from metta_sweep.pipeline.outline import stage_wires
+from metta_sweep.pipeline.outline import Wire, stage_wires
 from metta_sweep.pipeline.payload import fields_without_json
-from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
+from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, gives_generator
 from metta_sweep.pipeline.stage_node import StageNode, no_json_form
 from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.pipeline.validation import check_call, check_returns
 
-__all__ = ["StageSpec"]
+if TYPE_CHECKING:
+    from metta_sweep.pipeline.spec import Edit, Spec
+
+__all__ = ["StageBinding", "StageSpec"]
+
+
+class StageBinding(NamedTuple):
+    """A stage that was checked where it stands."""
+
+    binding: Binding
+    observers: Observers
+    wires: tuple[Wire, ...]
+    """What flows to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +48,8 @@ class StageSpec:
     """The contract is the return annotation: there was no ``.through()``, or it named none."""
     faults: tuple[str, ...] = ()
     """What is wrong with the description itself."""
+    item: str | None = None
+    """The parameter that gets the item, where the stage is what a map runs for each of its items."""
 
     def through(
         self, contract: Contract, constants: Mapping[str, Any], hooks: Mapping[str, Any], faults: tuple[str, ...]
@@ -54,24 +68,58 @@ class StageSpec:
         """The fields that it writes."""
         return self.contract.fields
 
+    def surely(self) -> frozenset[str]:
+        """The fields that it writes: all of them."""
+        return frozenset(self.provides())
+
+    def inner(self) -> Mapping[str, Spec]:
+        """The parts within it, by their paths: a function has none."""
+        return {}
+
+    def edited(self, path: str, edit: Edit) -> StageSpec:
+        """The same: nothing is within a function."""
+        return self
+
     def compile(self, flow: Flow) -> StageNode | None:
         """Check the stage where it stands, and make it runnable. Faults go to ``flow``."""
+        binding = self.bound(flow)
+        flow.provide(self.name, self.contract.fields)
+        return self.node(binding, flow)
+
+    def bound(self, flow: Flow) -> StageBinding | None:
+        """Check what the stage reads where it stands; None when there was a fault."""
         for message in self.faults:
             flow.faults.append(Fault(flow.at(self.name), message))
         self._check_description(flow)
+        if "timeout_mode" in self.hooks:
+            from metta_sweep.pipeline.processes import check_timeout_mode
+
+            check_timeout_mode(self.name, self.fn, self.hooks["timeout_mode"], flow)
         observers = Observers.of(self, flow)
-        binding = bind(self.name, self.fn, self.signature, self.constants, flow) if self.signature is not None else None
-        wires = stage_wires(binding.reads, self.constants, self._parameters, flow) if binding is not None else ()
-        flow.provide(self.name, self.contract.fields)
-        observers.check_outputs(self, flow)
+        binding = self._bind(flow)
+        if binding is None:
+            observers.check_outputs(self, flow)
+            return None
+        return StageBinding(binding, observers, stage_wires(binding.reads, self.constants, self._parameters, flow))
+
+    def node(self, bound: StageBinding | None, flow: Flow) -> StageNode | None:
+        """Check what is attached to its output, and make it runnable."""
         if self.hooks.get("checkpoint") is True:
             for name in fields_without_json(self.contract):
                 flow.fault(self.name, no_json_form(name, self.contract), name)
-        if binding is None or self.faults:
+        if bound is None:
             return None
-        node = StageNode(self, binding, observers, flow.at(self.name))
-        node.wires = wires
+        bound.observers.check_outputs(self, flow)
+        if self.faults:
+            return None
+        node = StageNode(self, bound.binding, bound.observers, flow.at(self.name))
+        node.wires = bound.wires
         return node
+
+    def _bind(self, flow: Flow) -> Binding | None:
+        if self.signature is None:
+            return None
+        return bind(self.name, self.fn, self.signature, self.constants, flow, item=self.item)
 
     @property
     def _parameters(self) -> list[str]:
@@ -87,7 +135,7 @@ class StageSpec:
                 f"its output would be a field called {self.name!r}, which is no identifier; found {self.name!r}. "
                 f"Name the field: .through(result={type_name(contract.fields[self.name])}).",
             )
-        returns = MISSING if self.signature is None else self.signature.returns
+        returns = MISSING if self.signature is None or gives_generator(self.fn) else self.signature.returns
         if not self.inferred and returns not in (MISSING, UNRESOLVED):
             check_returns(self.name, returns, contract, flow)
         if self.inferred and returns is UNRESOLVED:

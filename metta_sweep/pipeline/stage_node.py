@@ -58,7 +58,7 @@ class StageNode:
         self.keep_fields: tuple[str, ...] = ()
         """Fields that a ``ref`` reads by the name of this stage."""
         self.checkpoint = spec.hooks.get("checkpoint", True) is not False
-        self.profiled = bool(spec.hooks.get("profile"))
+        self.profiled = observers.profiled
         self.trying = Trying(spec, binding)
         self.keeping = Keeping(spec, binding, path)
         bare = self.trying.only_call is not None and not (self.trying.validate or observers)
@@ -98,6 +98,8 @@ class StageNode:
         A recorded output that still holds is taken instead. When it fails and ``tolerant``, the error comes as an ``ItemFailed``.
         """
         run = scope.run
+        for room in run.rooms:
+            await room()
         kept = run.needs_inputs and self.checkpoint
         inputs = self.keeping.inputs(scope) if run.needs_inputs else ""
         found = self.keeping.find(scope, address, inputs) if kept else None
@@ -123,7 +125,7 @@ class StageNode:
         elif run.record is not None:
             run.record(address, output, None)
         seconds = time.perf_counter() - started
-        if run.profile is not None:
+        if self.profiled and run.profile is not None:
             run.profile.add(self.path, seconds)
         if run.listeners:
             run.tell(StageFinished(address, self.name, seconds, attempts))
