@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from metta_sweep.experiments.result import SweepResult as SweepResult
     from metta_sweep.experiments.sweep import SweepExperiment as SweepExperiment
     from metta_sweep.optimizers.optimizer import Optimizer as Optimizer
+    from metta_sweep.pipeline import Artifact as Artifact
+    from metta_sweep.pipeline import Cache as Cache
     from metta_sweep.pipeline import Context as Context
     from metta_sweep.pipeline import Pipeline as Pipeline
     from metta_sweep.pipeline import Plan as Plan
@@ -49,8 +51,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Artifact": "pipeline",
     "BranchStats": "core.branch",
     "Budget": "core.budget",
+    "Cache": "pipeline",
     "Choice": "core.distributions",
     "Constant": "core.distributions",
     "Context": "pipeline",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Checkpoint", "LoopState", "NullRecorder", "Record", "Recorder", "RunRow", "Store", "TrialRow", "digest"]
@@ -63,7 +64,7 @@ class Checkpoint(NamedTuple):
 
     address: str
     inputs: str
-    """Digest of what the stage read."""
+    """Digests of what the stage read; empty where that has no content which could be compared."""
     schema: str
     """Digest of its contract's schema."""
     code: str
@@ -138,6 +139,22 @@ class Store(Protocol):
         """What is kept at an address."""
         ...
 
+    def checkpoint_addresses(self, run_id: str) -> Sequence[str]:
+        """The addresses at which something is kept, sorted; whether it is intact shows when it is read."""
+        ...
+
+    def put_cache(self, key: str, payload: bytes) -> None:
+        """Keep what every run of this store may use again; replaces what was kept under the key."""
+        ...
+
+    def get_cache(self, key: str) -> bytes | None:
+        """What is kept under a key. Raises ``DamagedPayload`` where it is not what was written there."""
+        ...
+
+    def artifact_folder(self) -> Path:
+        """Where the files lie that stages made, by their content. It may not exist yet; it lives as long as the store does."""
+        ...
+
     def close(self) -> None:
         """Let go of what the store holds open. It is not used afterwards."""
         ...
@@ -153,11 +170,11 @@ class Recorder(Protocol):
 
     @property
     def needs_inputs(self) -> bool:
-        """Whether ``recorded`` and ``record`` need the digest of what a stage read (a sweep's do not)."""
+        """Whether it keeps outputs with digests of what their stages read, and is asked for them (a sweep's does not)."""
         ...
 
-    def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
-        """What is recorded at this address and still holds, or None."""
+    def recorded(self, address: str) -> Checkpoint | None:
+        """What is recorded at this address, whatever it is worth now. Raises ``DamagedPayload`` where it is damaged."""
         ...
 
     def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
@@ -178,7 +195,7 @@ class NullRecorder:
     keeps = False
     needs_inputs = False
 
-    def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
+    def recorded(self, address: str) -> Checkpoint | None:
         """Nothing is recorded."""
         return None
 

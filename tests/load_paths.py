@@ -45,10 +45,10 @@ def load_paths() -> list[Callable[..., Any]]:
     stores = [
         getattr(store, name)
         for store in (MemoryStore, SqliteReader)
-        for name in ("find_run", "runs", "records", "end_of", "trial_rows", "trial_row", "get_checkpoint")
+        for name in ("find_run", "runs", "records", "end_of", "trial_rows", "trial_row", "get_checkpoint", "get_cache")
     ]
     of_sweeps = [codec.decode_events, codec.decode_facts, codec.decode_trial, SweepRecorder.replay, opening._last_start]
-    of_pipelines = [payload.from_payload, StoreRecorder.settle_seed, StoreRecorder.recorded]
+    of_pipelines = [payload.JsonForm.load, payload.read_object, StoreRecorder.kept_seed, StoreRecorder.recorded]
     views = [reading.TrialsView.__iter__, reading.TrialsView.by_id, reading.TraceView._from]
     return [*stores, *of_sweeps, *of_pipelines, *views, kept.start_note]
 

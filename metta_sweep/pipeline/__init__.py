@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from metta_sweep.pipeline.artifact import Artifact
 from metta_sweep.pipeline.binding import accepted_keywords
 from metta_sweep.pipeline.builder import Pipeline
+from metta_sweep.pipeline.cache import Cache
 from metta_sweep.pipeline.context import Context
 from metta_sweep.pipeline.contract import Contract
+from metta_sweep.pipeline.describe import DescribedPart, Description
+from metta_sweep.pipeline.event_forms import event_line, event_to_dict
 from metta_sweep.pipeline.events import (
+    BranchTaken,
     HookFailed,
     LoopIterationStarted,
     PipelineEvent,
@@ -18,6 +23,8 @@ from metta_sweep.pipeline.events import (
     StageStarted,
 )
 from metta_sweep.pipeline.hooks import HookSet, hooks
+from metta_sweep.pipeline.item_failure import ItemFailure
+from metta_sweep.pipeline.outline import Wire
 from metta_sweep.pipeline.plan import PipelineResult, Plan
 from metta_sweep.pipeline.profile import StageFigures
 from metta_sweep.pipeline.recording import StoreRecorder
@@ -25,14 +32,21 @@ from metta_sweep.pipeline.ref import Ref, ref
 from metta_sweep.pipeline.retry import Retry
 from metta_sweep.pipeline.signature import Parameter, ReadSignature, read_signature
 from metta_sweep.pipeline.stage_context import StageContext
+from metta_sweep.pipeline.stream import PlanStream
 from metta_sweep.pipeline.through import FieldSet, fields
 
 __all__ = [
+    "Artifact",
+    "BranchTaken",
+    "Cache",
     "Context",
     "Contract",
+    "DescribedPart",
+    "Description",
     "FieldSet",
     "HookFailed",
     "HookSet",
+    "ItemFailure",
     "LoopIterationStarted",
     "Parameter",
     "Pipeline",
@@ -40,6 +54,7 @@ __all__ = [
     "PipelineListener",
     "PipelineResult",
     "Plan",
+    "PlanStream",
     "ReadSignature",
     "Ref",
     "Retry",
@@ -51,7 +66,10 @@ __all__ = [
     "StageReused",
     "StageStarted",
     "StoreRecorder",
+    "Wire",
     "accepted_keywords",
+    "event_line",
+    "event_to_dict",
     "fields",
     "hooks",
     "read_signature",

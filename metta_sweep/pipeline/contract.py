@@ -10,6 +10,7 @@ from metta_sweep.errors import ContractError
 from metta_sweep.pipeline.checks import Check, Misfit, misfit_of, revalidation, shown, value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.models import default_values, field_types, is_frozen, is_model, is_pydantic_model, make_model
+from metta_sweep.pipeline.schema import schema_text
 from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.pipeline.writing import Kind, Write, writer
 from metta_sweep.records import digest
@@ -53,9 +54,9 @@ class Contract:
 
     @cached_property
     def schema_digest(self) -> str:
-        """Of the names and types of the fields: changes when the contract changes."""
-        parts = [f"{name}:{type_name(form)}" for name, form in sorted(self.fields.items())]
-        return digest("\n".join(parts).encode())
+        """Of the names and types of the fields, and of what is in those: changes when the contract changes."""
+        parts = [f"{name}:{schema_text(form)}" for name, form in sorted(self.fields.items())]
+        return digest("\n".join(parts).encode("utf-8", "surrogatepass"))
 
     def model_of(self, values: Mapping[str, Any]) -> Any:
         """The output that has these fields, which were validated before."""

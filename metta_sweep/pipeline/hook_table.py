@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
 from metta_sweep.errors import HookError
+from metta_sweep.pipeline.cache import Cache
 from metta_sweep.pipeline.retry import Retry, is_number
+from metta_sweep.pipeline.shelf import CODE_CHANGES
 from metta_sweep.pipeline.signature import gives_async_generator
 from metta_sweep.pipeline.typeforms import is_type_form, type_name
 
-__all__ = ["CALLABLES", "COMING", "GLOBAL_HOOKS", "HOOKS", "HookForm", "Problem", "check_hook"]
+__all__ = ["CALLABLES", "GLOBAL_HOOKS", "HOOKS", "HookForm", "Problem", "check_hook"]
 
 
 class HookForm(NamedTuple):
@@ -38,6 +40,10 @@ def _is_retry(value: object) -> bool:
     return isinstance(value, Retry) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 
+def _is_cache(value: object) -> bool:
+    return isinstance(value, bool | Cache)
+
+
 _SECONDS: Final = "a positive, finite number of seconds"
 _TABLE: Final[dict[str, HookForm]] = {
     "before": HookForm("Write before=lambda d: ..."),
@@ -54,6 +60,13 @@ _TABLE: Final[dict[str, HookForm]] = {
         lambda value: value in ("thread", "process"),
     ),
     "checkpoint": HookForm("Write checkpoint=False to keep this stage out of the store", "True or False", _is_bool),
+    "cache": HookForm("Write cache=True, or cache=Cache(version=...)", "True, False, or Cache(...)", _is_cache),
+    "on_code_change": HookForm(
+        "Write on_code_change='rerun' to have the stage run again when its function is another one",
+        "'warn', 'rerun' or 'refuse'",
+        lambda value: value in CODE_CHANGES,
+    ),
+    "migrate": HookForm("Write migrate=lambda values: {**values, 'unit': 's'}"),
     "profile": HookForm("Write profile=True to measure this stage", "True or False", _is_bool),
 }
 HOOKS: Final = tuple(_TABLE)
@@ -61,8 +74,6 @@ HOOKS: Final = tuple(_TABLE)
 CALLABLES: Final = tuple(name for name, form in _TABLE.items() if form.fits is None)
 """The hooks that are functions."""
 GLOBAL_HOOKS: Final = ("before", "after", "profile")
-COMING: Final = ("cache", "migrate", "on_code_change")
-"""Names that have a meaning in the design and are refused for now, so that they are never taken for something else."""
 
 
 class Problem(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from metta_sweep.errors import HookError, did_you_mean
-from metta_sweep.pipeline.hook_table import CALLABLES, COMING, GLOBAL_HOOKS, HOOKS, check_hook
+from metta_sweep.pipeline.hook_table import CALLABLES, GLOBAL_HOOKS, HOOKS, check_hook
 from metta_sweep.pipeline.retry import Retry
 
 __all__ = ["HookSet", "add_global_hooks", "check_global_hooks", "hooks", "nest_global_hooks", "unknown_hook"]
@@ -81,8 +81,8 @@ def hooks(
 def unknown_hook(where: str, name: str, value: object) -> HookError:
     """The error for a name that is no hook."""
     guess = did_you_mean(name, HOOKS)
-    what = f"the hook {name!r} does not exist yet" if name in COMING else f"there is no hook {name!r}"
-    remedy = f"Did you mean {guess!r}?" if guess and name not in COMING else "Leave it out"
+    what = f"there is no hook {name!r}"
+    remedy = f"Did you mean {guess!r}?" if guess else "Leave it out"
     return HookError(where, what, found=value, expected="one of " + ", ".join(HOOKS), remedy=remedy)
 
 

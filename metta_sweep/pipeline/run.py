@@ -67,6 +67,7 @@ class Run:
         "profile",
         "record",
         "recorder",
+        "rooms",
         "seed",
         "shelf",
         "strict_hooks",
@@ -90,6 +91,9 @@ class Run:
         self.record = recorder.record if recorder.keeps else None
         self.seed = seed
         self.listeners = tuple(listeners)
+        rooms = (getattr(listener, "has_room", None) for listener in self.listeners)
+        self.rooms = tuple(room for room in rooms if room is not None)
+        """What a stage waits for before it begins: listeners that would have to keep too many events."""
         self.strict_hooks = strict_hooks
         self.profile = Profile() if profile else None
         self.leaks: dict[str, ThreadedCall] = {}

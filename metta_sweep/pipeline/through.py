@@ -8,7 +8,7 @@ from typing import Any
 
 from metta_sweep.errors import InvalidName, did_you_mean
 from metta_sweep.pipeline.contract import Contract
-from metta_sweep.pipeline.hook_table import COMING, HOOKS, check_hook
+from metta_sweep.pipeline.hook_table import HOOKS, check_hook
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
 from metta_sweep.pipeline.stage import StageSpec
 from metta_sweep.pipeline.typeforms import brief, is_type_form, type_name, unresolved_name
@@ -65,10 +65,6 @@ def read_through(stage: StageSpec, given: Any, absent: object, keywords: Mapping
     for key, value in keywords.items():
         if key in HOOKS:
             _take_hook(key, value, hooks, faults)
-        elif key in COMING and (stage.signature is None or key not in _parameters(stage)):
-            faults.append(
-                f"the hook {key!r} does not exist yet; found {value!r}; expected one of {', '.join(HOOKS)}. Leave it out."
-            )
         elif is_type_form(value):
             named[key] = value
             _check_field(key, faults)
@@ -129,11 +125,11 @@ def _contract_of(stage: StageSpec, given: Any, absent: object, named: Mapping[st
         return Contract(stage.name, {**given, **named})
     if isinstance(given, str):
         faults.append(f"a contract is a type, never a string; found {given!r}. Write the type itself, without quotes.")
-        return Contract(stage.name, named)
+        return _anything(stage, named)
     if not is_type_form(given):
         what = "an instance" if not isinstance(given, Mapping) else "a mapping"
         faults.append(f"the contract is {what}; found {brief(given)}; expected a type. Write .through({_suggestion(given)}).")
-        return Contract(stage.name, named)
+        return _anything(stage, named)
     if named:
         faults.append(
             f"there is a contract ({type_name(given)}) and the fields {', '.join(map(repr, named))} beside it; "
@@ -142,6 +138,11 @@ def _contract_of(stage: StageSpec, given: Any, absent: object, named: Mapping[st
     if given is None or given is type(None):
         return Contract(stage.name, {})
     return Contract.of(stage.name, given)
+
+
+def _anything(stage: StageSpec, named: Mapping[str, Any]) -> Contract:
+    """Stands in for a contract that is none, so that no other fault follows from that."""
+    return Contract(stage.name, named or {stage.name: Any})
 
 
 def _suggestion(given: object) -> str:

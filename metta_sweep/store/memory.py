@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import bisect
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from metta_sweep.errors import RunInUse, StoreError
 from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
@@ -36,6 +40,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
         self._names: dict[str, str] = {}
+        self._cache: dict[str, bytes] = {}
+        self._files: str | None = None
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._runs)} runs)"
@@ -137,8 +143,27 @@ class MemoryStore:
         """What is kept at an address."""
         return self._run(run_id).checkpoints.get(address)
 
+    def checkpoint_addresses(self, run_id: str) -> Sequence[str]:
+        """The addresses at which something is kept."""
+        return sorted(self._run(run_id).checkpoints)
+
+    def put_cache(self, key: str, payload: bytes) -> None:
+        """Keep what every run of this store may use again."""
+        self._cache[key] = payload
+
+    def get_cache(self, key: str) -> bytes | None:
+        """What is kept under a key."""
+        return self._cache.get(key)
+
+    def artifact_folder(self) -> Path:
+        """Where files lie that stages made: a temporary folder, which ends with the store."""
+        if self._files is None:
+            self._files = tempfile.mkdtemp(prefix="metta_sweep-artifacts-")
+            weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
+        return Path(self._files)
+
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is held open: what was kept lives as long as the object."""
 
     @staticmethod
     def _index_of(run: _Run, seq: int) -> int:

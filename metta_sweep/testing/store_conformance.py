@@ -250,6 +250,34 @@ class StoreConformance:
         self.store.put_checkpoint(RUN, _checkpoint("train", b"2"))
         assert self.store.get_checkpoint(RUN, "train") == _checkpoint("train", b"2")
 
+    def test_addresses_of_checkpoints_are_listed(self) -> None:
+        """Those of one run, sorted, each once."""
+        self.store.create_run(RunRow("b", None, 2.0))
+        self.store.acquire("b")
+        self.store.put_checkpoint("b", _checkpoint("other", b"1"))
+        for address in ("train", "loop[10]/fit", "train", "loop[9]/fit"):
+            self.store.put_checkpoint(RUN, _checkpoint(address, b"1"))
+        assert list(self.store.checkpoint_addresses(RUN)) == ["loop[10]/fit", "loop[9]/fit", "train"]
+        with _refused(StoreError):
+            self.store.checkpoint_addresses("none")
+
+    # -- the cache and files -----------------------------------------------------------------------------------------------------
+
+    def test_cache_entries_come_back(self) -> None:
+        """Under their key, whichever run asks; the last one under a key holds."""
+        assert self.store.get_cache("k") is None
+        self.store.put_cache("k", b"1")
+        self.store.put_cache("k", b'{"x":2}')
+        self.store.put_cache("j", b"")
+        assert (self.store.get_cache("k"), self.store.get_cache("j")) == (b'{"x":2}', b"")
+
+    def test_files_have_one_folder(self) -> None:
+        """The same whenever it is asked for, and one in which files can be made."""
+        folder = self.store.artifact_folder()
+        folder.mkdir(exist_ok=True)
+        (folder / "file").write_bytes(b"x")
+        assert (self.store.artifact_folder() / "file").read_bytes() == b"x"
+
 
 def _checkpoint(address: str, payload: bytes) -> Checkpoint:
     return Checkpoint(address, "in", "schema", "code", payload, digest(payload))

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from metta_sweep.errors import BuildError, HookError, InvalidInput, InvalidName
-from metta_sweep.pipeline import Pipeline, Retry, fields, hooks, ref
+from metta_sweep.pipeline import Cache, Pipeline, Retry, fields, hooks, ref
 
 
 class Trials(BaseModel):
@@ -77,7 +77,13 @@ HOOKS: list[tuple[Callable[[], Any], str, str, str]] = [
     (lambda: hooks(timeout=float), "timeout", "float", "fields(timeout=float)"),  # type: ignore[arg-type]
     (lambda: hooks(checkpoint="yes"), "checkpoint", "'yes'", "Write checkpoint=False"),  # type: ignore[arg-type]
     (lambda: hooks(afterr=len), "afterr", "len", "Did you mean 'after'?"),
-    (lambda: hooks(cache=True), "cache", "True", "Leave it out"),
+    (lambda: hooks(cache="yes"), "cache", "'yes'", "Write cache=True"),
+    (lambda: hooks(on_code_change="stop"), "on_code_change", "'stop'", "Write on_code_change='rerun'"),
+    (lambda: Cache(key=3), "Cache(key=)", "3", "Write key=lambda ctx:"),  # type: ignore[arg-type]
+    (lambda: Cache(key=two), "Cache(key=)", "two", "Write key=lambda ctx:"),
+    (lambda: Cache(version=1.5), "Cache(version=)", "1.5", "Write version=2"),  # type: ignore[arg-type]
+    (lambda: Cache(include="helper"), "Cache(include=)", "'helper'", "Write include=[helper]"),  # type: ignore[arg-type]
+    (lambda: Cache(include=[3]), "Cache(include=)", "3", "Give values to the stage as constants"),
     (lambda: hooks(on_success=len), "on_success", "len", "Did you mean 'after'?"),
     (lambda: Retry(-1), "retries=", "-1", "Write Retry(3)"),
     (lambda: Retry(True), "retries=", "True", "Write Retry(3)"),
@@ -103,8 +109,9 @@ ATTACHED: list[tuple[Callable[[], Any], str, str]] = [
     (step(after=two), "two(a", "Write after=lambda d: ..."),
     (step(after=Recorder), "Recorder", "Pass an instance, or write fields(after=Recorder)"),
     (step(timeout=float), "float", "Write fields(timeout=float)"),
-    (step(cache=True), "True", "does not exist yet"),
-    (step(migrate=len), "len", "does not exist yet"),
+    (step(cache=1.5), "1.5", "Write cache=True"),
+    (step(migrate=two), "two(a", "Write migrate=lambda values:"),
+    (step(on_code_change=True), "True", "Write on_code_change='rerun'"),
     (step(timeout_mode="fork"), "'fork'", "Write timeout_mode='process'"),
     (step(timeout_mode=["process"]), "['process']", "Write timeout_mode='process'"),
     (step(total_timeout=float("inf")), "inf", "Write total_timeout=3600"),
@@ -230,7 +237,7 @@ PIPELINES: list[tuple[Callable[[], Any], str, str | None, tuple[str, ...]]] = [
         ("'m'", "the value itself"),
     ),
     (lambda: Pipeline(n=int).stage("a", lambda m: m).through(int).stage("m", count).build(), "a", "m", ("only later", "'m'")),
-    (looped(lambda ctx: ctx["n"], two), "loop/n", "a", ("'a'", "nothing provides")),
+    (looped(lambda ctx: len(vars(ctx)), two), "loop/n", "a", ("'a'", "nothing provides")),
     (lambda: Pipeline().build(), "pipeline", None, ("found no stages", "Add a .stage()")),
     (lambda: Pipeline(n=int).with_global_hooks(profile=True).build(), "pipeline", None, ("found no stages", "Add a .stage()")),
     (lambda: Pipeline(n=int).stage("a", lambda *n: 1).through(int).build(), "a", None, ("takes *n only", "without the star")),
@@ -291,7 +298,7 @@ def test_all_faults_come_at_once() -> None:
             .stage("b", count, n=ref("m"))
             .end_loop()
             .stage("c", count)
-            .through(int, cache=True)
+            .through(int, cache="yes")
             .build()
         )
     assert [fault.stage for fault in caught.value.faults] == ["a", "a", "loop", "loop/b", "c"]
@@ -300,7 +307,7 @@ def test_all_faults_come_at_once() -> None:
 
 def test_strict_builds_leave_nothing_unchecked() -> None:
     """What cannot be checked is listed, and is a fault under ``strict``."""
-    pipeline = Pipeline(n=int).stage("a", lambda ctx: ctx["n"]).through(int)
+    pipeline = Pipeline(n=int).stage("a", lambda ctx: vars(ctx)).through(dict)
     assert [edge.stage for edge in pipeline.build().unchecked] == ["a"]
     with pytest.raises(BuildError, match="Annotate it"):
         pipeline.build(strict=True)

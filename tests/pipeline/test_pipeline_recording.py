@@ -33,7 +33,7 @@ class Journal:
         self.entries: list[tuple[str, object]] = []
         self.states = states or {}
 
-    def recorded(self, address: str, inputs: str, schema: str, code: str) -> Checkpoint | None:
+    def recorded(self, address: str) -> Checkpoint | None:
         raise AssertionError("a recorder that needs no inputs is never asked")
 
     def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
@@ -149,7 +149,7 @@ async def test_damage_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
         result = await again.pipeline().build().run(name="kept", store=store, n=0)
     assert result.load == []
     assert again.calls == ["load"]
-    assert "the checkpoint at load is damaged" in caplog.text
+    assert "the checkpoint at load: what is recorded is damaged and is not used" in caplog.text
 
 
 async def test_a_changed_contract_is_a_clear_error() -> None:
@@ -171,7 +171,7 @@ async def test_changed_code_warns(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "metta_sweep"):
         result = await Pipeline().stage("count", lambda: 2 + 2).through(n=int).build().run(name="kept", store=store)
     assert result.n == 3
-    assert "the code of the stage at count has changed" in caplog.text
+    assert "stage 'count' at count: its code has changed since; the recorded output is used" in caplog.text
 
 
 async def test_a_recorder_gets_outputs_as_they_are() -> None:

@@ -17,7 +17,7 @@ from metta_sweep.store.places import file_of
 from metta_sweep.store.sql.connection import connect, explain, explained
 from metta_sweep.store.sql.locks import driver_in
 from metta_sweep.store.sql.migrating import version_of
-from metta_sweep.store.sql.sealing import UNREADABLE, seal_checkpoint, seal_record, seal_row
+from metta_sweep.store.sql.sealing import UNREADABLE, seal_cache, seal_checkpoint, seal_record, seal_row
 from metta_sweep.store.sql.versions import HEAD, READABLE
 
 __all__ = ["SqliteReader", "TrialSums", "lock_path", "open_reader"]
@@ -200,6 +200,31 @@ class SqliteReader:
         if not intact:
             raise self._damage(run_id, f"the checkpoint at {address} is damaged")
         return checkpoint
+
+    def checkpoint_addresses(self, run_id: str) -> Sequence[str]:
+        """The addresses at which something is kept, sorted; whether it is intact shows when it is read."""
+        found = self._fetch("SELECT address FROM checkpoints WHERE run = ? ORDER BY address", (self._key(run_id),))
+        return [str(address) for (address,) in found]
+
+    def get_cache(self, key: str) -> bytes | None:
+        """What is kept under a key.
+
+        Raises:
+            DamagedPayload: it is not what was written there.
+        """
+        found = self._fetch("SELECT seal, payload FROM cache WHERE key = ?", (key,))
+        if not found:
+            return None
+        seal, payload = found[0]
+        if not isinstance(payload, bytes) or seal_cache(key, payload) != seal:
+            raise DamagedPayload(
+                f"store {str(self.path)!r}", f"the cache entry {key!r} is damaged: it is not what was written, and is not used"
+            )
+        return payload
+
+    def artifact_folder(self) -> Path:
+        """Where files lie that stages made: beside the database, under its name and ``.artifacts``."""
+        return self.path.with_name(self.path.name + ".artifacts")
 
     def close(self) -> None:
         """Let go of the file."""

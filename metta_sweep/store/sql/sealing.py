@@ -13,7 +13,7 @@ from typing import Final
 
 from metta_sweep.records import Checkpoint, Record, TrialRow
 
-__all__ = ["UNREADABLE", "seal_checkpoint", "seal_record", "seal_row"]
+__all__ = ["UNREADABLE", "seal_cache", "seal_checkpoint", "seal_record", "seal_row"]
 
 _RECORD: Final = Struct("<qqqdd").pack
 _ROW: Final = Struct("<qqqdd").pack
@@ -43,6 +43,11 @@ def seal_checkpoint(run: int, checkpoint: Checkpoint) -> bytes:
     address, inputs, schema, code, payload, digest = checkpoint
     head = f"{run}\0{address}\0{inputs}\0{schema}\0{code}\0{digest}\0".encode()
     return blake2b(head + payload, digest_size=_SIZE).digest()
+
+
+def seal_cache(key: str, payload: bytes) -> bytes:
+    """The seal of a cache entry: 16 bytes."""
+    return blake2b(f"{key}\0".encode() + payload, digest_size=_SIZE).digest()
 
 
 def _kept(value: float | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["ADD_RECORD", "SET_CHECKPOINT", "SET_ROW"]
+__all__ = ["ADD_RECORD", "SET_CACHE", "SET_CHECKPOINT", "SET_ROW"]
 
 _RECORD: Final = ("run", "seq", "count", "address", "kind", "time", "elapsed", "epoch", "seal", "payload")
 _ROW: Final = ("run", "number", "id", "branch", "state", "score", "attempt", "seconds", "seal", "payload")
@@ -25,3 +25,4 @@ def _upsert(table: str, columns: Sequence[str], keys: int = 2) -> str:
 ADD_RECORD: Final = _insert("records", _RECORD)
 SET_ROW: Final = _upsert("trials", _ROW)
 SET_CHECKPOINT: Final = _upsert("checkpoints", _CHECKPOINT)
+SET_CACHE: Final = _upsert("cache", ("key", "created", "seal", "payload"), keys=1)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from metta_sweep.clock import crash_point
+from metta_sweep.clock import crash_point, wall_time
 from metta_sweep.errors import RunInUse, StoreError
 from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
 from metta_sweep.store.places import file_of, filesystem_of
 from metta_sweep.store.sql.reader import SqliteReader, lock_path
-from metta_sweep.store.sql.sealing import seal_checkpoint, seal_record, seal_row
-from metta_sweep.store.sql.statements import ADD_RECORD, SET_CHECKPOINT, SET_ROW
+from metta_sweep.store.sql.sealing import seal_cache, seal_checkpoint, seal_record, seal_row
+from metta_sweep.store.sql.statements import ADD_RECORD, SET_CACHE, SET_CHECKPOINT, SET_ROW
 from metta_sweep.store.sql.writer import Durability, Writer
 
 __all__ = ["SqliteStore"]
@@ -173,6 +173,12 @@ class SqliteStore(SqliteReader):
         with self._using, self._writer as cursor:
             self._check_epoch(cursor, held, run_id)
             cursor.execute(SET_CHECKPOINT, values)
+
+    def put_cache(self, key: str, payload: bytes) -> None:
+        """Keep what every run of this store may use again; replaces what was kept under the key."""
+        values = (key, wall_time(), seal_cache(key, payload), payload)
+        with self._using, self._writer as cursor:
+            cursor.execute(SET_CACHE, values)
 
     def close(self) -> None:
         """Let go of the runs and of the file."""

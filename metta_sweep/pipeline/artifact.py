@@ -1,0 +1,211 @@
+"""Files as outputs of stages, kept by their content."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from metta_sweep.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+__all__ = ["Artifact", "ArtifactLost", "artifact_context", "describe_artifact", "keep_file"]
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_CHUNK: Final = 1 << 20
+_FOLDER: Final = "metta_sweep.artifacts"
+"""The key of the validation and serialization context under which the folder of kept files is."""
+
+
+class ArtifactLost(Exception):
+    """A kept file is missing, or is not what was kept."""
+
+
+class Artifact:
+    """A file that a stage made: for what has no JSON form. Return it under a contract that says ``Artifact``.
+
+    In a kept run the file is copied into the store, under the digest of its content, when the stage has ended; from then on
+    ``path`` is that copy, which is not to be changed. A resumed run finds it there, checked against its digest.
+    Equal contents are kept once. Without a store it is just the path.
+
+    Args:
+        path: of a file that exists.
+
+    Raises:
+        InvalidInput: it is no file.
+    """
+
+    __slots__ = ("_digest", "name", "path", "size")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        given = Path(path).absolute()
+        if not given.is_file():
+            what = "it is a folder" if given.is_dir() else "there is no such file"
+            remedy = "Write the file before, and pack folders"
+            raise InvalidInput("Artifact(path)", what, found=str(path), expected="the path of a file", remedy=remedy)
+        self.path = given
+        """Where the file is: that of the user, or the copy in the store."""
+        self.name = given.name
+        """What the file was called."""
+        self.size = given.stat().st_size
+        """Bytes."""
+        self._digest: str | None = None
+
+    @classmethod
+    def _kept(cls, folder: Path, digest: str, size: int, name: str) -> Artifact:
+        """The artifact that was kept in a folder; raises ``ArtifactLost`` where the file there is not that."""
+        path = _place(folder, digest)
+        if not path.is_file():
+            raise ArtifactLost(f"the artifact {name!r} is missing (it was at {path})")
+        if path.stat().st_size != size or _digest_of(path) != digest:
+            raise ArtifactLost(f"the artifact {name!r} is damaged (it is at {path})")
+        artifact = object.__new__(cls)
+        artifact.path, artifact.name, artifact.size, artifact._digest = path, name, size, digest
+        return artifact
+
+    @property
+    def digest(self) -> str:
+        """Of the content: BLAKE2b, 256 bits, hexadecimal."""
+        if self._digest is None:
+            self._digest = _digest_of(self.path)
+        return self._digest
+
+    def open(self, mode: str = "rb", **options: Any) -> IO[Any]:
+        """Open the file for reading; ``options`` are those of the builtin ``open``.
+
+        Raises:
+            InvalidInput: a mode that writes.
+        """
+        if set(mode) & set("wax+"):
+            raise InvalidInput(
+                "Artifact.open(mode)", "an artifact is not changed", found=mode, expected="'rb' or 'r'", remedy="Write another file"
+            )
+        return self.path.open(mode, **options)
+
+    def read_bytes(self) -> bytes:
+        """The content."""
+        return self.path.read_bytes()
+
+    def __eq__(self, other: object) -> bool:
+        return (self.name, self.digest) == (other.name, other.digest) if isinstance(other, Artifact) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.digest))
+
+    def __repr__(self) -> str:
+        return f"Artifact({str(self.path)!r})"
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __fingerprint__(self) -> str:
+        """What digests of inputs take of it."""
+        return f"{self.name} {self.digest}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema as make
+
+        described = make.typed_dict_schema(
+            {
+                "artifact": make.typed_dict_field(make.str_schema(pattern=_DIGEST.pattern, max_length=64)),
+                "size": make.typed_dict_field(make.int_schema(ge=0)),
+                "name": make.typed_dict_field(make.str_schema()),
+            },
+            extra_behavior="forbid",
+        )
+        return make.json_or_python_schema(
+            json_schema=make.with_info_after_validator_function(_found, described),
+            python_schema=make.is_instance_schema(cls),
+            serialization=make.plain_serializer_function_ser_schema(
+                _described, info_arg=True, return_schema=described, when_used="json"
+            ),
+        )
+
+
+def describe_artifact(artifact: Artifact, folder: Path | None) -> dict[str, Any]:
+    """The JSON form of an artifact, which is kept in the folder first."""
+    if folder is None:
+        raise ValueError("an artifact has a JSON form within a store only")
+    digest, size = keep_file(folder, artifact.path)
+    return {"artifact": digest, "size": size, "name": artifact.name}
+
+
+def _described(artifact: Artifact, info: Any) -> dict[str, Any]:
+    return describe_artifact(artifact, (info.context or {}).get(_FOLDER))
+
+
+def _found(value: dict[str, Any], info: Any) -> Artifact:
+    folder = (info.context or {}).get(_FOLDER)
+    if folder is None:
+        raise ValueError("an artifact can be read back from a store only")
+    return Artifact._kept(folder, value["artifact"], value["size"], value["name"])  # noqa: SLF001  # it is not for users
+
+
+def keep_file(folder: Path, source: Path) -> tuple[str, int]:
+    """Copy a file into a folder, under the digest of its content, and return that and the size.
+
+    It is there whole or not at all, and on the disk when this returns. What is there already, undamaged, is not written again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix="new-", dir=folder)
+    try:
+        content, size = blake2b(digest_size=32), 0
+        with os.fdopen(handle, "wb") as target:
+            for chunk in _chunks(source):
+                content.update(chunk)
+                target.write(chunk)
+                size += len(chunk)
+            target.flush()
+            os.fsync(target.fileno())
+        digest = content.hexdigest()
+        place = _place(folder, digest)
+        if not (place.is_file() and place.stat().st_size == size and _digest_of(place) == digest):
+            place.parent.mkdir(exist_ok=True)
+            Path(temporary).chmod(0o444)
+            Path(temporary).replace(place)
+            _sync_folder(place.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return digest, size
+
+
+def _place(folder: Path, digest: str) -> Path:
+    if _DIGEST.fullmatch(digest) is None:
+        raise ArtifactLost(f"{digest!r} is no digest of an artifact")
+    return folder / digest[:2] / digest[2:]
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            yield chunk
+
+
+def _digest_of(path: Path) -> str:
+    content = blake2b(digest_size=32)
+    for chunk in _chunks(path):
+        content.update(chunk)
+    return content.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def artifact_context(folder: Path | None) -> dict[str, Any]:
+    """The context in which pydantic writes and reads artifacts."""
+    return {_FOLDER: folder}

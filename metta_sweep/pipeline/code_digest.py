@@ -1,0 +1,103 @@
+"""Digests of code: what tells that a function is no longer the one that made a recorded output."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from metta_sweep.records import digest
+
+__all__ = ["code_digest", "code_text", "function_behind"]
+
+_IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, complex, types.NoneType})
+
+
+def code_digest(fn: Callable[..., Any]) -> str:
+    """The digest of a callable's own code: of a partial or method, that of the function behind it; of a class, that of its methods.
+
+    Defaults and closures count as far as they are plain values or functions. What the function calls by a global name does not.
+    """
+    return digest(code_text(fn).encode("utf-8", "surrogatepass"))
+
+
+def function_behind(fn: Any) -> Any:
+    """The function that a partial or bound method calls in the end; of another callable object, its ``__call__``."""
+    while True:
+        if isinstance(fn, functools.partial | functools.partialmethod):
+            fn = fn.func
+        elif isinstance(fn, types.MethodType):
+            fn = fn.__func__
+        else:
+            break
+    if isinstance(fn, types.FunctionType | type) or getattr(fn, "__code__", None) is not None:
+        return fn
+    call = getattr(type(fn), "__call__", None)  # noqa: B004  # its code is wanted
+    return call if isinstance(call, types.FunctionType) else fn
+
+
+def code_text(fn: Any) -> str:
+    """The text that a digest of code is made of; it does not differ between processes, nor with lines or comments."""
+    return "\n".join(_texts(fn, set()))
+
+
+def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
+    fn = function_behind(fn)
+    if id(fn) in seen:
+        return
+    seen.add(id(fn))
+    if isinstance(fn, type):
+        yield from _of_class(fn, seen)
+        return
+    code = getattr(fn, "__code__", None)
+    if not isinstance(code, types.CodeType):
+        yield str(getattr(fn, "__qualname__", type(fn).__qualname__))
+        return
+    yield _describe(code)
+    yield from _plain("defaults", getattr(fn, "__defaults__", None) or (), seen)
+    yield from _plain("keywords", tuple(sorted((getattr(fn, "__kwdefaults__", None) or {}).items())), seen)
+    for cell in getattr(fn, "__closure__", None) or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            continue  # filled later: a function that calls itself
+        yield from _plain("closure", content, seen)
+
+
+def _of_class(cls: type, seen: set[int]) -> Iterator[str]:
+    yield f"class {cls.__qualname__}({', '.join(base.__qualname__ for base in cls.__bases__)})"
+    if cls.__module__ == "builtins":
+        return
+    for name, member in sorted(vars(cls).items()):
+        inner = member.__func__ if isinstance(member, staticmethod | classmethod) else member
+        inner = inner.fget if isinstance(inner, property) else inner
+        if isinstance(inner, types.FunctionType) and inner.__qualname__.startswith(cls.__qualname__):
+            yield name
+            yield from _texts(inner, seen)
+
+
+def _plain(what: str, value: Any, seen: set[int]) -> Iterator[str]:
+    """A value that belongs to a function. Of what may change while it runs, only the type counts."""
+    if type(value) in _IMMUTABLE:
+        yield f"{what} {value!r}"
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _plain(what, part, seen)
+    elif isinstance(value, types.FunctionType | types.MethodType | functools.partial):
+        yield from _texts(value, seen)
+    else:
+        yield f"{what} {value.__qualname__ if isinstance(value, type) else type(value).__qualname__}"
+
+
+def _describe(code: types.CodeType) -> str:
+    constants = [_describe(part) if isinstance(part, types.CodeType) else _constant(part) for part in code.co_consts]
+    names = (code.co_names, code.co_freevars)
+    return f"{code.co_name}:{code.co_code.hex()}:{code.co_exceptiontable.hex()}:{names}:{constants}"
+
+
+def _constant(value: object) -> str:
+    """The text of a constant. That of a set of words differs between processes, unless it is sorted."""
+    if isinstance(value, frozenset):
+        return f"frozenset({sorted(map(_constant, value))})"
+    return f"({', '.join(map(_constant, value))})" if isinstance(value, tuple) else repr(value)
