@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline import Artifact as Artifact
     from metta_sweep.pipeline import Cache as Cache
     from metta_sweep.pipeline import Context as Context
+    from metta_sweep.pipeline import ItemFailure as ItemFailure
     from metta_sweep.pipeline import Pipeline as Pipeline
     from metta_sweep.pipeline import Plan as Plan
     from metta_sweep.pipeline import Retry as Retry
@@ -61,6 +62,7 @@ _HOMES = {
     "Experiment": "experiments.experiment",
     "FailurePolicy": "core.failures",
     "Integer": "core.distributions",
+    "ItemFailure": "pipeline",
     "LocalExecutor": "executors.local",
     "LogInteger": "core.distributions",
     "LogUniform": "core.distributions",

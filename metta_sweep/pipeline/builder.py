@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import sys
-import types
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal
 
 from metta_sweep.address import check_name
-from metta_sweep.errors import BuildError, Fault
-from metta_sweep.pipeline.flow import FieldState, Flow
-from metta_sweep.pipeline.hooks import HookSet, add_global_hooks, check_global_hooks
-from metta_sweep.pipeline.loop import LoopSpec, Predicate
-from metta_sweep.pipeline.models import default_values, field_types, is_model
+from metta_sweep.errors import Fault
+from metta_sweep.pipeline.branch import new_branch
+from metta_sweep.pipeline.description import Description, declared, default_name, new_stage
+from metta_sweep.pipeline.hooks import add_global_hooks, check_global_hooks
+from metta_sweep.pipeline.loop import Predicate, new_loop
+from metta_sweep.pipeline.map import MapSpec, map_faults
+from metta_sweep.pipeline.override import overridden
 from metta_sweep.pipeline.plan import Plan
-from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
-from metta_sweep.pipeline.spec import Spec, compile_all, providers_of
-from metta_sweep.pipeline.stage import StageSpec
-from metta_sweep.pipeline.stage_node import StageNode
-from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through
-from metta_sweep.pipeline.typeforms import brief, is_type_form
+from metta_sweep.pipeline.planning import plan_of
+from metta_sweep.pipeline.through import read_through
 
 __all__ = ["Pipeline"]
 
-
-class _State(NamedTuple):
-    """What has been described so far."""
-
-    inputs: Mapping[str, Any]
-    defaults: Mapping[str, Callable[[], Any]]
-    """What makes the values of inputs that need not be given."""
-    blocks: tuple[tuple[LoopSpec | None, tuple[Spec, ...]], ...] = ((None, ()),)
-    """The open blocks, outermost first: their loop (None for the pipeline itself) and their parts so far."""
-    pending: StageSpec | None = None
-    """The last stage, while ``.through()`` may still follow."""
-    hooks: Mapping[str, Any] = HookSet()
-    """The global hooks: of each observer, all that were attached, in order."""
-    faults: tuple[Fault, ...] = ()
-    """Faults of the description that belong to no stage."""
+_ABSENT = object()
+_frame = sys._getframe  # noqa: SLF001  # local classes of the caller resolve annotations
 
 
 class Pipeline:
@@ -51,51 +35,58 @@ class Pipeline:
     """
 
     def __init__(self, state: type | None = None, /, **inputs: Any) -> None:
-        faults: list[Fault] = []
-        declared: dict[str, Any] = {}
-        defaults: dict[str, Callable[[], Any]] = {}
-        if state is not None:
-            if is_model(state):
-                declared.update(field_types(state))
-                defaults.update(default_values(state))
-            else:
-                faults.append(
-                    Fault(
-                        "inputs",
-                        f"Pipeline() takes a pydantic model or a dataclass; found {brief(state)}. "
-                        "Declare single inputs by name: Pipeline(n=int).",
-                    )
-                )
-        for name, form in inputs.items():
-            check_field_name(name, "Pipeline()")
-            if is_type_form(form):
-                declared[name] = form
-            else:
-                faults.append(
-                    Fault(
-                        "inputs",
-                        f"the input {name!r} needs a type; found {brief(form)}; expected a type. Write {name}=str.",
-                        name,
-                    )
-                )
-                declared[name] = Any
-        self._state = _State(declared, defaults, faults=tuple(faults))
+        self._state = declared(state, inputs)
 
     # -- stages -----------------------------------------------------------------------------------------------------
 
-    def stage(self, name: str, fn: Callable[..., Any], /, **constants: Any) -> Pipeline:
+    def stage(self, name: str, fn: Callable[..., Any] | Pipeline, /, **constants: Any) -> Pipeline:
         """Add a stage. Without ``.through()`` its contract is the function's return annotation.
 
         Args:
             name: unique where it stands; the field of a one-value output is named after it.
             fn: a sync or async function, bound method, lambda, partial or callable object. Sync ones run in a thread.
-            constants: values for parameters of the function.
+                Or a pipeline: it gets its declared inputs by name, has values of its own, and provides what its last part provides,
+                or what ``.through()`` picks of all its fields.
+            constants: values for parameters of the function, or for inputs of the pipeline.
         """
         check_name(name, "Pipeline.stage()")
-        state = self._settled()
-        return self._with(state._replace(pending=_new_stage(name, fn, constants, sys._getframe(1))))  # noqa: SLF001
+        return self._with(self._state.settled()._replace(pending=new_stage(name, _described(fn), constants, _frame(1))))
 
-    def through(self, contract: Any = _State, /, **keywords: Any) -> Pipeline:
+    def map(
+        self,
+        name: str,
+        fn: Callable[..., Any] | Pipeline,
+        /,
+        *,
+        over: str,
+        into: str | None = None,
+        limit: int = 64,
+        on_item_error: Literal["fail", "collect"] = "fail",
+        key: Callable[[Any], Any] | str | None = None,
+        **constants: Any,
+    ) -> Pipeline:
+        """Add a stage that runs for each item of a field; the outputs are gathered in the order of the items.
+
+        ``.through()`` after it describes one item: its contract and its hooks. Items that are done are kept one by one.
+
+        Args:
+            name: unique where it stands; an item's address is ``name[item=0]``.
+            fn: as for ``stage()``. Its first parameter, or the first declared input of a pipeline, is the item.
+            over: the field that holds the items: a list, tuple or another sequence.
+            into: the field that gets the list of outputs; called like the map by default.
+            limit: how many items run at once.
+            on_item_error: ``"fail"``: the first failure ends the others and is raised. ``"collect"``: an ``ItemFailure`` stands
+                in the place of the output, and the others go on.
+            key: what names an item in its address instead of its index: a function of the item, or one of its attributes.
+            constants: values for the other parameters.
+        """
+        check_name(name, "Pipeline.map()")
+        stage = new_stage(name, _described(fn), constants, _frame(1))
+        faults = map_faults(over, into, limit, on_item_error, key)
+        spec = MapSpec(stage, over, into, limit, on_item_error == "collect", key, faults)
+        return self._with(self._state.settled()._replace(pending=spec))
+
+    def through(self, contract: Any = _ABSENT, /, **keywords: Any) -> Pipeline:
         """Say what the output of the last stage must be, and attach hooks to it.
 
         Args:
@@ -109,10 +100,12 @@ class Pipeline:
                 "there is no stage that .through() could follow; found .through() twice, or before a stage. "
                 "Add a .stage() before it",
             )
-        given = _State if contract is _State else contract
-        return self._with(self._state._replace(pending=read_through(pending, given, _State, keywords)))
+        if isinstance(pending, MapSpec):
+            stage = read_through(pending.stage, contract, _ABSENT, keywords)
+            return self._with(self._state._replace(pending=pending.with_stage(stage)))
+        return self._with(self._state._replace(pending=read_through(pending, contract, _ABSENT, keywords)))
 
-    # -- loops ------------------------------------------------------------------------------------------------------
+    # -- loops and branches -----------------------------------------------------------------------------------------
 
     def loop_while(
         self,
@@ -131,42 +124,76 @@ class Pipeline:
             max_iterations: passing it raises ``LoopLimit``. None: no limit.
             name: part of the addresses, ``name[3]/stage``; "loop", "loop2", ... by default.
         """
-        state = self._settled()
-        taken = {spec.name for spec in state.blocks[-1][1]}
-        chosen = check_name(name, "Pipeline.loop_while()") if name is not None else _default_name(taken)
-        carried = dict(carry or {})
-        for key in carried:
-            check_field_name(key, "Pipeline.loop_while(carry=)")
-        faults = _loop_faults(predicate, max_iterations)
-        loop = LoopSpec(chosen, predicate, carried, max_iterations, faults=faults)
+        state = self._state.settled()
+        chosen = name if name is not None else default_name("loop", state.taken())
+        loop = new_loop(chosen, predicate, carry, max_iterations, "Pipeline.loop_while")
         return self._with(state._replace(blocks=(*state.blocks, (loop, ()))))
 
     def end_loop(self) -> Pipeline:
         """End the innermost open loop."""
-        state = self._settled()
+        state = self._state.settled()
         loop, body = state.blocks[-1]
         if loop is None:
             return self._with_fault(
                 "end_loop", "there is no open loop here; found end_loop() without loop_while(). Remove it, or begin the loop"
             )
-        faults = (
-            loop.faults
-            if body
-            else (
-                *loop.faults,
-                "the loop has no stages; found an empty body; expected at least one stage. Add one before end_loop().",
-            )
-        )
-        done = LoopSpec(loop.name, loop.predicate, loop.carry, loop.max_iterations, body, faults)
-        outer_loop, outer = state.blocks[-2]
-        return self._with(state._replace(blocks=(*state.blocks[:-2], (outer_loop, (*outer, done)))))
+        return self._with(state._replace(blocks=state.blocks[:-1]).added(loop.ended(body)))
+
+    def loop(
+        self,
+        body: Pipeline,
+        /,
+        *,
+        while_: Predicate,
+        carry: Mapping[str, Any] | None = None,
+        max_iterations: int | None = None,
+        name: str | None = None,
+    ) -> Pipeline:
+        """Add a loop whose body is a pipeline: its stages read the fields here, and write to them.
+
+        Args:
+            body: what it declares as inputs must be provided here.
+            while_: gets the context before each iteration.
+            carry: first values of fields that the body replaces.
+            max_iterations: passing it raises ``LoopLimit``. None: no limit.
+            name: part of the addresses, ``name[3]/stage``; "loop", "loop2", ... by default.
+        """
+        state = self._state.settled()
+        chosen = name if name is not None else default_name("loop", state.taken())
+        loop = new_loop(chosen, while_, carry, max_iterations, "Pipeline.loop")
+        return self._with(state.added(loop.around(_described(body))))
+
+    def branch(
+        self, predicate: Predicate, then: Pipeline, otherwise: Pipeline | None = None, /, *, name: str | None = None
+    ) -> Pipeline:
+        """Add a choice: the stages of one of two pipelines run; they read the fields here, and write to them.
+
+        Args:
+            predicate: gets the context, and says whether ``then`` runs.
+            then: what it declares as inputs must be provided here.
+            otherwise: runs when the predicate does not hold; None: nothing does.
+            name: part of the addresses, ``name/then/stage``; "branch", "branch2", ... by default.
+        """
+        state = self._state.settled()
+        chosen = name if name is not None else default_name("branch", state.taken())
+        return self._with(state.added(new_branch(chosen, predicate, _described(then), _described(otherwise))))
 
     # -- the whole --------------------------------------------------------------------------------------------------
+
+    def override(self, path: str, replacement: Callable[..., Any] | Pipeline, /) -> Pipeline:
+        """Replace the function of a stage, at any depth. The stage keeps its name, contract, hooks and constants.
+
+        Args:
+            path: the stage's address without indices: ``"train/fit"``, ``"loop/fit"``, ``"choose/then/fit"``.
+            replacement: a function or pipeline; ``build()`` checks it against the contract, and where it stands.
+        """
+        return self._with(overridden(self._state.settled(), path, _described(replacement), _frame(1)))
 
     def with_global_hooks(self, **hooks: Any) -> Pipeline:
         """Attach observers to every stage: ``before(stage, data)``, ``after(stage, data)``, ``profile=True``.
 
         They are outermost: first before a stage, last after it. Observers of several calls are all told, in the order of the calls.
+        Those of a pipeline within another one are told about its own stages only, inside of those of the outer one.
         """
         hooks = {name: value for name, value in hooks.items() if value is not None}
         problems = check_global_hooks(hooks)
@@ -183,41 +210,9 @@ class Pipeline:
         Raises:
             BuildError: with every structural fault.
         """
-        state = self._settled()
-        faults = list(state.faults)
-        for loop, _ in state.blocks[1:]:
-            if loop is not None:
-                faults.append(
-                    Fault(
-                        loop.name, f"the loop {loop.name!r} is never ended; found loop_while() without end_loop(). Add .end_loop()."
-                    )
-                )
-        specs = _close_all(state.blocks)
-        if not specs and not faults:
-            faults.append(Fault("pipeline", "there is nothing to run; found no stages; expected at least one. Add a .stage()."))
-        flow = Flow({**dict.fromkeys(state.inputs, ("inputs",)), **providers_of(specs)}, state.hooks)
-        flow.fields = {name: FieldState(form, "inputs", definite=True) for name, form in state.inputs.items()}
-        nodes = compile_all(specs, flow)
-        faults.extend(flow.faults)
-        if strict:
-            faults.extend(
-                Fault(edge.stage, f"{edge.what}; strict builds leave nothing unchecked. Annotate it") for edge in flow.unchecked
-            )
-        if faults or nodes is None:
-            raise BuildError(faults)
-        for path, field in flow.kept:
-            _keep(nodes, path, field)
-        return Plan(state.inputs, state.defaults, nodes, state.hooks, tuple(flow.notes), tuple(flow.unchecked), dict(flow.fields))
+        return plan_of(self._state.block(), strict=strict)
 
-    def _settled(self) -> _State:
-        """The description with its pending stage in place."""
-        state = self._state
-        if state.pending is None:
-            return state
-        loop, parts = state.blocks[-1]
-        return state._replace(pending=None, blocks=(*state.blocks[:-1], (loop, (*parts, state.pending))))
-
-    def _with(self, state: _State) -> Pipeline:
+    def _with(self, state: Description) -> Pipeline:
         new = object.__new__(type(self))
         new._state = state  # of its own class
         return new
@@ -226,59 +221,6 @@ class Pipeline:
         return self._with(self._state._replace(faults=(*self._state.faults, Fault(place, message + "."))))
 
 
-def _new_stage(name: str, fn: Callable[..., Any], constants: Mapping[str, Any], caller: types.FrameType) -> StageSpec:
-    if not callable(cast("object", fn)):
-        fault = f"the stage function cannot be called; found {brief(fn)}; expected a function. Pass it without calling it."
-        return StageSpec(name, fn, None, constants, inferred_contract(name, None), faults=(fault,))
-    try:
-        signature = read_signature(fn)
-        if UNRESOLVED in (signature.returns, *(parameter.annotation for parameter in signature.parameters)):
-            signature = read_signature(fn, caller.f_locals)  # local classes, which postponed annotations leave out of closures
-    except (TypeError, ValueError):
-        wrapped = f"lambda x: {getattr(fn, '__name__', 'fn')}(x)"
-        fault = f"the stage function has no signature; found {brief(fn)}; expected a Python function. Wrap it: {wrapped}."
-        return StageSpec(name, fn, None, constants, inferred_contract(name, None), faults=(fault,))
-    return StageSpec(name, fn, signature, constants, inferred_contract(name, signature))
-
-
-def _default_name(taken: set[str]) -> str:
-    name, number = "loop", 1
-    while name in taken:
-        number += 1
-        name = f"loop{number}"
-    return name
-
-
-def _loop_faults(predicate: object, max_iterations: object) -> tuple[str, ...]:
-    faults: list[str] = []
-    if not callable(predicate):
-        faults.append(
-            f"the predicate cannot be called; found {brief(predicate)}; expected a function of the context. "
-            "Write loop_while(lambda ctx: ctx.n < 3)."
-        )
-    if max_iterations is not None and (
-        isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1
-    ):
-        faults.append(
-            f"max_iterations cannot be used; found {brief(max_iterations)}; expected an int of at least 1, or None. "
-            "Write max_iterations=100."
-        )
-    return tuple(faults)
-
-
-def _close_all(blocks: tuple[tuple[LoopSpec | None, tuple[Spec, ...]], ...]) -> tuple[Spec, ...]:
-    """The parts of the pipeline, open loops closed, so that faults in them are found as well."""
-    rest: tuple[Spec, ...] = ()
-    for loop, parts in reversed(blocks):
-        rest = (*parts, *rest)
-        if loop is not None:
-            rest = (LoopSpec(loop.name, loop.predicate, loop.carry, loop.max_iterations, rest, loop.faults),)
-    return rest
-
-
-def _keep(nodes: tuple[Any, ...], path: str, field: str) -> None:
-    for node in nodes:
-        if not isinstance(node, StageNode):
-            _keep(node.nodes, path, field)
-        elif node.path == path:
-            node.keep((*node.keep_fields, field))
+def _described(part: object) -> Any:
+    """A pipeline as the block that it describes; anything else as it is."""
+    return part._state.block() if isinstance(part, Pipeline) else part  # noqa: SLF001  # of its own class

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 __all__ = [
+    "BranchTaken",
     "HookFailed",
     "LoopIterationStarted",
     "PipelineEvent",
@@ -78,5 +79,15 @@ class LoopIterationStarted(NamedTuple):
     iteration: int
 
 
-PipelineEvent = StageStarted | StageFinished | StageReused | StageRetried | StageFailed | HookFailed | LoopIterationStarted
+class BranchTaken(NamedTuple):
+    """A branch chose its way."""
+
+    address: str
+    taken: str
+    """``then`` or ``otherwise``; empty when nothing runs."""
+
+
+PipelineEvent = (
+    StageStarted | StageFinished | StageReused | StageRetried | StageFailed | HookFailed | LoopIterationStarted | BranchTaken
+)
 PipelineListener = Callable[[PipelineEvent], None]

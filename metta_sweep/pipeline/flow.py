@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from metta_sweep.address import join
 from metta_sweep.errors import Fault, did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
+from metta_sweep.pipeline.hooks import nest_global_hooks
 from metta_sweep.pipeline.typeforms import type_name
 
-__all__ = ["FieldState", "Flow", "Unchecked"]
+__all__ = ["FieldState", "Flow", "Unchecked", "either"]
 
 
 class FieldState(NamedTuple):
@@ -47,6 +49,10 @@ class Flow:
         self.global_hooks = global_hooks
         self.scope = ""
         """The address of what encloses this place, without indices."""
+        self.closed_by = ""
+        """The name of the innermost enclosing pipeline that is closed: a stage, or what a map runs per item."""
+        self.outside: Mapping[str, FieldState] = {}
+        """The fields around that pipeline, which are not to be seen in it."""
         self.faults: list[Fault] = []
         self.notes: list[Unchecked] = []
         self.unchecked: list[Unchecked] = []
@@ -101,6 +107,14 @@ class Flow:
                 reader, f"{what} needs the field {field!r}, which is provided only later, by {', '.join(map(repr, later))}", field
             )
             return
+        if field in self.outside:
+            self.fault(
+                reader,
+                f"{what} needs the field {field!r}, which is there outside of the pipeline {self.closed_by!r} only: "
+                f"the pipeline {self.closed_by!r} declares no input {field!r}; write Pipeline({field}=...)",
+                field,
+            )
+            return
         guess = did_you_mean(field, self.fields)
         hint = f" Did you mean {guess!r}?" if guess else f" Declare it, Pipeline({field}=...), or let an earlier stage provide it."
         self.fault(
@@ -122,6 +136,41 @@ class Flow:
                 field,
             )
 
+    @contextmanager
+    def within(self, name: str, hooks: Mapping[str, Any]) -> Iterator[None]:
+        """An open block called ``name``: it reads and writes the fields here; its stages are surely run for its own stages only."""
+        scope, outputs, around = self.scope, dict(self.outputs), self.global_hooks
+        self.scope, self.global_hooks = self.at(name), nest_global_hooks(around, hooks)
+        try:
+            yield
+        finally:
+            self.scope, self.outputs, self.global_hooks = scope, outputs, around
+
+    @contextmanager
+    def closed(
+        self, name: str, fields: Mapping[str, FieldState], providers: Mapping[str, tuple[str, ...]], hooks: Mapping[str, Any]
+    ) -> Iterator[None]:
+        """A pipeline called ``name`` with fields of its own."""
+        kept = (self.fields, self.outputs, self.providers, self.outside, self.closed_by)
+        with self.within(name, hooks):
+            self.outside, self.closed_by = {**self.outside, **self.fields}, name
+            self.fields, self.outputs, self.providers = dict(fields), {}, providers
+            try:
+                yield
+            finally:
+                self.fields, outputs, self.providers, self.outside, self.closed_by = kept
+        self.outputs = outputs
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Nothing that is found inside is reported."""
+        faults, notes, unchecked, kept = list(self.faults), list(self.notes), list(self.unchecked), set(self.kept)
+        try:
+            yield
+        finally:
+            self.faults[:], self.notes[:], self.unchecked[:] = faults, notes, unchecked
+            self.kept = kept
+
     def fork(self) -> dict[str, FieldState]:
         """The fields as they stand, to join with later."""
         return dict(self.fields)
@@ -139,7 +188,7 @@ class Flow:
                 joined[name] = mine
             else:
                 provider = mine.provider if mine.provider == theirs.provider else f"{mine.provider}, {theirs.provider}"
-                joined[name] = FieldState(_either(mine.type, theirs.type), provider, mine.definite and theirs.definite)
+                joined[name] = FieldState(either(mine.type, theirs.type), provider, mine.definite and theirs.definite)
         self.fields = joined
 
 
@@ -147,7 +196,8 @@ def _quoted(provider: str) -> str:
     return " or ".join(map(repr, provider.split(", ")))
 
 
-def _either(first: Any, second: Any) -> Any:
+def either(first: Any, second: Any) -> Any:
+    """The union of two types."""
     forms = list(_parts(first))
     forms.extend(form for form in _parts(second) if form not in forms)
     return Any if Any in forms else typing.Union[tuple(forms)]  # noqa: UP007

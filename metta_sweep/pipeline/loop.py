@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
-from metta_sweep.address import join
+from metta_sweep.address import check_name, join
 from metta_sweep.errors import Fault, LoopLimit
+from metta_sweep.pipeline.block import Block
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import LoopIterationStarted
-from metta_sweep.pipeline.flow import FieldState, Flow
+from metta_sweep.pipeline.flow import FieldState, Flow, either
 from metta_sweep.pipeline.outline import Group, Part, Wire, constants_shown, predicate_wires, wires_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
-from metta_sweep.pipeline.spec import Spec, compile_all, fields_of
+from metta_sweep.pipeline.spec import Edit, Spec, fields_of, paths_of, surely_of
+from metta_sweep.pipeline.through import check_field_name
+from metta_sweep.pipeline.typeforms import brief
 from metta_sweep.pipeline.validation import check_carried, check_context_reads, check_stalled
 
-__all__ = ["LoopNode", "LoopSpec"]
+__all__ = ["LoopNode", "LoopSpec", "Predicate", "new_loop"]
 
 Predicate = Callable[[Context], Any]
 
@@ -32,24 +35,56 @@ class LoopSpec:
     carry: Mapping[str, Any]
     """The first values of the fields that it carries."""
     max_iterations: int | None
-    body: tuple[Spec, ...] = ()
+    body: Block
     faults: tuple[str, ...] = ()
+
+    def with_body(self, specs: tuple[Spec, ...]) -> LoopSpec:
+        """The same loop around these parts."""
+        return replace(self, body=replace(self.body, specs=specs))
+
+    def ended(self, specs: tuple[Spec, ...]) -> LoopSpec:
+        """The same loop around these parts, which are all of it."""
+        empty = "the loop has no stages; found an empty body; expected at least one stage. Add one before end_loop()."
+        done = self.with_body(specs)
+        return done if specs else replace(done, faults=(*self.faults, empty))
+
+    def around(self, body: object) -> LoopSpec:
+        """The same loop around a pipeline."""
+        if isinstance(body, Block):
+            return replace(self, body=body)
+        wrong = (
+            f"the body is no pipeline; found {brief(body)}; expected a Pipeline. Write .loop(Pipeline().stage(...), while_=...)."
+        )
+        return replace(self, faults=(*self.faults, wrong))
+
+    def inner(self) -> Mapping[str, Spec]:
+        """The parts within, by their paths."""
+        return paths_of(self.body.specs)
+
+    def edited(self, path: str, edit: Edit) -> LoopSpec:
+        """The same with the stage at a path replaced."""
+        return replace(self, body=self.body.edited(path, edit))
+
+    def surely(self) -> frozenset[str]:
+        """The fields that it writes even when its body never runs."""
+        return frozenset(self.carry)
 
     def provides(self) -> Mapping[str, Any]:
         """The fields that its body writes, and those that it carries."""
-        written = fields_of(self.body)
+        written = fields_of(self.body.specs)
         return {**{name: written.get(name, type(value)) for name, value in self.carry.items()}, **written}
 
     def compile(self, flow: Flow) -> LoopNode | None:
         """Check the loop where it stands, twice over: what its body leaves is what its body finds."""
         for message in self.faults:
             flow.fault(self.name, message)
-        written = fields_of(self.body)
+        written = fields_of(self.body.specs)
         carried = {name: self._carried(name, value, written, flow) for name, value in self.carry.items()}
         first = wires_of([value.field for value in self.carry.values() if isinstance(value, Ref)], flow)
         flow.fields.update(carried)
         entry = flow.fork()
-        self._dry_run(flow)
+        with flow.silent():  # what the body leaves behind
+            self.body.compile_open(self.name, flow)
         left, flow.fields = flow.fields, entry
         flow.join(left)
         start = flow.fork()
@@ -57,7 +92,7 @@ class LoopSpec:
             check_context_reads(self.name, "the predicate", self.predicate, flow)
             check_stalled(self.name, self.predicate, written, flow)
         wires = (*first, *predicate_wires(self.predicate, flow))
-        nodes = self._inside(flow)
+        nodes = self.body.compile_open(self.name, flow)
         left, flow.fields = flow.fields, start
         flow.join(left)
         if self.faults or nodes is None:
@@ -67,7 +102,10 @@ class LoopSpec:
     def _carried(self, name: str, value: Any, written: Mapping[str, Any], flow: Flow) -> FieldState:
         """A carried field: its type is the one that the body gives it, and its first value must fit that."""
         where = flow.at(self.name)
+        given = name in surely_of(self.body.specs)
         if not isinstance(value, Ref):
+            if name in written and not given:
+                return FieldState(either(type(value), written[name]), where, definite=True)
             if name in written:
                 check_carried(self.name, name, value, written[name], flow)
             return FieldState(written.get(name, type(value)), where, definite=True)
@@ -80,25 +118,34 @@ class LoopSpec:
             )
         elif state is None or not state.definite:
             flow.missing(self.name, f"carry={{{name!r}: ref({str(value)!r})}}", value.field)
-        elif name in written:
+        elif given:
             flow.require_type(self.name, f"the carried field {name!r}", value.field, written[name])
         form = state.type if state is not None else Any
-        return FieldState(written.get(name, form), where, definite=True)
+        mine = written.get(name, form)
+        return FieldState(mine if given else either(form, mine), where, definite=True)
 
-    def _dry_run(self, flow: Flow) -> None:
-        """Find what the body leaves behind, without reporting anything."""
-        faults, notes, unchecked, outputs = list(flow.faults), list(flow.notes), list(flow.unchecked), dict(flow.outputs)
-        self._inside(flow)
-        flow.faults[:], flow.notes[:], flow.unchecked[:] = faults, notes, unchecked
-        flow.outputs = outputs
 
-    def _inside(self, flow: Flow) -> tuple[Node, ...] | None:
-        outer, outputs = flow.scope, dict(flow.outputs)
-        flow.scope = flow.at(self.name)
-        try:
-            return compile_all(self.body, flow)
-        finally:
-            flow.scope, flow.outputs = outer, outputs
+def new_loop(
+    name: object, predicate: Predicate, carry: Mapping[str, Any] | None, max_iterations: int | None, where: str
+) -> LoopSpec:
+    """A loop without its body. ``where`` is the call that described it, for messages."""
+    carried = dict(carry or {})
+    for key in carried:
+        check_field_name(key, f"{where}(carry=)")
+    faults: list[str] = []
+    if not callable(predicate):
+        faults.append(
+            f"the predicate cannot be called; found {brief(predicate)}; expected a function of the context. "
+            "Write loop_while(lambda ctx: ctx.n < 3)."
+        )
+    if max_iterations is not None and (
+        isinstance(max_iterations, bool) or not isinstance(cast("object", max_iterations), int) or max_iterations < 1
+    ):
+        faults.append(
+            f"max_iterations cannot be used; found {brief(max_iterations)}; expected an int of at least 1, or None. "
+            "Write max_iterations=100."
+        )
+    return LoopSpec(check_name(name, f"{where}(name=)"), predicate, carried, max_iterations, Block({}, {}, (), {}), tuple(faults))
 
 
 class LoopNode:
@@ -113,6 +160,7 @@ class LoopNode:
         """What flows to the predicate and into carried fields."""
         self.nodes = nodes
         self.lean = None
+        self.profiled = bool(spec.body.hooks.get("profile"))
         self._predicate = spec.predicate
         self._limit = spec.max_iterations
         self._constants = {name: value for name, value in spec.carry.items() if not isinstance(value, Ref)}
@@ -133,7 +181,7 @@ class LoopNode:
     async def run(self, scope: Scope) -> None:
         """Run the body as long as the predicate holds. A journalled loop goes on from its recorded iteration."""
         run = scope.run
-        path = join(scope.prefix, self.name) if scope.prefix else self.name
+        path = scope.address(self.name)
         values = scope.values
         values.update({**self._constants, **{name: values[field] for name, field in self._refs.items()}})
         index = self._resume(run, path, values)

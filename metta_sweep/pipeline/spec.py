@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from metta_sweep.pipeline.flow import Flow
 from metta_sweep.pipeline.run import Node
 
-__all__ = ["Spec", "compile_all", "fields_of", "providers_of"]
+__all__ = ["Edit", "Spec", "compile_all", "edited", "fields_of", "paths_of", "providers_of", "surely_of"]
+
+Edit = Callable[[Any], Any]
+"""Makes another part of one."""
 
 
 class Spec(Protocol):
@@ -21,6 +24,18 @@ class Spec(Protocol):
 
     def provides(self) -> Mapping[str, Any]:
         """The fields that it writes, with their types."""
+        ...  # type checkers need it
+
+    def surely(self) -> frozenset[str]:
+        """The names of those that it writes however it runs."""
+        ...  # type checkers need it
+
+    def inner(self) -> Mapping[str, Spec]:
+        """The parts within it at any depth, by their paths from here."""
+        ...  # type checkers need it
+
+    def edited(self, path: str, edit: Edit) -> Spec:
+        """The same with the part at a path within replaced."""
         ...  # type checkers need it
 
     def compile(self, flow: Flow) -> Any:
@@ -62,3 +77,23 @@ def providers_of(specs: Iterable[Spec]) -> dict[str, tuple[str, ...]]:
         for name in spec.provides():
             found[name] = (*found.get(name, ()), spec.name)
     return found
+
+
+def surely_of(specs: Iterable[Spec]) -> frozenset[str]:
+    """The fields that parts write however they run."""
+    return frozenset().union(*(spec.surely() for spec in specs))
+
+
+def paths_of(specs: Iterable[Spec]) -> dict[str, Spec]:
+    """All parts at any depth, by their addresses without indices."""
+    paths: dict[str, Spec] = {}
+    for spec in specs:
+        paths[spec.name] = spec
+        paths.update({f"{spec.name}/{path}": part for path, part in spec.inner().items()})
+    return paths
+
+
+def edited(specs: tuple[Spec, ...], path: str, edit: Edit) -> tuple[Spec, ...]:
+    """The same parts with the one at a path replaced."""
+    name, _, rest = path.partition("/")
+    return tuple(spec if spec.name != name else spec.edited(rest, edit) if rest else edit(spec) for spec in specs)

@@ -72,7 +72,7 @@ async def test_the_chain_of_the_documentation() -> None:
     assert result.results == {"0": 0.0, "1": 0.1}
     assert result.current_task == Task(name="b", difficulty=1)
     assert experiment.log == ["[suggest]", "suggested 2", "[train]", "[next_task]", "[next_task]"]
-    assert {stage: figures.calls for stage, figures in result.profile.items()} == {"suggest": 1, "train": 1, "next_task": 2}
+    assert {stage: figures.calls for stage, figures in result.profile.items()} == {"suggest": 1, "train": 1, "loop/next_task": 2}
 
 
 async def test_hook_patterns() -> None:

@@ -1,0 +1,136 @@
+"""What a pipeline is made of while it is being described."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
+
+from metta_sweep.errors import Fault
+from metta_sweep.pipeline.block import Block
+from metta_sweep.pipeline.hooks import HookSet
+from metta_sweep.pipeline.loop import LoopSpec
+from metta_sweep.pipeline.map import MapSpec
+from metta_sweep.pipeline.models import default_values, field_types, is_model
+from metta_sweep.pipeline.nested import as_stage
+from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
+from metta_sweep.pipeline.spec import Spec
+from metta_sweep.pipeline.stage import StageSpec
+from metta_sweep.pipeline.through import check_field_name, inferred_contract
+from metta_sweep.pipeline.typeforms import brief, is_type_form
+
+__all__ = ["Description", "declared", "default_name", "new_stage"]
+
+
+class Description(NamedTuple):
+    """What has been described so far."""
+
+    inputs: Mapping[str, Any]
+    defaults: Mapping[str, Callable[[], Any]]
+    """What makes the values of inputs that need not be given."""
+    blocks: tuple[tuple[LoopSpec | None, tuple[Spec, ...]], ...] = ((None, ()),)
+    """The open blocks, outermost first: their loop (None for the pipeline itself) and their parts so far."""
+    pending: StageSpec | MapSpec | None = None
+    """The last stage, while ``.through()`` may still follow."""
+    hooks: Mapping[str, Any] = HookSet()
+    """The global hooks: of each observer, all that were attached, in order."""
+    faults: tuple[Fault, ...] = ()
+    """Faults of the description that belong to no stage."""
+
+    def settled(self) -> Description:
+        """The same with its pending stage in place."""
+        return self if self.pending is None else self.added(self.pending)._replace(pending=None)
+
+    def added(self, part: Spec) -> Description:
+        """The same with one more part."""
+        loop, parts = self.blocks[-1]
+        return self._replace(blocks=(*self.blocks[:-1], (loop, (*parts, part))))
+
+    def taken(self) -> set[str]:
+        """The names that are taken in the innermost open block."""
+        return {spec.name for spec in self.blocks[-1][1]}
+
+    def block(self) -> Block:
+        """The whole, closed: what is still open is a fault, and is looked at all the same."""
+        state = self.settled()
+        faults = list(state.faults)
+        rest: tuple[Spec, ...] = ()
+        for loop, parts in reversed(state.blocks):
+            rest = (*parts, *rest)
+            if loop is not None:
+                rest = (loop.with_body(rest),)
+                missing = f"the loop {loop.name!r} is never ended; found loop_while() without end_loop(). Add .end_loop()."
+                faults.append(Fault(loop.name, missing))
+        if not rest and not faults:
+            faults.append(Fault("pipeline", "there is nothing to run; found no stages; expected at least one. Add a .stage()."))
+        return Block(state.inputs, state.defaults, rest, state.hooks, tuple(faults))
+
+
+def declared(state: type | None, inputs: Mapping[str, Any]) -> Description:
+    """The beginning of a pipeline: its inputs."""
+    faults: list[Fault] = []
+    types_: dict[str, Any] = {}
+    defaults: dict[str, Callable[[], Any]] = {}
+    if state is not None:
+        if is_model(state):
+            types_.update(field_types(state))
+            defaults.update(default_values(state))
+        else:
+            faults.append(
+                Fault(
+                    "inputs",
+                    f"Pipeline() takes a pydantic model or a dataclass; found {brief(state)}. "
+                    "Declare single inputs by name: Pipeline(n=int).",
+                )
+            )
+    for name, form in inputs.items():
+        check_field_name(name, "Pipeline()")
+        if is_type_form(form):
+            types_[name] = form
+        else:
+            faults.append(
+                Fault(
+                    "inputs",
+                    f"the input {name!r} needs a type; found {brief(form)}; expected a type. Write {name}=str.",
+                    name,
+                )
+            )
+            types_[name] = Any
+    return Description(types_, defaults, faults=tuple(faults))
+
+
+def new_stage(name: str, fn: object, constants: Mapping[str, Any], caller: types.FrameType) -> StageSpec:
+    """A stage of a function, or of a pipeline (given as its block).
+
+    Args:
+        name: its name.
+        fn: the function or block.
+        constants: values for parameters or inputs.
+        caller: where the user called; its local names resolve annotations.
+    """
+    if isinstance(fn, Block):
+        return as_stage(name, fn, constants)
+    function = cast("Callable[..., Any]", fn)
+    if not callable(fn):
+        fault = f"the stage function cannot be called; found {brief(fn)}; expected a function. Pass it without calling it."
+        return StageSpec(name, function, None, constants, inferred_contract(name, None), faults=(fault,))
+    try:
+        signature = read_signature(function)
+        if UNRESOLVED in (signature.returns, *(parameter.annotation for parameter in signature.parameters)):
+            signature = read_signature(
+                function, caller.f_locals
+            )  # local classes, which postponed annotations leave out of closures
+    except (TypeError, ValueError):
+        wrapped = f"lambda x: {getattr(fn, '__name__', 'fn')}(x)"
+        fault = f"the stage function has no signature; found {brief(fn)}; expected a Python function. Wrap it: {wrapped}."
+        return StageSpec(name, function, None, constants, inferred_contract(name, None), faults=(fault,))
+    return StageSpec(name, function, signature, constants, inferred_contract(name, signature))
+
+
+def default_name(kind: str, taken: set[str]) -> str:
+    """The first of ``loop``, ``loop2``, ... that is free."""
+    name, number = kind, 1
+    while name in taken:
+        number += 1
+        name = f"{kind}{number}"
+    return name

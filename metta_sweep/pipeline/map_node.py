@@ -1,0 +1,194 @@
+"""A map that runs: workers take the items one after another, so that many items cost no task each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from metta_sweep.address import check_name, item
+from metta_sweep.errors import Fault, InvalidInput
+from metta_sweep.pipeline.elements import items_problem
+from metta_sweep.pipeline.item_failure import ItemFailure
+from metta_sweep.pipeline.outline import Part, Wire
+from metta_sweep.pipeline.run import Scope, note_place
+from metta_sweep.pipeline.stage_node import ItemFailed, StageNode
+
+if TYPE_CHECKING:
+    from metta_sweep.pipeline.map import MapSpec
+
+__all__ = ["ItemScope", "MapNode"]
+
+
+class ItemScope(Scope):
+    """Where one item of a map runs."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, around: Scope, key: int | str, value: Any) -> None:
+        super().__init__(around.run, around.values, around.prefix, deadline=around.deadline, item=value)
+        self.kept = around.kept
+        self.key = key
+        """What names the item in its address."""
+
+    def address(self, name: str) -> str:
+        """The address of what runs for the item."""
+        return item(super().address(name), self.key)
+
+
+class MapNode:
+    """A map that runs."""
+
+    def __init__(self, spec: MapSpec, stage: StageNode, path: str, into: str | None, over: tuple[Wire, ...]) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.path = path
+        """Its address without indices."""
+        self.stage = stage
+        """What runs for each item."""
+        self.into = into
+        """The field that gets the outputs."""
+        self.over = over
+        """What flows into the map itself."""
+        self.nodes = (stage,)
+        self.lean = None
+        self._keep = False
+
+    def keep(self, field: str) -> None:
+        """Keep the outputs under the map's name, for ``ref("map.field")``."""
+        self._keep = self._keep or field == self.into
+
+    def faults_when_kept(self, scope: str) -> list[Fault]:
+        """What stands against keeping the outputs of the items. The list of them is not kept: it is made of them."""
+        return self.stage.faults_when_kept(scope)
+
+    def outline(self) -> Part:
+        """What it looks like in tables and drawings."""
+        part = self.stage.outline()
+        told = (f"over {self.spec.over}", f"limit {self.spec.limit}", *(("collects failures",) if self.spec.collect else ()))
+        wires = (*self.over, *(wire for wire in part.reads if wire not in self.over))
+        return part._replace(kind="map", reads=wires, provides=self.spec.provides(), hooks=(*told, *part.hooks))
+
+    async def run(self, scope: Scope) -> None:
+        """Run the stage for each item, and gather the outputs in the order of the items."""
+        items = self._items(scope)
+        outputs = await _Gathering(self, scope, items, self._keys(scope, items)).all()
+        if self.into is not None:
+            scope.values[self.into] = outputs
+            if self._keep:
+                scope.kept[f"{self.path}.{self.into}"] = outputs
+
+    def _items(self, scope: Scope) -> Sequence[Any]:
+        found = scope.values[self.spec.over]
+        problem = items_problem(type(found))
+        if problem is None:
+            return found if isinstance(found, list | tuple) else tuple(found)
+        raise InvalidInput(
+            f"map {self.name!r} at {scope.address(self.name)}",
+            f"the field {self.spec.over!r} cannot be mapped over: it is {type(found).__name__}, {problem.split('. ')[0]}",
+            found=found,
+            expected="a list or another sequence",
+            remedy=problem.split(". ", 1)[1].removesuffix("."),
+        )
+
+    def _keys(self, scope: Scope, items: Sequence[Any]) -> Sequence[int | str]:
+        """What names each item in its address."""
+        key = self.spec.key
+        if key is None:
+            return range(len(items))
+        where = f"map {self.name!r} at {scope.address(self.name)}"
+        first: dict[str, int] = {}
+        for index, value in enumerate(items):
+            found = getattr(value, key) if isinstance(key, str) else key(value)
+            name = check_name(str(found) if isinstance(found, int) else found, f"{where}, key= of item {index}")
+            if name in first:
+                raise InvalidInput(
+                    where,
+                    f"key= gives the items {first[name]} and {index} the same name",
+                    found=name,
+                    expected="another name for each item",
+                    remedy="Use a key that tells the items apart, or none",
+                )
+            first[name] = index
+        return tuple(first)
+
+
+class _Gathering:
+    """One execution of a map."""
+
+    def __init__(self, node: MapNode, scope: Scope, items: Sequence[Any], keys: Sequence[int | str]) -> None:
+        self._stage = node.stage
+        self._scope = scope
+        self._items = items
+        self._keys = keys
+        self._collect = node.spec.collect
+        self._workers = min(node.spec.limit, len(items))
+        self._outputs: list[Any] = [None] * len(items)
+        self._first: BaseException | None = None
+        """The first failure: it ends the map."""
+
+    async def all(self) -> list[Any]:
+        """The outputs, in the order of the items."""
+        todo = iter(range(len(self._items)))
+        if self._workers <= 1:
+            await self._work(todo)
+            return self._outputs
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._until_failure(todo))
+        except BaseExceptionGroup:
+            if self._first is None:
+                raise
+        if self._first is not None:
+            raise self._first
+        return self._outputs
+
+    async def _until_failure(self, todo: Iterator[int]) -> None:
+        try:
+            await self._work(todo)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if self._first is not None or (task is not None and task.cancelling()):
+                raise
+            self._first = error  # an item that cancels itself ends the run, as in a stage, and is not lost in the group
+            raise _Ended from None
+        except Exception as error:
+            if self._first is None:
+                self._first = error
+            raise
+
+    async def _work(self, todo: Iterator[int]) -> None:
+        """Take items until there are none left."""
+        scope, items, keys, outputs = self._scope, self._items, self._keys, self._outputs
+        one = self._one if scope.run.watched or self._stage.lean is None else self._lean
+        for index in todo:
+            if self._first is not None:
+                return
+            try:
+                outputs[index] = await one(ItemScope(scope, keys[index], items[index]))
+            except ItemFailed as failed:
+                outputs[index] = ItemFailure.of(index, failed.error)
+
+    async def _one(self, scope: ItemScope) -> Any:
+        return await self._stage.produce(scope, scope.address(self._stage.name), tolerant=self._collect)
+
+    async def _lean(self, scope: ItemScope) -> Any:
+        """One item of a coroutine function to which nothing is attached."""
+        stage, run = self._stage, scope.run
+        scope.node = stage.name
+        lean = stage.lean
+        try:
+            output = lean.check(await lean.call(scope))
+        except Exception as error:
+            note_place(error, stage.name, scope.address(stage.name))
+            if self._collect:
+                raise ItemFailed(error) from error
+            raise
+        if run.record is not None:
+            run.record(scope.address(stage.name), output, None)
+        return output
+
+
+class _Ended(Exception):
+    """Ends the workers of a map."""
