@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from metta_sweep.errors import ContractError, GateError
 from metta_sweep.pipeline.attempts import Attempt, worth_retrying
 from metta_sweep.pipeline.deadline import Deadline, Limit
+from metta_sweep.pipeline.event_forms import log_failure, log_retry
 from metta_sweep.pipeline.events import StageFailed, StageRetried
 from metta_sweep.pipeline.retry import as_retry
 from metta_sweep.pipeline.run import Scope, note_place
@@ -68,6 +69,7 @@ class Trying:
             return await self._gated(await self.only_call(scope), address), 1
         except Exception as error:
             note_place(error, self.name, address, attempts[0], 1 + (self.retry.retries if self.retry else 0))
+            log_failure(address, error, attempts[0])
             if scope.run.listeners:
                 scope.run.tell(StageFailed(address, self.name, error, attempts[0]))
             raise
@@ -99,6 +101,7 @@ class Trying:
                 if cancelled_since(cancelling):
                     raise asyncio.CancelledError from error
                 delay = self.retry.delay(number, stage_seed(scope.run.seed, address))
+                log_retry(address, number, error, delay)
                 if scope.run.listeners:
                     scope.run.tell(StageRetried(address, self.name, number, error, delay))
             attempts[0] += 1
