@@ -22,6 +22,7 @@ __all__ = [
     "is_named_tuple",
     "is_pydantic_model",
     "make_model",
+    "may_have",
     "resolved",
     "resolved_hints",
     "typed_dict_fields",
@@ -86,6 +87,19 @@ def resolved(annotation: Any, names: dict[str, Any], local: dict[str, Any], othe
         return typing.get_type_hints(holder, names, local, include_extras=True)["it"]
     except (NameError, TypeError, AttributeError, SyntaxError):
         return otherwise
+
+
+def may_have(model: type, name: str) -> bool:
+    """Whether instances of a model may have an attribute: a field, a method, or what its own code sets."""
+    if name in field_types(model) or hasattr(model, name):
+        return True
+    if getattr(model, "model_config", {}).get("extra") == "allow" or name in getattr(model, "__private_attributes__", ()):
+        return True
+    own = [vars(base) for base in model.__mro__ if base.__module__.partition(".")[0] not in ("builtins", "pydantic", "typing")]
+    if any("__getattr__" in names or "__getattribute__" in names for names in own):
+        return True
+    functions = [member for names in own for member in names.values() if isinstance(member, types.FunctionType)]
+    return any(name in function.__code__.co_names for function in functions)
 
 
 def default_values(model: type) -> dict[str, Callable[[], Any]]:

@@ -18,6 +18,7 @@ __all__ = [
     "ReadSignature",
     "accepted_keywords",
     "gives_async_generator",
+    "gives_generator",
     "is_coroutine_callable",
     "read_signature",
 ]
@@ -121,10 +122,19 @@ def is_coroutine_callable(fn: Callable[..., Any]) -> bool:
 
 def gives_async_generator(fn: Callable[..., Any]) -> bool:
     """Whether calling ``fn`` gives an asynchronous generator, which somebody has to go through before anything happens."""
+    return inspect.isasyncgenfunction(_called(fn))
+
+
+def gives_generator(fn: Callable[..., Any]) -> bool:
+    """Whether calling ``fn`` gives a generator of either kind."""
+    called = _called(fn)
+    return inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called)
+
+
+def _called(fn: Callable[..., Any]) -> Any:
     while isinstance(fn, functools.partial):
         fn = fn.func
-    called = fn if inspect.isroutine(fn) or isinstance(fn, type) else type(fn).__call__
-    return inspect.isasyncgenfunction(called)
+    return fn if inspect.isroutine(fn) or isinstance(fn, type) else type(fn).__call__
 
 
 def _function_of(fn: Any) -> Any:

@@ -10,9 +10,9 @@ from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.checks import Misfit, value_check
 from metta_sweep.pipeline.context import Context
-from metta_sweep.pipeline.models import field_types, is_model
-from metta_sweep.pipeline.reads import reads_of
-from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, gives_async_generator
+from metta_sweep.pipeline.models import field_types, is_model, may_have
+from metta_sweep.pipeline.reads import Reads, reads_of
+from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, gives_async_generator, gives_generator
 from metta_sweep.pipeline.typeforms import brief, type_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,15 @@ __all__ = [
 ]
 
 
-def check_context_reads(name: str, what: str, fn: Callable[..., Any], flow: Flow, *, own: Mapping[str, Any] | None = None) -> None:
+def check_context_reads(
+    name: str,
+    what: str,
+    fn: Callable[..., Any],
+    flow: Flow,
+    *,
+    own: Mapping[str, Any] | None = None,
+    parameter: str | None = None,
+) -> None:
     """Check that the fields which a predicate or a ``before`` hook reads are there.
 
     Args:
@@ -39,18 +47,21 @@ def check_context_reads(name: str, what: str, fn: Callable[..., Any], flow: Flow
         fn: the function.
         flow: what is known at this place.
         own: for a ``before`` hook, the fields that its own stage provides.
+        parameter: the parameter that gets the context; by default the one that the function has.
     """
-    reads = reads_of(fn)
-    if reads is None or reads.escapes:
+    reads = reads_of(fn, parameter)
+    if reads is None or reads.escapes or _asks_the_mapping(reads, flow):
         flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed")
     if reads is None:
         return
-    for field in (*reads.always, *reads.sometimes):
+    surely = {*reads.always, *reads.keys}
+    for field in dict.fromkeys((*reads.always, *reads.keys, *reads.sometimes, *reads.keys_sometimes)):
         if field in flow.fields and flow.fields[field].definite:
+            _check_chains(name, what, field, flow.fields[field].type, reads, flow)
             continue
-        if field not in flow.fields and hasattr(Context, field):
+        if field not in flow.fields and field not in (*reads.keys, *reads.keys_sometimes) and hasattr(Context, field):
             continue
-        if field in reads.sometimes and (field in flow.fields or reads.escapes):
+        if field not in surely and (field in flow.fields or reads.escapes):
             flow.note(name, f"{what} reads the field {field!r}, which may not be there, under a condition")
         elif own is not None and field in own and field not in flow.fields:
             flow.fault(
@@ -71,10 +82,14 @@ def check_output_reads(name: str, hook: str, fn: Callable[..., Any], contract: C
         flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed")
     if reads is None:
         return
-    for attribute in (*reads.always, *reads.sometimes):
-        if not _has(contract, attribute):
+    keys = (*reads.keys, *reads.keys_sometimes) if contract.kind == "fields" else ()
+    for attribute in dict.fromkeys((*reads.always, *reads.sometimes, *keys)):
+        if attribute in contract.fields and contract.kind != "one":
+            _check_chains(name, what, attribute, contract.fields[attribute], reads, flow)
+        elif attribute in keys or not _has(contract, attribute):
             fields = ", ".join(contract.fields) or "no fields"
-            guess = did_you_mean(attribute, contract.fields)
+            known = field_types(_only(contract)) if contract.kind == "one" and is_model(_only(contract)) else contract.fields
+            guess = did_you_mean(attribute, known)
             bare = contract.kind == "one" and attribute in contract.fields
             hint = (
                 " The hook gets the value itself, since the contract has one field."
@@ -88,6 +103,27 @@ def check_output_reads(name: str, hook: str, fn: Callable[..., Any], contract: C
             )
 
 
+def _only(contract: Contract) -> Any:
+    return next(iter(contract.fields.values()))
+
+
+def _asks_the_mapping(reads: Reads, flow: Flow) -> bool:
+    """Whether methods of the context are called: what ``ctx.get(name)`` finds cannot be told."""
+    return any(hasattr(Context, name) and name not in flow.fields for name in (*reads.always, *reads.sometimes))
+
+
+def _check_chains(name: str, what: str, field: str, form: Any, reads: Reads, flow: Flow) -> None:
+    """Check what is read of a field that is a model: ``ctx.task.name``."""
+    if not is_model(form):
+        return
+    for first, attribute in reads.chains:
+        if first == field and not may_have(form, attribute):
+            guess = did_you_mean(attribute, field_types(form))
+            hint = f"Did you mean {guess!r}?" if guess else "Mend the one or the other."
+            fields = ", ".join(field_types(form)) or "no fields"
+            flow.fault(name, f"{what} reads {field}.{attribute}, but {type_name(form)} has {fields}. {hint}", field)
+
+
 def _shape(contract: Contract) -> str:
     if contract.model is not None:
         return contract.model.__name__
@@ -99,12 +135,12 @@ def _has(contract: Contract, attribute: str) -> bool:
     if contract.kind == "fields":
         return attribute in contract.fields or hasattr(Context, attribute)
     if contract.kind == "model":
-        return attribute in contract.fields or hasattr(contract.model, attribute)
+        return contract.model is not None and may_have(contract.model, attribute)
     if contract.kind == "none":
         return False
-    form = next(iter(contract.fields.values()))
+    form = _only(contract)
     if is_model(form):
-        return attribute in field_types(form) or hasattr(form, attribute)
+        return may_have(form, attribute)
     form = getattr(form, "__origin__", form)
     known = isinstance(form, type) and form.__module__ == "builtins" and form is not object
     return not known or hasattr(form, attribute)
@@ -138,10 +174,11 @@ def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> No
 
 def check_call(name: str, fn: Callable[..., Any], signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:
     """Check that calling a stage function is all it takes, and that what it asks for can be named."""
-    if gives_async_generator(fn):
+    if gives_generator(fn):
+        kind = "an asynchronous generator" if gives_async_generator(fn) else "a generator"
         flow.fault(
             name,
-            f"the stage function is an asynchronous generator; found {brief(fn)}; expected a function that returns its output. "
+            f"the stage function is {kind}; found {brief(fn)}; expected a function that returns its output. "
             "Gather what it yields in a list, and return that.",
         )
     if signature.open_ended and not (signature.takes_kwargs and constants):
@@ -193,7 +230,7 @@ def check_stalled(name: str, predicate: Callable[..., Any], written: Mapping[str
     reads = reads_of(predicate)
     if reads is None or reads.escapes or not reads.pure or reads.deep:
         return
-    fields = (*reads.always, *reads.sometimes)
+    fields = tuple(dict.fromkeys((*reads.always, *reads.keys, *reads.sometimes, *reads.keys_sometimes)))
     if fields and all(field in flow.fields for field in fields) and not any(field in written for field in fields):
         listed = ", ".join(map(repr, fields))
         flow.fault(

@@ -81,7 +81,7 @@ async def test_errors_name_the_iteration() -> None:
     with pytest.raises(LookupError) as caught:
         await pipeline.build().run()
     assert caught.value.__notes__ == ["in stage 'turn' at loop[2]/turn"]
-    bad = Pipeline(n=int).loop_while(lambda ctx: 1 / ctx["n"], max_iterations=1).stage("turn", lambda: None).end_loop()
+    bad = Pipeline(n=int).loop_while(lambda ctx: 1 / ctx["n"], max_iterations=1).stage("n", lambda: 1).through(int).end_loop()
     with pytest.raises(ZeroDivisionError) as divided:
         await bad.build().run(n=0)
     assert divided.value.__notes__ == ["in the predicate of loop 'loop' at loop[0]"]
@@ -163,7 +163,7 @@ def test_loops_that_cannot_change_their_mind() -> None:
     for predicate in (
         lambda ctx: len(seen) < ctx.n,
         lambda ctx: ctx.counter.n < 3,
-        lambda ctx: ctx["n"] < 3,
+        lambda ctx: len(vars(ctx)) < 3,
         lambda ctx: ctx.turn < 3 or ctx.n,
     ):
         loop = begin.loop_while(predicate, carry={"turn": 0})

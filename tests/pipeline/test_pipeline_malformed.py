@@ -110,7 +110,7 @@ ATTACHED: list[tuple[Callable[[], Any], str, str]] = [
     (step(after=Recorder), "Recorder", "Pass an instance, or write fields(after=Recorder)"),
     (step(timeout=float), "float", "Write fields(timeout=float)"),
     (step(cache=1.5), "1.5", "Write cache=True"),
-    (step(migrate=two), "two(a", "Write migrate=lambda values:"),
+    (step(migrate=two), "two(a", "Write migrate=lambda d:"),
     (step(on_code_change=True), "True", "Write on_code_change='rerun'"),
     (step(timeout_mode="fork"), "'fork'", "Write timeout_mode='process'"),
     (step(timeout_mode=["process"]), "['process']", "Write timeout_mode='process'"),
