@@ -29,6 +29,10 @@ class DescribedPart(NamedTuple):
     """How many loops, branches, maps and pipelines enclose it."""
     group: str
     """``then`` or ``otherwise``, for what is inside of a branch."""
+    first: bool
+    """It is the first of those that one part encloses side by side."""
+    closed: str
+    """The path of the nested pipeline or map around it, whose inputs are meant by ``inputs``; empty: those of the whole."""
     reads: tuple[Wire, ...]
     """What flows to it. Of a loop or branch: to its predicate."""
     everything: bool
@@ -64,7 +68,7 @@ class Description:
         notes: Sequence[Unchecked],
         global_hooks: Sequence[str],
     ) -> None:
-        self.rows = tuple(_rows(parts, 0, ""))
+        self.rows = tuple(_rows(parts, 0, "", ""))
         """One per part, in the order in which they stand; what is enclosed follows what encloses it."""
         self.inputs = dict(inputs)
         """The declared inputs and their types."""
@@ -125,13 +129,24 @@ def describe(
     return Description(parts, inputs, outputs, unchecked, notes, attached)
 
 
-def _rows(parts: Sequence[Part], depth: int, group: str) -> Iterator[DescribedPart]:
-    for part in parts:
+def _rows(parts: Sequence[Part], depth: int, group: str, closed: str) -> Iterator[DescribedPart]:
+    for number, part in enumerate(parts):
         yield DescribedPart(
-            part.path, part.kind, depth, group, part.reads, part.everything, part.constants, part.provides, part.hooks
+            part.path,
+            part.kind,
+            depth,
+            group,
+            number == 0,
+            closed,
+            part.reads,
+            part.everything,
+            part.constants,
+            part.provides,
+            part.hooks,
         )
+        around = part.path if part.kind in ("pipeline", "map") else closed
         for inner in part.groups:
-            yield from _rows(inner.parts, depth + 1, inner.label)
+            yield from _rows(inner.parts, depth + 1, inner.label, around)
 
 
 def _field(name: str, form: Any, *, sure: bool = True, limit: int = 60) -> str:
@@ -148,7 +163,7 @@ def _entries(label: str, entries: Sequence[Unchecked]) -> list[str]:
 
 
 def _table(rows: Sequence[DescribedPart]) -> list[str]:
-    cells = [_cells(row, before) for row, before in zip(rows, (None, *rows), strict=False)]
+    cells = [lines for row in rows for lines in _lines_of(row)]
     natural = [max(len(line) for row in [[[head] for head in _HEAD], *cells] for line in row[column]) for column in range(4)]
     widths = [max(_NARROWEST[column], min(natural[column], _WIDEST[column])) for column in range(4)]
     spare = _WIDTH - 6 - sum(widths)
@@ -164,20 +179,22 @@ def _table(rows: Sequence[DescribedPart]) -> list[str]:
     return lines
 
 
-def _cells(row: DescribedPart, before: DescribedPart | None) -> list[list[str]]:
-    """The lines of each column."""
+def _lines_of(row: DescribedPart) -> list[list[list[str]]]:
+    """The lines of each column: of the row itself, after one that names its side of a branch where that begins."""
     indent = "  " * row.depth
     name = row.path.rpartition("/")[2]
-    first = [f"{indent}{name}" if row.kind == "stage" or name.startswith(row.kind) else f"{indent}{name} ({row.kind})"]
-    if row.group and not (before is not None and before.depth >= row.depth and before.group == row.group):
-        first = [f"{indent}{row.group}:", *first]
-    wires = [f"{_field(wire.field, wire.type, sure=wire.sure, limit=40)} <- {', '.join(wire.providers)}" for wire in row.reads]
+    first = f"{indent}{name}" if row.kind == "stage" or name.startswith(row.kind) else f"{indent}{name} ({row.kind})"
+    wires = [f"{_field(wire.field, wire.type, sure=wire.sure, limit=40)} <- {_providers(wire, row.closed)}" for wire in row.reads]
     reads = ["the whole context"] if row.everything else wires
-    provides = (
-        [_field(field, form, limit=44) for field, form in row.provides.items()] if row.kind in ("stage", "map", "pipeline") else []
-    )
     constants = [f"carry {text}" for text in row.constants] if row.kind == "loop" else row.constants
-    return [first, [*reads, *constants], provides, [", ".join(row.hooks)] if row.hooks else []]
+    own = () if row.kind in ("loop", "branch") else row.provides.items()
+    provides = [_field(field, form, limit=44) for field, form in own]
+    cells = [[first], [*reads, *constants], provides, [", ".join(row.hooks)] if row.hooks else []]
+    return [[[f"{indent[2:]}- {row.group}:"], [], [], []], cells] if row.group and row.first else [cells]
+
+
+def _providers(wire: Wire, closed: str) -> str:
+    return ", ".join(f"inputs of {closed}" if closed and name == "inputs" else name for name in wire.providers)
 
 
 def _wrapped(lines: Sequence[str], width: int) -> list[str]:

@@ -56,7 +56,7 @@ class _Drawing:
             box = self._boxes[part.path] = f"n{number}"
             if not part.groups:
                 opening, closing = ("[[", "]]") if part.kind == "map" else ("[", "]")
-                yield f"{indent}{box}{opening}{_text(part.name)}{closing}"
+                yield f"{indent}{box}{opening}{_text(_title(part) if part.kind == 'map' else part.name)}{closing}"
                 continue
             frame = self._frames[part.path] = f"g{number}"
             if part.kind == "loop":
@@ -131,6 +131,8 @@ _ENTRIES: Final = {"loop": "goes on?", "branch": "holds?", "map": "each item", "
 
 
 def _title(part: Part) -> str:
+    if part.kind == "map":
+        return f"{part.name} (map {part.hooks[0]})" if part.hooks else part.name
     name = part.name if part.name.startswith(part.kind) else f"{part.name} ({part.kind})"
     return ", ".join([name, *part.hooks]) if part.kind == "loop" else name
 

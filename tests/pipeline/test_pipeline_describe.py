@@ -142,3 +142,51 @@ def test_long_things_are_cut_and_wrapped() -> None:
     assert max(map(len, text.splitlines())) <= 132
     assert "…" in text
     assert "on_error" in text
+
+
+def test_control_flow_is_indented() -> None:
+    """What is inside of maps, nested pipelines and branches stands below them; each side of a branch is named once."""
+
+    async def fit(name: str, lr: float) -> float:
+        return float(name) * lr
+
+    async def total(models: list[float]) -> float:
+        return sum(models)
+
+    async def publish(total: float) -> str:
+        return f"{total}"
+
+    async def praise(word: str) -> str:
+        return f"{word}!"
+
+    plan = (
+        Pipeline(names=list[str])
+        .map("train", Pipeline(name=str, lr=float).stage("fit", fit), over="names", into="models", limit=8, lr=0.1)
+        .stage("total", total)
+        .branch(
+            lambda ctx: ctx.total > 1,
+            Pipeline().stage("publish", publish).through(word=str).stage("praise", praise).through(word=str),
+            Pipeline().stage("drop", lambda: "dropped").through(word=str),
+            name="choose",
+        )
+        .build()
+    )
+    lines = str(plan.describe()).splitlines()
+    assert [" ".join(line.split()) if line[:1].isalpha() else line.rstrip() for line in lines[2:12]] == [
+        "train (map) names: list[str] <- inputs models: list[float] over names, limit 8",
+        "                 lr=0.1",
+        "  fit            name: str <- inputs of train      fit: float",
+        "                 lr: float <- inputs of train",
+        "total models: list[float] <- train total: float",
+        "choose (branch) total: float <- total",
+        "- then:",
+        "  publish        total: float <- total             word: str",
+        "  praise         word: str <- choose/then/publish  word: str",
+        "- otherwise:",
+    ]
+    assert [(row.path, row.group, row.closed) for row in plan.describe().rows if row.depth] == [
+        ("train/fit", "", "train"),
+        ("choose/then/publish", "then", ""),
+        ("choose/then/praise", "then", ""),
+        ("choose/otherwise/drop", "otherwise", ""),
+    ]

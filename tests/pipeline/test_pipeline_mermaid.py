@@ -119,3 +119,76 @@ def test_names_cannot_break_the_drawing() -> None:
     text = checked(plan.to_mermaid())
     assert 'n0["#34;evil#34;;#60;b#38;#96;x#96;|{}()#37;#37;{init}#92;"]' in text
     assert "  n0 -.-> n1" in text.splitlines()
+
+
+def control_flow() -> Pipeline:
+    """A map over a function, one over a pipeline, a nested pipeline, and a branch."""
+
+    async def names(n: int) -> list[str]:
+        return [str(i) for i in range(n)]
+
+    async def score(name: str) -> float:
+        return float(name)
+
+    async def fit(name: str, lr: float) -> float:
+        return float(name) * lr
+
+    async def total(scores: list[float]) -> float:
+        return sum(scores)
+
+    async def publish(total: float) -> str:
+        return f"{total}"
+
+    body = Pipeline(name=str, lr=float).stage("fit", fit)
+    summing = Pipeline(scores=list[float]).stage("total", total)
+    return (
+        Pipeline(n=int)
+        .stage("names", names)
+        .map("score", score, over="names", into="scores")
+        .map("train", body, over="names", into="models", lr=0.1)
+        .stage("sum", summing)
+        .through(total=float)
+        .branch(
+            lambda ctx: ctx.total > 1,
+            Pipeline().stage("publish", publish).through(word=str),
+            Pipeline().stage("drop", lambda: "dropped").through(word=str),
+            name="choose",
+        )
+    )
+
+
+def test_the_drawing_of_control_flow() -> None:
+    """Frames for maps over pipelines, nested pipelines and both sides of a branch; their inputs come in at their entries."""
+    assert checked(control_flow().build().to_mermaid()).splitlines() == [
+        "flowchart TD",
+        '  inputs(["inputs"])',
+        '  n0["names"]',
+        '  n1[["score (map over names)"]]',
+        '  subgraph g2["train (map over names)"]',
+        '    n2(["each item"])',
+        '    n3["fit"]',
+        "  end",
+        '  subgraph g4["sum (pipeline)"]',
+        '    n4(["inputs"])',
+        '    n5["total"]',
+        "  end",
+        '  subgraph g6["choose (branch)"]',
+        '    n6{"holds?"}',
+        '    subgraph g6a["then"]',
+        '      n7["publish"]',
+        "    end",
+        '    subgraph g6b["otherwise"]',
+        '      n8["drop"]',
+        "    end",
+        "  end",
+        '  inputs -->|"n"| n0',
+        '  n0 -->|"names"| n1',
+        '  n0 -->|"names"| n2',
+        '  n2 -->|"name, lr"| n3',
+        '  n1 -->|"scores"| n4',
+        '  n4 -->|"scores"| n5',
+        '  g4 -->|"total"| n6',
+        '  g4 -->|"total"| n7',
+        '  n6 -.->|"then"| n7',
+        '  n6 -.->|"otherwise"| n8',
+    ]
