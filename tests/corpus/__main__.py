@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections import Counter
@@ -35,6 +36,7 @@ def _report(title: str, good: str, cases: Sequence[Wrong | Right], verdicts: Seq
 def main() -> int:
     """Print the table; 0 when every wrong pipeline was reported and every right one built and ran."""
     os.environ["METTA_SWEEP_STORE"] = "memory"  # sweeps in stages leave no file behind
+    logging.getLogger("metta_sweep").setLevel(logging.ERROR)  # retries are announced
     wrong, right = wrong_cases(), right_cases()
     if "--messages" in sys.argv[1:]:
         for case in wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -102,7 +103,7 @@ def judge_wrong(case: Wrong) -> list[str]:
         return [f"the faults are at {places}, expected {[case.stage, *case.also]}: {[fault.message for fault in faults]}"]
     fault = faults[0]
     said = [f"the message lacks {part!r}: {fault.message}" for part in case.says if part.lower() not in fault.message.lower()]
-    if case.field is not None and fault.field != case.field and repr(case.field) not in fault.message:
+    if case.field is not None and fault.field != case.field and re.search(rf"\b{case.field}\b", fault.message) is None:
         said.append(f"{case.field!r} is not named: {fault.message}")
     if called:
         said.append(f"the build called {called}")

@@ -1,6 +1,5 @@
 """Every form of a contract, and types that fit what reads them."""
 
-# stages; the cases say what they show
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

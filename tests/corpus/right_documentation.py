@@ -201,16 +201,13 @@ def contracts_and_hooks() -> Any:
     return MyExperiment().pipeline()
 
 
-@right(
-    gives={"task_idx": 2, "should_advance": True, "current_task": Task(name="hard", difficulty=0.9)},
-    unchecked=("loop/optimize_task",),
-)
+@right(gives={"task_idx": 2, "should_advance": True, "current_task": Task(name="hard", difficulty=0.9)})
 def curriculum() -> Any:
     """A sweep for each task."""
     return CurriculumExperiment().pipeline()
 
 
-@right(gives={"tried": 2, "acquisition_fn": "EI", "batch_size": 2}, unchecked=("loop/test_optimizer",))
+@right(gives={"tried": 2, "acquisition_fn": "EI", "batch_size": 2})
 def optimizer_of_optimizers() -> Any:
     """A sweep for each configuration of its optimizer."""
     return OptimizerOptimizer().pipeline()

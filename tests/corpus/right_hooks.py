@@ -1,6 +1,6 @@
 """Hooks and policies that are attached as they should be."""
 
-# stages; the cases say what they show
+# ruff: noqa: D102  # stages; the cases say what they show
 from __future__ import annotations
 
 from typing import Any

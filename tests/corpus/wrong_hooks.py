@@ -1,6 +1,5 @@
 """Hooks and policies: misspelt, of the wrong kind, of the wrong arity, or reading what is not there."""
 
-# the cases say what they show
 from __future__ import annotations
 
 from typing import Any

@@ -1,6 +1,5 @@
 """Types that do not fit what reads them, at every depth."""
 
-# stages; the cases say what they show
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
