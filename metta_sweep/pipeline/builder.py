@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, Unpack, overload
 
 from metta_sweep.address import check_name
-from metta_sweep.errors import Fault
+from metta_sweep.errors import UnknownOption
 from metta_sweep.pipeline.branch import new_branch
+from metta_sweep.pipeline.describe import Description as Described
 from metta_sweep.pipeline.description import Description, declared, default_name, new_stage
-from metta_sweep.pipeline.hooks import add_global_hooks, check_global_hooks
-from metta_sweep.pipeline.loop import Predicate, new_loop
+from metta_sweep.pipeline.loop import new_loop
 from metta_sweep.pipeline.map import MapSpec, map_faults
 from metta_sweep.pipeline.override import overridden
 from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.planning import plan_of
-from metta_sweep.pipeline.through import read_through
+from metta_sweep.pipeline.typed import Cur, Dynamic, In, Model, Out, P
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from metta_sweep.pipeline.retry import Retry
+    from metta_sweep.pipeline.through import FieldSet
+    from metta_sweep.pipeline.typed import Given, GlobalHookOptions, HookOptions, Takes, TakesBoth, TakesContext
 
 __all__ = ["Pipeline"]
 
@@ -24,7 +32,7 @@ _ABSENT = object()
 _frame = sys._getframe  # noqa: SLF001  # local classes of the caller resolve annotations
 
 
-class Pipeline:
+class Pipeline(Generic[In, Cur]):
     """The flow of an experiment: stages, what their outputs must be, loops, and what is attached to them.
 
     Args:
@@ -32,14 +40,62 @@ class Pipeline:
         inputs: the declared inputs, ``name=type``.
 
     Nothing is checked as a whole before ``build()``, which reports every structural fault at once.
+
+    For type checkers ``Pipeline[In, Cur]`` takes ``In`` and has come to ``Cur``. ``Pipeline[State]`` is ``Pipeline[State, State]``,
+    and ``Pipeline`` is ``Pipeline[Any, Any]``, whose fields are read by name: see docs/typing.md.
     """
 
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(types.GenericAlias)  # typing's own knows no defaults of parameters before Python 3.13
+
+    @overload
+    def __init__(self: Pipeline[Any, Any], /, **inputs: Any) -> None: ...
+    @overload
+    def __init__(self, state: type[In], /) -> None: ...
+    @overload
+    def __init__(self: Pipeline[Any, Any], state: type[Any], /, **inputs: Any) -> None: ...
     def __init__(self, state: type | None = None, /, **inputs: Any) -> None:
         self._state = declared(state, inputs)
 
     # -- stages -----------------------------------------------------------------------------------------------------
 
-    def stage(self, name: str, fn: Callable[..., Any] | Pipeline, /, **constants: Any) -> Pipeline:
+    @overload
+    def stage(
+        self: Pipeline[Any, Dynamic], name: str, fn: Callable[..., Any] | Pipeline, /, **constants: Any
+    ) -> Pipeline[In, Any]: ...
+    @overload
+    def stage(self, name: str, fn: Pipeline[Cur, Out], /, **constants: Any) -> Pipeline[In, Out]: ...
+    @overload
+    def stage(self, name: str, fn: Takes[Cur, P, Given[Model]], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Model]: ...
+    @overload
+    def stage(self, name: str, fn: Takes[Cur, P, Given[None]], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Cur]: ...
+    @overload
+    def stage(
+        self, name: str, fn: TakesBoth[Cur, P, Given[Model]], /, *args: P.args, **constants: P.kwargs
+    ) -> Pipeline[In, Model]: ...
+    @overload
+    def stage(
+        self, name: str, fn: TakesBoth[Cur, P, Given[None]], /, *args: P.args, **constants: P.kwargs
+    ) -> Pipeline[In, Cur]: ...
+    @overload
+    def stage(
+        self, name: str, fn: TakesContext[P, Given[Model]], /, *args: P.args, **constants: P.kwargs
+    ) -> Pipeline[In, Model]: ...
+    @overload
+    def stage(self, name: str, fn: TakesContext[P, Given[None]], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Cur]: ...
+    @overload
+    def stage(self, name: str, fn: Callable[P, Given[Model]], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Model]: ...
+    @overload
+    def stage(self, name: str, fn: Callable[P, Given[None]], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Cur]: ...
+    @overload
+    def stage(self, name: str, fn: Takes[Cur, P, Out], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Any]: ...
+    @overload
+    def stage(self, name: str, fn: TakesBoth[Cur, P, Out], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Any]: ...
+    @overload
+    def stage(self, name: str, fn: TakesContext[P, Out], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Any]: ...
+    @overload
+    def stage(self, name: str, fn: Callable[P, Out], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Any]: ...
+    def stage(self, name: str, fn: Callable[..., Any] | Pipeline, /, *args: Any, **constants: Any) -> Pipeline[Any, Any]:
         """Add a stage. Without ``.through()`` its contract is the function's return annotation.
 
         Args:
@@ -50,6 +106,13 @@ class Pipeline:
             constants: values for parameters of the function, or for inputs of the pipeline.
         """
         check_name(name, "Pipeline.stage()")
+        if args:
+            raise UnknownOption(
+                "Pipeline.stage()",
+                "constants are given by their names",
+                found=args[0],
+                remedy="Write .stage(name, fn, parameter=value)",
+            )
         return self._with(self._state.settled()._replace(pending=new_stage(name, _described(fn), constants, _frame(1))))
 
     def map(
@@ -86,36 +149,67 @@ class Pipeline:
         spec = MapSpec(stage, over, into, limit, on_item_error == "collect", key, faults)
         return self._with(self._state.settled()._replace(pending=spec))
 
-    def through(self, contract: Any = _ABSENT, /, **keywords: Any) -> Pipeline:
+    @overload
+    def through(self: Pipeline[Dynamic, Dynamic], contract: Any = ..., /, **keywords: Any) -> Pipeline: ...
+    @overload
+    def through(self, contract: None = ..., /, **hooks: Unpack[HookOptions[Cur]]) -> Self: ...
+    @overload
+    def through(self, contract: type[Model], /, **hooks: Unpack[HookOptions[Model]]) -> Pipeline[In, Model]: ...
+    @overload
+    def through(self, contract: TypeForm[Out], /, **hooks: Unpack[HookOptions[Out]]) -> Pipeline: ...
+    @overload
+    def through(
+        self,
+        contract: FieldSet = ...,
+        /,
+        *,
+        before: Callable[[Any], Any] | None = ...,
+        after: Callable[[Any], Any] | None = ...,
+        validate: Callable[[Any], Any] | None = ...,
+        on_error: Callable[[Any], Any] | None = ...,
+        metrics: Callable[[Any], Any] | None = ...,
+        retry: int | Retry | None = ...,
+        timeout: float | None = ...,
+        total_timeout: float | None = ...,
+        timeout_mode: Literal["thread", "process"] | None = ...,
+        checkpoint: bool | None = ...,
+        profile: bool | None = ...,
+        **fields: TypeForm[Any],
+    ) -> Pipeline: ...
+    def through(self, contract: Any = _ABSENT, /, **keywords: Any) -> Pipeline[Any, Any]:
         """Say what the output of the last stage must be, and attach hooks to it.
 
         Args:
             contract: a model (its fields join the context) or another type (a field named after the stage).
             keywords: ``name=type`` is a field; the name of a hook is a hook; a parameter of the stage function is a constant.
         """
-        pending = self._state.pending
-        if pending is None:
-            return self._with_fault(
-                "through",
-                "there is no stage that .through() could follow; found .through() twice, or before a stage. "
-                "Add a .stage() before it",
-            )
-        if isinstance(pending, MapSpec):
-            stage = read_through(pending.stage, contract, _ABSENT, keywords)
-            return self._with(self._state._replace(pending=pending.with_stage(stage)))
-        return self._with(self._state._replace(pending=read_through(pending, contract, _ABSENT, keywords)))
+        return self._with(self._state.through(contract, _ABSENT, keywords))
 
     # -- loops and branches -----------------------------------------------------------------------------------------
 
+    @overload
+    def loop_while(
+        self, predicate: Callable[[Cur], Any], /, *, max_iterations: int | None = ..., name: str | None = ...
+    ) -> Self: ...
+    @overload
     def loop_while(
         self,
-        predicate: Predicate,
+        predicate: Callable[[Any], Any],
+        /,
+        *,
+        carry: Mapping[str, Any] | None,
+        max_iterations: int | None = ...,
+        name: str | None = ...,
+    ) -> Pipeline: ...
+    def loop_while(
+        self,
+        predicate: Callable[[Any], Any],
         /,
         *,
         carry: Mapping[str, Any] | None = None,
         max_iterations: int | None = None,
         name: str | None = None,
-    ) -> Pipeline:
+    ) -> Pipeline[Any, Any]:
         """Begin a loop: what follows up to ``end_loop()`` runs while ``predicate(context)`` holds.
 
         Args:
@@ -129,26 +223,35 @@ class Pipeline:
         loop = new_loop(chosen, predicate, carry, max_iterations, "Pipeline.loop_while")
         return self._with(state._replace(blocks=(*state.blocks, (loop, ()))))
 
-    def end_loop(self) -> Pipeline:
+    def end_loop(self) -> Self:
         """End the innermost open loop."""
-        state = self._state.settled()
-        loop, body = state.blocks[-1]
-        if loop is None:
-            return self._with_fault(
-                "end_loop", "there is no open loop here; found end_loop() without loop_while(). Remove it, or begin the loop"
-            )
-        return self._with(state._replace(blocks=state.blocks[:-1]).added(loop.ended(body)))
+        return self._with(self._state.loop_ended())
 
+    @overload
+    def loop(
+        self, body: Pipeline[Cur, Cur], /, *, while_: Callable[[Cur], Any], max_iterations: int | None = ..., name: str | None = ...
+    ) -> Self: ...
+    @overload
     def loop(
         self,
-        body: Pipeline,
+        body: Pipeline[Cur, Any],
         /,
         *,
-        while_: Predicate,
+        while_: Callable[[Any], Any],
+        carry: Mapping[str, Any] | None,
+        max_iterations: int | None = ...,
+        name: str | None = ...,
+    ) -> Pipeline: ...
+    def loop(
+        self,
+        body: Pipeline[Any, Any],
+        /,
+        *,
+        while_: Callable[[Any], Any],
         carry: Mapping[str, Any] | None = None,
         max_iterations: int | None = None,
         name: str | None = None,
-    ) -> Pipeline:
+    ) -> Pipeline[Any, Any]:
         """Add a loop whose body is a pipeline: its stages read the fields here, and write to them.
 
         Args:
@@ -163,9 +266,17 @@ class Pipeline:
         loop = new_loop(chosen, while_, carry, max_iterations, "Pipeline.loop")
         return self._with(state.added(loop.around(_described(body))))
 
+    @overload
     def branch(
-        self, predicate: Predicate, then: Pipeline, otherwise: Pipeline | None = None, /, *, name: str | None = None
-    ) -> Pipeline:
+        self, predicate: Callable[[Cur], Any], then: Pipeline[Cur, Any], otherwise: None = ..., /, *, name: str | None = ...
+    ) -> Self: ...
+    @overload
+    def branch(
+        self, predicate: Callable[[Cur], Any], then: Pipeline[Cur, Out], otherwise: Pipeline[Cur, Out], /, *, name: str | None = ...
+    ) -> Pipeline[In, Out]: ...
+    def branch(
+        self, predicate: Callable[[Any], Any], then: Pipeline, otherwise: Pipeline | None = None, /, *, name: str | None = None
+    ) -> Pipeline[Any, Any]:
         """Add a choice: the stages of one of two pipelines run; they read the fields here, and write to them.
 
         Args:
@@ -180,7 +291,7 @@ class Pipeline:
 
     # -- the whole --------------------------------------------------------------------------------------------------
 
-    def override(self, path: str, replacement: Callable[..., Any] | Pipeline, /) -> Pipeline:
+    def override(self, path: str, replacement: Callable[..., Any] | Pipeline, /) -> Self:
         """Replace the function of a stage, at any depth. The stage keeps its name, contract, hooks and constants.
 
         Args:
@@ -189,17 +300,17 @@ class Pipeline:
         """
         return self._with(overridden(self._state.settled(), path, _described(replacement), _frame(1)))
 
-    def with_global_hooks(self, **hooks: Any) -> Pipeline:
+    @overload
+    def with_global_hooks(self: Pipeline[Dynamic, Dynamic], **hooks: Any) -> Pipeline: ...
+    @overload
+    def with_global_hooks(self, **hooks: Unpack[GlobalHookOptions]) -> Self: ...
+    def with_global_hooks(self, **hooks: Any) -> Pipeline[Any, Any]:
         """Attach observers to every stage: ``before(stage, data)``, ``after(stage, data)``, ``profile=True``.
 
         They are outermost: first before a stage, last after it. Observers of several calls are all told, in the order of the calls.
         Those of a pipeline within another one are told about its own stages only, inside of those of the outer one.
         """
-        hooks = {name: value for name, value in hooks.items() if value is not None}
-        problems = check_global_hooks(hooks)
-        faults = (*self._state.faults, *(Fault("global hooks", problem) for problem in problems))
-        good = {} if problems else hooks
-        return self._with(self._state._replace(hooks=add_global_hooks(self._state.hooks, good), faults=faults))
+        return self._with(self._state.hooked(hooks))
 
     def build(self, *, strict: bool = False) -> Plan:
         """Check everything and make it runnable.
@@ -212,13 +323,18 @@ class Pipeline:
         """
         return plan_of(self._state.block(), strict=strict)
 
-    def _with(self, state: Description) -> Pipeline:
+    def describe(self) -> Described:
+        """The contract table of the built pipeline: ``build().describe()``."""
+        return self.build().describe()
+
+    def to_mermaid(self) -> str:
+        """The flowchart of the built pipeline: ``build().to_mermaid()``."""
+        return self.build().to_mermaid()
+
+    def _with(self, state: Description) -> Self:
         new = object.__new__(type(self))
         new._state = state  # of its own class
         return new
-
-    def _with_fault(self, place: str, message: str) -> Pipeline:
-        return self._with(self._state._replace(faults=(*self._state.faults, Fault(place, message + "."))))
 
 
 def _described(part: object) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from metta_sweep.errors import Fault
 from metta_sweep.pipeline.block import Block
-from metta_sweep.pipeline.hooks import HookSet
+from metta_sweep.pipeline.hooks import HookSet, add_global_hooks, check_global_hooks
 from metta_sweep.pipeline.loop import LoopSpec
 from metta_sweep.pipeline.map import MapSpec
 from metta_sweep.pipeline.models import default_values, field_types, is_model
@@ -16,7 +16,7 @@ from metta_sweep.pipeline.nested import as_stage
 from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
 from metta_sweep.pipeline.spec import Spec
 from metta_sweep.pipeline.stage import StageSpec
-from metta_sweep.pipeline.through import check_field_name, inferred_contract
+from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through
 from metta_sweep.pipeline.typeforms import brief, is_type_form
 
 __all__ = ["Description", "declared", "default_name", "new_stage"]
@@ -49,6 +49,39 @@ class Description(NamedTuple):
     def taken(self) -> set[str]:
         """The names that are taken in the innermost open block."""
         return {spec.name for spec in self.blocks[-1][1]}
+
+    def through(self, given: Any, absent: object, keywords: Mapping[str, Any]) -> Description:
+        """The same with the contract and hooks of its last stage; ``given`` is ``absent`` where there was no contract."""
+        pending = self.pending
+        if pending is None:
+            return self._with_fault(
+                "through",
+                "there is no stage that .through() could follow; found .through() twice, or before a stage. "
+                "Add a .stage() before it.",
+            )
+        if isinstance(pending, MapSpec):
+            return self._replace(pending=pending.with_stage(read_through(pending.stage, given, absent, keywords)))
+        return self._replace(pending=read_through(pending, given, absent, keywords))
+
+    def loop_ended(self) -> Description:
+        """The same with its innermost open loop ended."""
+        state = self.settled()
+        loop, body = state.blocks[-1]
+        if loop is None:
+            return self._with_fault(
+                "end_loop", "there is no open loop here; found end_loop() without loop_while(). Remove it, or begin the loop."
+            )
+        return state._replace(blocks=state.blocks[:-1]).added(loop.ended(body))
+
+    def hooked(self, hooks: Mapping[str, Any]) -> Description:
+        """The same with more global hooks."""
+        given = {name: value for name, value in hooks.items() if value is not None}
+        problems = check_global_hooks(given)
+        faults = (*self.faults, *(Fault("global hooks", problem) for problem in problems))
+        return self._replace(hooks=add_global_hooks(self.hooks, {} if problems else given), faults=faults)
+
+    def _with_fault(self, place: str, message: str) -> Description:
+        return self._replace(faults=(*self.faults, Fault(place, message)))
 
     def block(self) -> Block:
         """The whole, closed: what is still open is a fault, and is looked at all the same."""

@@ -142,7 +142,7 @@ NAMES: list[tuple[Callable[[], Any], str]] = [
     (lambda: Pipeline().stage("a/b", make), "'a/b'"),
     (lambda: Pipeline().stage("a b", make), "'a b'"),
     (lambda: Pipeline().stage("a[1]", make), "'a[1]'"),
-    (lambda: Pipeline().stage(3, make), "3"),  # type: ignore[arg-type]
+    (lambda: Pipeline().stage(3, make), "3"),  # type: ignore[call-overload]
     (lambda: Pipeline().stage("x" * 300, make), "x" * 150),
     (lambda: Pipeline(_hidden=int), "'_hidden'"),
     (lambda: Pipeline(**{"not valid": int}), "'not valid'"),
@@ -175,9 +175,9 @@ PIPELINES: list[tuple[Callable[[], Any], str, str | None, tuple[str, ...]]] = [
     (lambda: Pipeline(n=str).stage("a", count).build(), "a", "n", ("provides 'n' as str", "needs int")),
     (lambda: Pipeline(nn=int).stage("a", count).build(), "a", "n", ("'n'", "nn")),
     (lambda: Pipeline(n=3).stage("a", count).build(), "inputs", "n", ("found 3", "needs a type")),
-    (lambda: Pipeline(3).build(), "inputs", None, ("found 3", "Pipeline(n=int)")),  # type: ignore[arg-type]
+    (lambda: Pipeline(3).build(), "inputs", None, ("found 3", "Pipeline(n=int)")),  # type: ignore[call-overload]
     (lambda: Pipeline(n=int).stage("a", count).stage("a", count).build(), "a", None, ("'a' is taken", "Rename")),
-    (lambda: Pipeline().stage("a", 3).build(), "a", None, ("found 3", "function")),  # type: ignore[arg-type]
+    (lambda: Pipeline().stage("a", 3).build(), "a", None, ("found 3", "function")),  # type: ignore[call-overload]
     (lambda: Pipeline(n=int).stage("a", grow, stepp=3).build(), "a", None, ("'stepp'", "found 3", "Did you mean 'step'?")),
     (lambda: Pipeline(n=int).stage("a", grow, step="3").build(), "a", None, ("'step'", "'3'", "takes int")),
     (lambda: Pipeline(n=int).stage("a", grow, step=ref("m")).build(), "a", "m", ("ref('m')", "nothing provides")),
