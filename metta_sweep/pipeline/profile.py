@@ -22,9 +22,9 @@ class ProfileTable(dict[str, StageFigures]):
     def __str__(self) -> str:
         if not self:
             return "no stage was measured: ask for it with profile=True, in .through() or with_global_hooks()"
-        rows = [("stage", "calls", "total", "p50", "p95")]
+        rows = [["stage", "calls", "total", "p50", "p95"]]
         for path, (calls, *times) in self.items():
-            rows.append((path, str(calls), *map(_seconds, times)))
+            rows.append([path, str(calls), *map(_seconds, times)])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         first, *others = widths
         return "\n".join(
