@@ -48,6 +48,7 @@ class Block:
     def report(self, name: str, flow: Flow) -> None:
         """Report what is wrong with its description."""
         for fault in self.faults:
-            placed = fault._replace(stage=join(flow.at(name), fault.stage))
+            whole = fault.stage == "pipeline"
+            placed = fault._replace(stage=flow.at(name) if whole else join(flow.at(name), fault.stage))
             if placed not in flow.faults:
                 flow.faults.append(placed)

@@ -14,6 +14,7 @@ from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import BranchTaken
 from metta_sweep.pipeline.flow import Flow, either
 from metta_sweep.pipeline.outline import Group, Part, Wire, predicate_wires
+from metta_sweep.pipeline.resume_plan import Preview
 from metta_sweep.pipeline.run import Node, Scope, run_nodes
 from metta_sweep.pipeline.spec import Edit, Spec, fields_of, paths_of, surely_of
 from metta_sweep.pipeline.typeforms import brief
@@ -50,6 +51,14 @@ class BranchSpec:
     def surely(self) -> frozenset[str]:
         """The fields that both blocks write."""
         return surely_of(self.then.specs) & surely_of(self.otherwise.specs if self.otherwise is not None else ())
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """Its predicate."""
+        return (self.predicate,)
+
+    def content(self) -> dict[str, Any]:
+        """Nothing but its parts."""
+        return {}
 
     def inner(self) -> Mapping[str, Spec]:
         """The parts of both blocks, by their paths."""
@@ -117,8 +126,6 @@ class BranchNode:
         """What flows to the predicate."""
         self.nodes = (*then, *otherwise)
         self.lean = None
-        blocks = (spec.then, spec.otherwise)
-        self.profiled = any(block is not None and bool(block.hooks.get("profile")) for block in blocks)
 
     def faults_when_kept(self, scope: str) -> list[Fault]:
         """What stands against keeping the outputs of its stages."""
@@ -132,6 +139,17 @@ class BranchNode:
         if self.otherwise:
             groups.append(Group(OTHERWISE, tuple(node.outline() for node in self.otherwise)))
         return Part("branch", self.name, self.path, self.wires, self.spec.provides(), groups=tuple(groups))
+
+    def preview(self, preview: Preview) -> None:
+        """Tell of the block that the predicate chooses, if that can be known."""
+        path = preview.scope.address(self.name)
+        holds, why = preview.evaluate(self.spec.predicate)
+        if holds is None:
+            preview.leave(path, self.path, self.spec.provides(), why)
+            return
+        inner = preview.at(preview.scope.inner(join(path, THEN if holds else OTHERWISE)))
+        for node in self.then if holds else self.otherwise:
+            node.preview(inner)
 
     async def run(self, scope: Scope) -> None:
         """Run the block that the predicate chooses. A resumed run asks the predicate again, with the same values."""

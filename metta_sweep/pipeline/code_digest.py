@@ -31,7 +31,7 @@ def function_behind(fn: Any) -> Any:
             fn = fn.__func__
         else:
             break
-    if isinstance(fn, types.FunctionType | type) or getattr(fn, "__code__", None) is not None:
+    if isinstance(fn, types.FunctionType | type) or getattr(fn, "__code__", None) is not None or _parts_of(fn) is not None:
         return fn
     call = getattr(type(fn), "__call__", None)  # noqa: B004  # its code is wanted
     return call if isinstance(call, types.FunctionType) else fn
@@ -42,6 +42,12 @@ def code_text(fn: Any) -> str:
     return "\n".join(_texts(fn, set()))
 
 
+def _parts_of(fn: Any) -> tuple[Any, ...] | None:
+    """The functions of a pipeline that is called as a stage; None for anything else."""
+    parts = getattr(fn, "functions", None)
+    return parts if isinstance(parts, tuple) else None
+
+
 def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
     fn = function_behind(fn)
     if id(fn) in seen:
@@ -50,6 +56,8 @@ def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
     if isinstance(fn, type):
         yield from _of_class(fn, seen)
         return
+    for part in _parts_of(fn) or ():
+        yield from _texts(part, seen)
     code = getattr(fn, "__code__", None)
     if not isinstance(code, types.CodeType):
         yield str(getattr(fn, "__qualname__", type(fn).__qualname__))

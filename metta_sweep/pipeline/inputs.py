@@ -12,10 +12,11 @@ from metta_sweep.pipeline.ref import Ref
 from metta_sweep.records import digest
 
 if TYPE_CHECKING:
+    from metta_sweep.pipeline.resume_plan import Preview
     from metta_sweep.pipeline.shelf import Origins
     from metta_sweep.pipeline.stage import StageSpec
 
-__all__ = ["Inputs", "StageInputs", "changed_inputs"]
+__all__ = ["Inputs", "StageInputs", "changed_inputs", "of_partial"]
 
 
 class Inputs(NamedTuple):
@@ -42,10 +43,7 @@ class StageInputs:
         self._kept = kept
         self._takes_item = spec.item is not None
         self._seeded = seeded
-        self._constants: dict[str, Any] = {
-            **_of_partial(spec.fn),
-            **{f"constant {name}": value for name, value in sorted(spec.constants.items()) if not isinstance(value, Ref)},
-        }
+        self._spec = spec
 
     def of(self, values: Mapping[str, Any], kept: Mapping[str, Any], item: Any, seed: int, origins: Origins) -> Inputs:
         """The digests of what it reads among these values.
@@ -67,6 +65,10 @@ class StageInputs:
             parts.append(f"the seed={seed}")
         return Inputs(";".join(parts) or "nothing")
 
+    def maker(self, preview: Preview) -> str:
+        """Who has yet to make what the stage reads; empty when all of that is known."""
+        return preview.depends_on(self._reads, self._kept)
+
     def _read(self, values: Mapping[str, Any], kept: Mapping[str, Any], item: Any) -> Iterator[tuple[str, Any]]:
         names = sorted(values) if self._reads is None else self._reads
         yield from ((name, values[name]) for name in names if name in values)
@@ -74,6 +76,11 @@ class StageInputs:
             yield "the item", item
         yield from ((name, kept[name]) for name in self._kept)
         yield from self._constants.items()
+
+    @functools.cached_property
+    def _constants(self) -> dict[str, Any]:
+        own = {f"constant {name}" for name, value in self._spec.constants.items() if isinstance(value, Ref)}
+        return {name: value for name, value in self._spec.content().items() if name not in own}
 
 
 def _digest(value: Any, origins: Origins) -> str:
@@ -96,7 +103,7 @@ def _parts(inputs: str) -> dict[str, str]:
     return dict(part.rpartition("=")[::2] for part in inputs.split(";") if "=" in part)
 
 
-def _of_partial(fn: Any) -> dict[str, Any]:
+def of_partial(fn: Any) -> dict[str, Any]:
     """What partials fill in: as good as constants."""
     found: dict[str, Any] = {}
     while isinstance(fn, functools.partial):

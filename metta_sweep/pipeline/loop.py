@@ -15,6 +15,7 @@ from metta_sweep.pipeline.events import LoopIterationStarted
 from metta_sweep.pipeline.flow import FieldState, Flow, either
 from metta_sweep.pipeline.outline import Group, Part, Wire, constants_shown, predicate_wires, wires_of
 from metta_sweep.pipeline.ref import Ref
+from metta_sweep.pipeline.resume_plan import Preview
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.spec import Edit, Spec, fields_of, paths_of, surely_of
 from metta_sweep.pipeline.through import check_field_name
@@ -56,6 +57,14 @@ class LoopSpec:
             f"the body is no pipeline; found {brief(body)}; expected a Pipeline. Write .loop(Pipeline().stage(...), while_=...)."
         )
         return replace(self, faults=(*self.faults, wrong))
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """Its predicate."""
+        return (self.predicate,)
+
+    def content(self) -> dict[str, Any]:
+        """The first values of what it carries."""
+        return {f"carried {name}": value for name, value in sorted(self.carry.items())}
 
     def inner(self) -> Mapping[str, Spec]:
         """The parts within, by their paths."""
@@ -133,7 +142,7 @@ def new_loop(
     for key in carried:
         check_field_name(key, f"{where}(carry=)")
     faults: list[str] = []
-    if not callable(predicate):
+    if not callable(cast("object", predicate)):
         faults.append(
             f"the predicate cannot be called; found {brief(predicate)}; expected a function of the context. "
             "Write loop_while(lambda ctx: ctx.n < 3)."
@@ -160,7 +169,6 @@ class LoopNode:
         """What flows to the predicate and into carried fields."""
         self.nodes = nodes
         self.lean = None
-        self.profiled = bool(spec.body.hooks.get("profile"))
         self._predicate = spec.predicate
         self._limit = spec.max_iterations
         self._constants = {name: value for name, value in spec.carry.items() if not isinstance(value, Ref)}
@@ -177,6 +185,39 @@ class LoopNode:
         carried = constants_shown(self.spec.carry)
         body = Group("", tuple(node.outline() for node in self.nodes))
         return Part("loop", self.name, self.path, self.wires, self.spec.provides(), constants=carried, hooks=limit, groups=(body,))
+
+    def preview(self, preview: Preview) -> None:
+        """Tell of each iteration, as long as the predicate reads what is known, and something in it is used again."""
+        path = preview.scope.address(self.name)
+        self._preview_carried(preview)
+        inner = preview.at(preview.scope.inner(path))
+        index = 0
+        while True:
+            goes_on, why = preview.evaluate(self._predicate)
+            if goes_on is False or (self._limit is not None and index >= self._limit):
+                return
+            inner.scope.move_to(index)
+            if goes_on is None:
+                break
+            before = len(preview.rows)
+            for node in self.nodes:
+                node.preview(inner)
+            index += 1
+            if not any(row.verdict in ("reuse", "stale") for row in list(preview.rows.values())[before:]):
+                inner.scope.move_to(index)
+                why = f"comes after {path}[{index - 1}], which has yet to run"
+                break
+        preview.leave(path, self.path, self.spec.provides(), why, first=inner.scope.prefix)
+
+    def _preview_carried(self, preview: Preview) -> None:
+        preview.scope.values.update(self._constants)
+        preview.learn(self._constants)
+        for name, field in self._refs.items():
+            if field in preview.unknown:
+                preview.forget([name], preview.unknown[field])
+            else:
+                preview.scope.values[name] = preview.scope.values[field]
+                preview.learn([name])
 
     async def run(self, scope: Scope) -> None:
         """Run the body as long as the predicate holds. A journalled loop goes on from its recorded iteration."""

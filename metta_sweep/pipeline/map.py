@@ -11,7 +11,7 @@ from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.elements import element_of
 from metta_sweep.pipeline.flow import Flow, either
 from metta_sweep.pipeline.item_failure import ItemFailure
-from metta_sweep.pipeline.map_node import MapNode
+from metta_sweep.pipeline.map_node import MapNode, TolerantTrying
 from metta_sweep.pipeline.outline import wires_of
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter
 from metta_sweep.pipeline.spec import Edit, Spec
@@ -67,6 +67,14 @@ class MapSpec:
         """The field that it writes."""
         return frozenset(self.provides())
 
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """What runs for each item."""
+        return self.stage.functions()
+
+    def content(self) -> dict[str, Any]:
+        """What its items depend on, and the fields that it maps."""
+        return {**self.stage.content(), "over": self.over, "into": self.into}
+
     def inner(self) -> Mapping[str, Spec]:
         """The parts within it, by their paths."""
         return self.stage.inner()
@@ -90,8 +98,10 @@ class MapSpec:
         provided = self.provides()
         flow.provide(self.name, provided)
         node = stage.node(bound, flow)
-        if node is None or len(flow.faults) > before:
+        if bound is None or node is None or len(flow.faults) > before:
             return None
+        if self.collect:
+            node.trying = TolerantTrying(stage, bound.binding)
         return MapNode(self, node, flow.at(self.name), next(iter(provided), None), over)
 
     def _item_parameter(self, flow: Flow) -> Parameter | None:

@@ -11,13 +11,15 @@ from metta_sweep.errors import Fault, InvalidInput
 from metta_sweep.pipeline.elements import items_problem
 from metta_sweep.pipeline.item_failure import ItemFailure
 from metta_sweep.pipeline.outline import Part, Wire
+from metta_sweep.pipeline.resume_plan import UNKNOWN, Preview, depends
 from metta_sweep.pipeline.run import Scope, note_place
-from metta_sweep.pipeline.stage_node import ItemFailed, StageNode
+from metta_sweep.pipeline.stage_node import StageNode
+from metta_sweep.pipeline.trying import Trying
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.map import MapSpec
 
-__all__ = ["ItemScope", "MapNode"]
+__all__ = ["ItemScope", "MapNode", "TolerantTrying"]
 
 
 class ItemScope(Scope):
@@ -34,6 +36,25 @@ class ItemScope(Scope):
     def address(self, name: str) -> str:
         """The address of what runs for the item."""
         return item(super().address(name), self.key)
+
+
+class ItemFailed(Exception):
+    """An item failed for good, and others go on. What fails after it (a store, a strict hook) comes as it is."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class TolerantTrying(Trying):
+    """Tries an item whose failure ends nothing: it comes as an ``ItemFailed``."""
+
+    async def output(self, scope: Scope, address: str) -> tuple[Any, int]:
+        """The checked output, and the number of attempts that it took."""
+        try:
+            return await super().output(scope, address)
+        except Exception as error:
+            raise ItemFailed(error) from error
 
 
 class MapNode:
@@ -68,6 +89,27 @@ class MapNode:
         told = (f"over {self.spec.over}", f"limit {self.spec.limit}", *(("collects failures",) if self.spec.collect else ()))
         wires = (*self.over, *(wire for wire in part.reads if wire not in self.over))
         return part._replace(kind="map", reads=wires, provides=self.spec.provides(), hooks=(*told, *part.hooks))
+
+    def preview(self, preview: Preview) -> None:
+        """Tell of each item, if the items are known."""
+        scope, path = preview.scope, preview.scope.address(self.name)
+        fields = () if self.into is None else (self.into,)
+        maker = preview.depends_on([self.spec.over])
+        if maker:
+            preview.leave(path, self.path, fields, depends(maker))
+            return
+        items = self._items(scope)
+        outputs = []
+        for key, value in zip(self._keys(scope, items), items, strict=True):
+            place = ItemScope(scope, key, value)
+            outputs.append(self.stage.foresee(preview.at(place), place.address(self.name)))
+        if any(output is UNKNOWN for output in outputs):
+            preview.forget(fields, self.path)
+        elif self.into is not None:
+            scope.values[self.into] = outputs
+            preview.learn(fields)
+            if self._keep:
+                scope.kept[f"{self.path}.{self.into}"] = outputs
 
     async def run(self, scope: Scope) -> None:
         """Run the stage for each item, and gather the outputs in the order of the items."""
@@ -161,7 +203,7 @@ class _Gathering:
     async def _work(self, todo: Iterator[int]) -> None:
         """Take items until there are none left."""
         scope, items, keys, outputs = self._scope, self._items, self._keys, self._outputs
-        one = self._one if scope.run.watched or self._stage.lean is None else self._lean
+        one = self._one if scope.run.watched else self._at_once
         for index in todo:
             if self._first is not None:
                 return
@@ -171,15 +213,16 @@ class _Gathering:
                 outputs[index] = ItemFailure.of(index, failed.error)
 
     async def _one(self, scope: ItemScope) -> Any:
-        return await self._stage.produce(scope, scope.address(self._stage.name), tolerant=self._collect)
+        return await self._stage.produce(scope, scope.address(self._stage.name))
 
-    async def _lean(self, scope: ItemScope) -> Any:
+    async def _at_once(self, scope: ItemScope) -> Any:
         """One item of a coroutine function to which nothing is attached."""
         stage, run = self._stage, scope.run
+        if stage.lean is None:
+            return await self._one(scope)
         scope.node = stage.name
-        lean = stage.lean
         try:
-            output = lean.check(await lean.call(scope))
+            output = stage.lean.check(await stage.lean.call(scope))
         except Exception as error:
             note_place(error, stage.name, scope.address(stage.name))
             if self._collect:

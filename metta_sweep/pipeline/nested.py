@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from metta_sweep.address import join
-from metta_sweep.errors import Fault, did_you_mean
+from metta_sweep.errors import ContractError, Fault, did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.binding import Binding, Call, bind
 from metta_sweep.pipeline.block import Block
@@ -15,6 +15,8 @@ from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import FieldState, Flow
 from metta_sweep.pipeline.models import default_values, make_model
 from metta_sweep.pipeline.outline import Group, Part
+from metta_sweep.pipeline.ref import Ref
+from metta_sweep.pipeline.resume_plan import UNKNOWN, Preview
 from metta_sweep.pipeline.run import Node, Scope, run_nodes
 from metta_sweep.pipeline.signature import MISSING, Parameter, ReadSignature
 from metta_sweep.pipeline.spec import Edit, Spec, compile_all, paths_of, providers_of
@@ -74,6 +76,16 @@ class NestedSpec(StageSpec):
         block = self.block.edited(path, edit)
         return replace(self, block=block, fn=PipelineCall(self.name, block))
 
+    def content(self) -> dict[str, Any]:
+        """What its output depends on besides the fields that it reads: also the constants within, and its defaults."""
+        within = paths_of(self.block.specs).items()
+        defaults = {f"default {name}": make() for name, make in self.block.defaults.items() if name not in self.constants}
+        return {
+            **super().content(),
+            **defaults,
+            **{f"{path}, {name}": value for path, part in within for name, value in part.content().items()},
+        }
+
     def node(self, bound: StageBinding | None, flow: Flow) -> StageNode | None:
         """Check what is attached to its output, and make it runnable."""
         if bound is None or super().node(bound, flow) is None:
@@ -95,7 +107,8 @@ class NestedSpec(StageSpec):
         if binding is None or nodes is None or len(flow.faults) > before or self.block.faults:
             return None
         inside = _Inside(PipelineCall(self.name, self.block), nodes, binding.call, _output_maker(self.contract, picks))
-        return binding._replace(call=inside)
+        seeded = binding.needs_stage_context or any(_seeded(node) for node in nodes)
+        return binding._replace(call=inside, needs_stage_context=seeded)
 
     def _bind_inputs(self, flow: Flow) -> Binding | None:
         """Its inputs come from the fields of that name; what has a default need not be there."""
@@ -165,6 +178,11 @@ class NestedSpec(StageSpec):
         )
 
 
+def _seeded(node: Any) -> bool:
+    """Whether a stage within asks for its context, and so for the seed of the run."""
+    return bool(getattr(node, "seeded", False)) or any(_seeded(inner) for inner in getattr(node, "nodes", ()))
+
+
 class PipelineCall:
     """What a pipeline is called by: takes its inputs, runs its parts in a scope of their own, returns its values."""
 
@@ -175,8 +193,8 @@ class PipelineCall:
 
     @property
     def functions(self) -> tuple[Callable[..., Any], ...]:
-        """The functions of all its stages: its code."""
-        return tuple(part.fn for part in paths_of(self._block.specs).values() if isinstance(part, StageSpec))
+        """What it calls in the end, predicates included: its code."""
+        return tuple(fn for part in paths_of(self._block.specs).values() for fn in part.functions())
 
     async def __call__(self, nodes: tuple[Node, ...], scope: Scope, values: dict[str, Any]) -> dict[str, Any]:
         """Run the parts ``nodes`` under the address of the stage; ``values`` are its inputs, and in the end all its fields."""
@@ -194,10 +212,11 @@ class _Inside:
         self.nodes = nodes
         self._call = call
         self._given = given
-        self._output = output
+        self.output = output
+        """Makes the output of the values at the end."""
 
     async def __call__(self, scope: Scope) -> Any:
-        return self._output(await self._call(self.nodes, scope, self._given(scope)))
+        return self.output(await self._call(self.nodes, scope, self._given(scope)))
 
 
 def _output_maker(contract: Contract, picks: Mapping[str, str]) -> Callable[[dict[str, Any]], Any]:
@@ -221,7 +240,52 @@ class NestedNode(StageNode):
         super().__init__(spec, bound.binding, bound.observers, path)
         self.wires = bound.wires
         self.nodes = nodes
-        self.profiled = self.profiled or bool(spec.block.hooks.get("profile"))
+        call: Any = bound.binding.call
+        self._make = call.output if isinstance(call, _Inside) else None
+        self._refs = bound.binding.kept
+        self._defaults = spec.block.defaults
+
+    def foresee(self, preview: Preview, address: str) -> Any:
+        """Its recorded output, else what comes of those of its stages, where all of them are known."""
+        output = super().foresee(preview, address)
+        if output is not UNKNOWN:
+            preview.cover(address, f"within {self.path!r}, whose output is used as a whole")
+            return output
+        values, unknown = self._known_inputs(preview)
+        inner = preview.closed(preview.scope.inner(address, values), unknown)
+        for node in self.nodes:
+            node.preview(inner)
+        if inner.unknown or self._make is None:
+            return UNKNOWN
+        try:
+            return self.check(self._make(values))
+        except ContractError:
+            return UNKNOWN
+
+    def _known_inputs(self, preview: Preview) -> tuple[dict[str, Any], dict[str, str]]:
+        """The inputs whose values are known; and the others, with who has yet to make them."""
+        spec, scope = self.spec, preview.scope
+        values: dict[str, Any] = {}
+        unknown: dict[str, str] = {}
+        for parameter in () if spec.signature is None else spec.signature.parameters:
+            name = parameter.name
+            given = spec.constants.get(name, Ref(None, name))
+            field = given.field if isinstance(given, Ref) else name
+            if name == spec.item:
+                values[name] = scope.item
+            elif not isinstance(given, Ref):
+                values[name] = given
+            elif given.stage is not None:
+                key = next((key for key in self._refs if key.endswith(f"{given.stage}.{field}")), "")
+                values.update({name: scope.kept[key]} if key in scope.kept else {})
+                unknown.update({} if key in scope.kept else {name: given.stage})
+            elif field in preview.unknown:
+                unknown[name] = preview.unknown[field]
+            elif field in scope.values:
+                values[name] = scope.values[field]
+            elif name in self._defaults:
+                values[name] = self._defaults[name]()
+        return values, unknown
 
     def faults_when_kept(self, scope: str) -> list[Fault]:
         """What stands against keeping its output and those of its stages."""

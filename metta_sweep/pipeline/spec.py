@@ -30,6 +30,14 @@ class Spec(Protocol):
         """The names of those that it writes however it runs."""
         ...  # type checkers need it
 
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """What it calls itself, not the parts within it."""
+        ...  # type checkers need it
+
+    def content(self) -> dict[str, Any]:
+        """What its output depends on besides fields and functions: constants and the like, by what they are called."""
+        ...  # type checkers need it
+
     def inner(self) -> Mapping[str, Spec]:
         """The parts within it at any depth, by their paths from here."""
         ...  # type checkers need it

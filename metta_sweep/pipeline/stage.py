@@ -10,6 +10,7 @@ from metta_sweep.errors import Fault
 from metta_sweep.pipeline.binding import Binding, bind
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import Flow
+from metta_sweep.pipeline.inputs import of_partial
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.outline import Wire, stage_wires
 from metta_sweep.pipeline.payload import fields_without_json
@@ -79,6 +80,15 @@ class StageSpec:
     def edited(self, path: str, edit: Edit) -> StageSpec:
         """The same: nothing is within a function."""
         return self
+
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """What it calls."""
+        return (self.fn,)
+
+    def content(self) -> dict[str, Any]:
+        """What its output depends on besides the fields that it reads: constants, and what partials fill in."""
+        constants = {f"constant {name}": value for name, value in sorted(self.constants.items())}
+        return {**of_partial(self.fn), **constants}
 
     def compile(self, flow: Flow) -> StageNode | None:
         """Check the stage where it stands, and make it runnable. Faults go to ``flow``."""

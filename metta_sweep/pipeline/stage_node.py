@@ -13,6 +13,7 @@ from metta_sweep.pipeline.keeping import Keeping
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.outline import Part, Wire, constants_shown, hooks_shown
 from metta_sweep.pipeline.payload import fields_without_json
+from metta_sweep.pipeline.resume_plan import UNKNOWN, Preview
 from metta_sweep.pipeline.run import Lean, Scope
 from metta_sweep.pipeline.trying import Trying
 from metta_sweep.pipeline.typeforms import type_name
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.contract import Contract
     from metta_sweep.pipeline.stage import StageSpec
 
-__all__ = ["ItemFailed", "StageNode", "no_json_form"]
+__all__ = ["StageNode", "no_json_form"]
 
 
 def no_json_form(name: str, contract: Contract) -> str:
@@ -30,14 +31,6 @@ def no_json_form(name: str, contract: Contract) -> str:
         f"the field {name!r} cannot be kept as JSON; found the type {type_name(contract.fields[name])}; "
         "expected a type with a JSON form. Opt the stage out with checkpoint=False."
     )
-
-
-class ItemFailed(Exception):
-    """A stage failed for good, and others go on. What fails after it (a store, a strict hook) comes as it is."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class StageNode:
@@ -54,6 +47,8 @@ class StageNode:
         self.reads = binding.reads
         self.wires: tuple[Wire, ...] = ()
         """What flows to it, and from whom."""
+        self.seeded = binding.needs_stage_context
+        """Whether it may depend on the seed of the run."""
         self.observers = observers
         self.keep_fields: tuple[str, ...] = ()
         """Fields that a ``ref`` reads by the name of this stage."""
@@ -92,10 +87,10 @@ class StageNode:
         """Run the stage, and add its output to the values."""
         self._finish(scope, await self.produce(scope, scope.address(self.name)))
 
-    async def produce(self, scope: Scope, address: str, *, tolerant: bool = False) -> Any:
+    async def produce(self, scope: Scope, address: str) -> Any:
         """The checked output. The order is: before > [attempt] with retry > persist > after, metrics.
 
-        A recorded output that still holds is taken instead. When it fails and ``tolerant``, the error comes as an ``ItemFailed``.
+        A recorded output that still holds is taken instead.
         """
         run = scope.run
         for room in run.rooms:
@@ -112,12 +107,7 @@ class StageNode:
         if run.listeners:
             run.tell(StageStarted(address, self.name))
         started = time.perf_counter()
-        try:
-            output, attempts = await self.trying.output(scope, address)
-        except Exception as error:
-            if tolerant:
-                raise ItemFailed(error) from error
-            raise
+        output, attempts = await self.trying.output(scope, address)
         if kept:
             output = self.keeping.put(scope, address, inputs, output)
         elif run.needs_inputs:
@@ -132,6 +122,28 @@ class StageNode:
         if self.observers.after or self.observers.metrics:
             await self.observers.tell_after(scope, self.name, address, output, self.contract)
         return output
+
+    def preview(self, preview: Preview) -> None:
+        """Tell what a resumed run does with it; its output is added to the values where it is known."""
+        address = preview.scope.address(self.name)
+        output = self.foresee(preview, address)
+        if output is not UNKNOWN:
+            self._finish(preview.scope, output)
+            preview.learn(self.contract.fields)
+            return
+        if self.checkpoint:
+            preview.forget(self.contract.fields, self.path)
+        else:
+            promised = self.keeping.promises(preview, address)
+            preview.forget(self.contract.fields, self.path)
+            for name, origin in promised.items():
+                preview.promise(name, origin)
+        for name in self.keep_fields:
+            preview.scope.kept.pop(f"{self.path}.{name}", None)
+
+    def foresee(self, preview: Preview, address: str) -> Any:
+        """The recorded output that a resumed run takes at an address; ``UNKNOWN`` when it runs."""
+        return self.keeping.foresee(preview, address, kept=self.checkpoint)
 
     def _finish(self, scope: Scope, output: Any) -> None:
         self.write(scope.values, output)
