@@ -10,11 +10,13 @@ from metta_sweep.errors import ContractError, DamagedPayload, DefinitionChanged,
 from metta_sweep.pipeline.artifact import ArtifactLost
 from metta_sweep.pipeline.code_digest import code_digest
 from metta_sweep.pipeline.inputs import Inputs, StageInputs, changed_inputs
-from metta_sweep.pipeline.payload import IllFormed, JsonForm, read_object
+from metta_sweep.pipeline.payload import IllFormed, JsonForm, fields_without_json, read_object
+from metta_sweep.pipeline.resume_plan import UNKNOWN, depends
 from metta_sweep.records import Checkpoint, digest
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.binding import Binding
+    from metta_sweep.pipeline.resume_plan import Preview
     from metta_sweep.pipeline.run import Scope
     from metta_sweep.pipeline.shelf import CodeChange, Shelf
     from metta_sweep.pipeline.stage import StageSpec
@@ -126,6 +128,31 @@ class Keeping:
             names = ", ".join(changed_inputs(found.inputs, inputs)) or "what it reads"
             return Judged("rerun", f"changed since: {names}")
         return self._of_same_inputs(shelf, address, found)
+
+    def foresee(self, preview: Preview, address: str, *, kept: bool) -> Any:
+        """Tell a preview what becomes of the output at an address, and return it; ``UNKNOWN`` when the stage has to run."""
+        maker = self._inputs.maker(preview)
+        if maker:
+            preview.add(address, self._path, "rerun" if address in preview.recorded else "new", depends(maker))
+            return UNKNOWN
+        inputs = self.inputs_in(preview.scope)
+        if not kept:
+            preview.add(address, self._path, "rerun", "it is not kept (checkpoint=False)")
+            return UNKNOWN
+        judged = self.judge(preview.scope.run.shelf, address, inputs.digest)
+        reason = judged.reason
+        if inputs.unknown and judged.verdict == "rerun":
+            reason = f"reads {inputs.unknown}, which cannot be compared with what it was"
+        elif judged.error is not None:
+            reason = f"{reason}: the run will raise {type(judged.error).__name__}: {judged.error}"
+        preview.add(address, self._path, judged.verdict, reason)
+        return judged.output if judged.verdict in ("reuse", "stale") and judged.error is None else UNKNOWN
+
+    def promises(self, preview: Preview, address: str) -> dict[str, str]:
+        """Of a stage that is not kept: the origins of the fields that it makes without content."""
+        inputs = "" if self._inputs.maker(preview) else self.inputs_in(preview.scope).digest
+        names = fields_without_json(self._contract) if inputs else ()
+        return {name: self.origin(name, address, inputs) for name in names}
 
     def put(self, scope: Scope, address: str, inputs: str, output: Any) -> Any:
         """Record an output. It is durable, to the store's promise, when this returns.

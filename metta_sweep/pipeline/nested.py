@@ -269,7 +269,7 @@ class NestedNode(StageNode):
         unknown: dict[str, str] = {}
         for parameter in () if spec.signature is None else spec.signature.parameters:
             name = parameter.name
-            given = spec.constants.get(name, Ref(None, name))
+            given = spec.constants.get(name, Ref(name))
             field = given.field if isinstance(given, Ref) else name
             if name == spec.item:
                 values[name] = scope.item

@@ -20,7 +20,9 @@ from metta_sweep.pipeline.flow import FieldState, Unchecked
 from metta_sweep.pipeline.mermaid import to_mermaid
 from metta_sweep.pipeline.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.recording import BY_HAND, StoreRecorder
+from metta_sweep.pipeline.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
+from metta_sweep.pipeline.shelf import CODE_CHANGES, CodeChange
 from metta_sweep.pipeline.stream import PlanStream
 from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
@@ -28,7 +30,20 @@ from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
 __all__ = ["PipelineResult", "Plan"]
 
 
-_KEYWORDS: Final = frozenset({"name", "store", "recorder", "seed", "address", "listeners", "strict_hooks", "inputs", "definition"})
+_KEYWORDS: Final = frozenset(
+    {
+        "name",
+        "store",
+        "recorder",
+        "seed",
+        "address",
+        "listeners",
+        "strict_hooks",
+        "on_code_change",
+        "inputs",
+        "definition",
+    }
+)
 
 
 class PipelineResult:
@@ -118,6 +133,7 @@ class Plan:
         address: str = "",
         listeners: Sequence[PipelineListener] = (),
         strict_hooks: bool = False,
+        on_code_change: CodeChange = "warn",
         inputs: Mapping[str, Any] | None = None,
         definition: Mapping[str, Any] | None = None,
         **more_inputs: Any,
@@ -132,16 +148,19 @@ class Plan:
             address: what the addresses of stages begin with.
             listeners: called with every event.
             strict_hooks: an error of an observer ends the run.
+            on_code_change: what becomes of recorded outputs whose stage has other code now: ``"warn"`` uses them and says so,
+                ``"rerun"`` runs the stage again, ``"refuse"`` raises. A stage may have its own, with ``.through(on_code_change=...)``.
             inputs: values of declared inputs; needed where an input is called like a keyword of this method.
             definition: what a kept run is, as JSON values; by default ``{"kind": "pipeline"}``.
             more_inputs: values of declared inputs.
 
         Raises:
-            DefinitionChanged: the run of that name is of another kind.
+            DefinitionChanged: the run of that name is of another kind, or a stage has other code and ``"refuse"`` says so.
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
         values = self._checked_inputs({**(inputs or {}), **more_inputs})
+        _check_code_change(on_code_change, "Plan.run(on_code_change=)")
         if recorder is not None and (store is not None or name is not None):
             raise StoreError(
                 "Plan.run(recorder=)", "a recorder is given beside a store or name", found=name, remedy="Give one of them"
@@ -149,14 +168,16 @@ class Plan:
         if store is None:
             if name is not None:
                 raise StoreError("Plan.run(name=)", "a named run needs a store", found=name, remedy="Pass store=MemoryStore()")
-            return await self._execute(values, recorder or NullRecorder(), seed or 0, address, listeners, strict_hooks=strict_hooks)
+            run = self._new_run(recorder or NullRecorder(), seed or 0, listeners, strict_hooks=strict_hooks)
+            return await self._execute(run, values, address)
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)
         run_id = _open_run(store, name)
         try:
             kept = StoreRecorder(store, run_id)
             settled = kept.settle_seed(seed, definition or BY_HAND)
-            return await self._execute(values, kept, settled, address, listeners, strict_hooks=strict_hooks)
+            run = self._new_run(kept, settled, listeners, strict_hooks=strict_hooks, on_code_change=on_code_change)
+            return await self._execute(run, values, address)
         finally:
             store.release(run_id)
 
@@ -169,19 +190,57 @@ class Plan:
         """
         return PlanStream(lambda stream: self.run(listeners=[*listeners, stream], **options))
 
-    async def _execute(
+    def plan_resume(
         self,
-        values: dict[str, Any],
+        *,
+        name: str,
+        store: Store,
+        seed: int | None = None,
+        address: str = "",
+        on_code_change: CodeChange = "warn",
+        inputs: Mapping[str, Any] | None = None,
+        definition: Mapping[str, Any] | None = None,
+        **more_inputs: Any,
+    ) -> ResumePlan:
+        """What ``run()`` with the same arguments would do with what is recorded. It runs no stage, and writes nothing.
+
+        Predicates and ``key=`` of maps are asked, as far as what they read is recorded. A stage that reads what has yet to be
+        made is told to run; when it then reads the same as before, its recorded output is used all the same.
+
+        Raises:
+            DefinitionChanged: the run of that name is of another kind.
+            InvalidInput: an input is missing, unknown, or of the wrong type.
+            BuildError: a stage makes what has no JSON form.
+        """
+        values = self._checked_inputs({**(inputs or {}), **more_inputs})
+        _check_code_change(on_code_change, "Plan.plan_resume(on_code_change=)")
+        if self._faults_when_kept:
+            raise BuildError(self._faults_when_kept)
+        row = store.find_run(check_name(name, "Plan.plan_resume(name=)"))
+        kept = None if row is None else StoreRecorder(store, row.run_id)
+        before = None if kept is None else kept.kept_seed(definition or BY_HAND)
+        recorded = frozenset(() if row is None else store.checkpoint_addresses(row.run_id))
+        settled = seed if seed is not None else before or 0
+        run = self._new_run(kept or NullRecorder(), settled, (), strict_hooks=False, on_code_change=on_code_change)
+        preview = Preview(Scope(run, values, address), recorded)
+        for node in self.nodes:
+            node.preview(preview)
+        return ResumePlan(name, preview.finished())
+
+    def _new_run(
+        self,
         recorder: Recorder,
         seed: int,
-        address: str,
         listeners: Sequence[PipelineListener],
         *,
         strict_hooks: bool,
-    ) -> PipelineResult:
+        on_code_change: CodeChange = "warn",
+    ) -> Run:
         if logs_events() and (recorder.needs_inputs or not recorder.keeps):  # what keeps a journal of its own logs that
             listeners = [*listeners, log_event]
-        run = Run(recorder, seed, listeners, strict_hooks=strict_hooks, profile=self._profiled)
+        return Run(recorder, seed, listeners, strict_hooks=strict_hooks, profile=self._profiled, on_code_change=on_code_change)
+
+    async def _execute(self, run: Run, values: dict[str, Any], address: str) -> PipelineResult:
         started = time.perf_counter()
         await run_nodes(self.nodes, Scope(run, values, address))
         figures = run.profile.figures() if run.profile is not None else ProfileTable()
@@ -219,6 +278,18 @@ class Plan:
                     remedy="Pass a value of that type; nothing is converted",
                 ) from None
         return values
+
+
+def _check_code_change(value: object, where: str) -> None:
+    if value not in CODE_CHANGES:
+        guess = did_you_mean(value, CODE_CHANGES) if isinstance(value, str) else None
+        raise InvalidInput(
+            where,
+            "there is no such policy",
+            found=value,
+            expected="'warn', 'rerun' or 'refuse'",
+            remedy=f"Did you mean {guess!r}?" if guess else "Write on_code_change='rerun' to run again what has other code now",
+        )
 
 
 def _open_run(store: Store, name: str | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from metta_sweep.errors import Fault
+from metta_sweep.pipeline.deadline import Watch
 from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
 from metta_sweep.pipeline.outline import Part
 from metta_sweep.pipeline.profile import Profile
@@ -17,6 +18,7 @@ from metta_sweep.records import Recorder
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.attempts import ThreadedCall
+    from metta_sweep.pipeline.resume_plan import Preview
 
 __all__ = ["Lean", "Node", "Run", "Scope", "note_place", "run_nodes"]
 
@@ -41,6 +43,9 @@ class Node(Protocol):
     def outline(self) -> Part:
         """What it looks like in tables and drawings."""
         ...  # type checkers need it
+
+    def preview(self, preview: Preview) -> None:
+        """Tell what a resumed run does with it, and add what is known of its outputs to the values. Runs nothing."""
 
     def faults_when_kept(self, scope: str) -> list[Fault]:
         """What stands against keeping its outputs in a store."""
@@ -71,6 +76,7 @@ class Run:
         "seed",
         "shelf",
         "strict_hooks",
+        "watch",
         "watched",
     )
 
@@ -98,6 +104,8 @@ class Run:
         self.profile = Profile() if profile else None
         self.leaks: dict[str, ThreadedCall] = {}
         """By the address of a stage: its thread, which nobody waits for any more and which still runs."""
+        self.watch = Watch()
+        """The deadlines of its stages."""
         self._run_id = ""
         self.watched = bool(self.listeners) or self.profile is not None or self.needs_inputs
 
