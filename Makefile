@@ -55,7 +55,7 @@ contracts: $(DEV)  ## Check that imports go down only
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 
 smoke: $(EXAMPLES)  ## Run every example once
-	@set -e; for example in examples/*.py; do echo "== $$example"; METTA_SWEEP_STORE=memory $(PY) $$example; done
+	@set -e; for example in examples/*.py examples/pipelines/*.py; do echo "== $$example"; METTA_SWEEP_STORE=memory $(PY) $$example; done
 
 clean:  ## Remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -19,7 +19,7 @@ import pytest
 from metta_sweep import SweepExperiment
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 
 def load(path: Path) -> ModuleType:

@@ -76,8 +76,8 @@ def _words(event: PipelineEvent) -> str:
         case LoopIterationStarted(iteration=iteration):
             return f"iteration {iteration} begins"
         case _:
-            told = ", ".join(f"{name} {value}" for name, value in event_to_dict(event).items() if name not in ("event", "address"))
-            return f"{_kind(event).replace('_', ' ')}: {told}"
+            told = ", ".join(str(value) for name, value in event_to_dict(event).items() if name not in ("event", "address"))
+            return f"{_kind(event).replace('_', ' ')}: {told or 'nothing'}"
 
 
 def _retried(attempt: int, error: BaseException, delay: float) -> str:
