@@ -88,7 +88,7 @@ class CurriculumExperiment(Experiment):
             name=f"task-{input.task_idx}",
         )
         results = await sweep.run(budget=3)
-        return {"trials": float(len(results.trials)), "best": results.best_score}
+        return {"trials": float(len(results.trials)), "best": results.best_score or 0.0}
 
     def evaluate_progress(self, task_results: dict[str, float], task_idx: int) -> dict[str, Any]:
         return {"should_advance": True, "task_idx": task_idx + 1}
