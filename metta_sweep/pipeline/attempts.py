@@ -101,18 +101,29 @@ class Attempt:
         leaks = scope.run.leaks
         if leaks and address in leaks:
             await self._thread_ended(address, number, leaks[address])
-        if self._process is not None:
-            async with self._process.worker(address) as worker:
-                return await self._in_time(scope, address, number, functools.partial(self._process.run, worker))
-        if self._limit is None:
-            return await self._outcome(scope, address, self._context(scope, address, number, None))
-        return await self._in_time(scope, address, number, None)
+        scope.node = self._name
+        try:
+            if self._process is not None:
+                async with self._process.worker(address) as worker:
+                    return await self._in_time(scope, address, number, functools.partial(self._process.run, worker))
+            if self._place == "thread":
+                return await self._in_time(scope, address, number, self._in_thread)
+            if self._limit is None:
+                scope.attempt_context = self._context(scope, address, number, None)
+                return await self._call(scope)
+            with Deadline(self._limit, scope, address) as deadline:
+                scope.attempt_context = self._context(scope, address, number, deadline)
+                return await self._call(scope)
+        finally:
+            scope.attempt_context = None
 
-    async def _in_time(self, scope: Scope, address: str, number: int, run: Callable[..., Any] | None) -> Any:
+    async def _in_time(self, scope: Scope, address: str, number: int, elsewhere: Callable[..., Any]) -> Any:
         if self._limit is None:
-            return await self._outcome(scope, address, self._context(scope, address, number, None), run)
+            scope.attempt_context = self._context(scope, address, number, None)
+            return await elsewhere(scope, address)
         with Deadline(self._limit, scope, address) as deadline:
-            return await self._outcome(scope, address, self._context(scope, address, number, deadline), run)
+            scope.attempt_context = self._context(scope, address, number, deadline)
+            return await elsewhere(scope, address)
 
     def _context(self, scope: Scope, address: str, number: int, deadline: Deadline | None) -> StageContext | None:
         if not self._needs_context:
@@ -120,23 +131,8 @@ class Attempt:
         enclosing = scope.deadline if deadline is None else deadline.enclosing
         return StageContext(address, scope.run, number, deadline, enclosing)
 
-    async def _outcome(
-        self, scope: Scope, address: str, context: StageContext | None, run: Callable[..., Any] | None = None
-    ) -> Any:
-        scope.node = self._name
-        scope.attempt_context = context
-        try:
-            if run is not None:
-                return await run(scope, address)
-            if self._place == "loop":
-                return await self._call(scope)
-            raw = await self._in_thread(scope, address, context)
-            return await raw if inspect.isawaitable(raw) else raw
-        finally:
-            scope.attempt_context = None
-
-    async def _in_thread(self, scope: Scope, address: str, context: StageContext | None) -> Any:
-        leaks = scope.run.leaks
+    async def _in_thread(self, scope: Scope, address: str) -> Any:
+        leaks, context = scope.run.leaks, scope.attempt_context
 
         def ended(call: ThreadedCall) -> None:
             if leaks.get(address) is call:
@@ -144,7 +140,7 @@ class Attempt:
 
         call = ThreadedCall(functools.partial(self._call, scope), ended)
         try:
-            return await shared_workers().run(call, name=self._name)
+            raw = await shared_workers().run(call, name=self._name)
         except asyncio.CancelledError:
             if context is not None:
                 context.cancel()
@@ -157,6 +153,7 @@ class Attempt:
                     address,
                 )
             raise
+        return await raw if inspect.isawaitable(raw) else raw
 
     async def _thread_ended(self, address: str, number: int, before: ThreadedCall) -> None:
         logger.warning(

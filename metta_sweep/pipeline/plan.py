@@ -242,7 +242,10 @@ class Plan:
 
     async def _execute(self, run: Run, values: dict[str, Any], address: str) -> PipelineResult:
         started = time.perf_counter()
-        await run_nodes(self.nodes, Scope(run, values, address))
+        try:
+            await run_nodes(self.nodes, Scope(run, values, address))
+        finally:
+            run.watch.close()
         figures = run.profile.figures() if run.profile is not None else ProfileTable()
         return PipelineResult(context_of(values), figures, time.perf_counter() - started)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.binding import Binding
     from metta_sweep.pipeline.stage import StageSpec
 
-__all__ = ["Trying", "cancelled_since"]
+__all__ = ["Trying", "cancel_count", "cancelled_since"]
 
 
 class Trying:
@@ -62,44 +62,42 @@ class Trying:
     async def output(self, scope: Scope, address: str) -> tuple[Any, int]:
         """The checked output, and the number of attempts that it took."""
         attempts = [1]
+        cancelling = cancel_count()
         try:
-            if self.only_call is None:
-                return await self._tried(scope, address, attempts), attempts[0]
-            scope.node = self.name
-            return await self._gated(await self.only_call(scope), address), 1
-        except Exception as error:
-            note_place(error, self.name, address, attempts[0], 1 + (self.retry.retries if self.retry else 0))
-            log_failure(address, error, attempts[0])
-            if scope.run.listeners:
-                scope.run.tell(StageFailed(address, self.name, error, attempts[0]))
-            raise
-
-    async def _tried(self, scope: Scope, address: str, attempts: list[int]) -> Any:
-        """The output of the first attempt that succeeds, or the replacement that ``on_error`` gives."""
-        task = asyncio.current_task()
-        cancelling = task.cancelling() if task is not None else 0
-        try:
+            if self.only_call is not None:
+                scope.node = self.name
+                return await self._gated(await self.only_call(scope), address), 1
             if self._total is None:
-                return await self._attempts(scope, address, attempts, cancelling)
+                return await self._attempts(scope, address, attempts, cancelling), attempts[0]
             with Deadline(self._total, scope, address):
-                return await self._attempts(scope, address, attempts, cancelling)
-        except Exception as error:
-            if cancelled_since(cancelling):
-                raise asyncio.CancelledError from error
-            if self.on_error is None:
-                raise
+                return await self._attempts(scope, address, attempts, cancelling), attempts[0]
+        except Exception as error:  # noqa: BLE001  # it is raised there, unless there is a replacement
+            return await self._failed(error, scope, address, attempts[0], cancelling), attempts[0]
+
+    async def _failed(self, error: Exception, scope: Scope, address: str, attempts: int, cancelling: int) -> Any:
+        """The replacement that ``on_error`` gives; else the error stands, and says where it happened."""
+        try:
+            if self.on_error is None or cancelled_since(cancelling):
+                raise error
             return await self._replacement(error, address, cancelling)
+        except Exception as last:
+            note_place(last, self.name, address, attempts, 1 + (self.retry.retries if self.retry else 0))
+            log_failure(address, last, attempts)
+            if scope.run.listeners:
+                scope.run.tell(StageFailed(address, self.name, last, attempts))
+            raise
 
     async def _attempts(self, scope: Scope, address: str, attempts: list[int], cancelling: int) -> Any:
         while True:
             try:
-                return await self._gated(await self._attempt.run(scope, address, attempts[0]), address)
+                raw = await self._attempt.run(scope, address, attempts[0])
+                return self._check(raw) if self.validate is None else await self._gated(raw, address)
             except Exception as error:
                 number = attempts[0]
                 if self.retry is None or number > self.retry.retries or not worth_retrying(error, self.retry):
                     raise
                 if cancelled_since(cancelling):
-                    raise asyncio.CancelledError from error
+                    raise  # what a cancelled run raises ends it: there is no other attempt
                 delay = self.retry.delay(number, stage_seed(scope.run.seed, address))
                 log_retry(address, number, error, delay)
                 if scope.run.listeners:
@@ -140,7 +138,12 @@ class Trying:
             raise
 
 
-def cancelled_since(cancelling: int) -> bool:
-    """Whether the task was asked to end since its ``cancelling()`` was counted: an error that came of it is no error."""
+def cancel_count() -> int:
+    """How often the task that runs now was asked to end."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > cancelling
+    return 0 if task is None else task.cancelling()
+
+
+def cancelled_since(cancelling: int) -> bool:
+    """Whether the task was asked to end since then. Whatever its stage made of that, the run does not go on."""
+    return cancel_count() > cancelling
