@@ -68,6 +68,15 @@ def run(database: Path) -> float:
     return float(result.score)
 
 
+def what_a_resume_would_do(database: Path) -> str:
+    """Reuse, rerun, or new: per stage, with the reason. Nothing runs, and nothing is written."""
+    store = SqliteStore(database)
+    try:
+        return str(plan.plan_resume(name="digits", store=store, n=100))
+    finally:
+        store.close()
+
+
 def killed_run(database: Path) -> list[str]:
     """Run it in a child, which is killed in the fourth epoch. Returns what the child printed."""
     lines: list[str] = []
@@ -88,6 +97,7 @@ if __name__ == "__main__":
         database = Path(folder) / "runs.db"
         print("A child runs it, until it is killed:")
         print(f"  {killed_run(database)[-1]}\n")
+        print(f"What a resume would do:\n{what_a_resume_would_do(database)}\n")
         print("Taken up again:")
         score = run(database)
         print(f"  score {score}\n")

@@ -1,0 +1,40 @@
+"""The code of the guides runs, block by block, as in a notebook."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize("name", ["pipelines", "testing"])
+def test_the_code_of_a_guide_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks with await in an event loop, the others outside of one; what a block asserts holds; no file is left behind."""
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 4
+    namespace: dict[str, Any] = {"__name__": name}
+    for number, block in enumerate(blocks, 1):
+        code = compile(block, f"{name}.md, block {number}", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        pending = eval(code, namespace)
+        if inspect.iscoroutine(pending):
+            asyncio.run(pending)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_of_the_guide_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The contract table that the guide shows is the one that its code prints."""
+    text = (DOCS / "pipelines.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```\n(stage .*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    first = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)[0].replace("await plan.run(n=4)", "None")
+    namespace: dict[str, Any] = {}
+    exec(first.partition("result =")[0] + "print(plan.describe())", namespace)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [line.rstrip() for line in shown[0].splitlines()]
