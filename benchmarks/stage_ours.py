@@ -42,6 +42,10 @@ async def step(count: int) -> int:
     return count
 
 
+async def step_of_item(item: int) -> int:
+    return item
+
+
 async def step_tuple(count: int) -> Counted:
     return Counted(count)
 
@@ -147,6 +151,15 @@ def kept_in_loop(runs: int, folder: Path) -> float:
         return asyncio.run(awaited(lambda: plan.run(count=1, store=store), loops)) / loops / TURNS * runs
 
 
+def kept_in_map(runs: int, folder: Path) -> float:
+    """As many items of a map, 64 at a time, each kept by itself."""
+    plan = Pipeline(items=list[int]).map("each", step_of_item, over="items", into="counts", limit=64).through(int).build()
+    maps = max(1, runs // TURNS)
+    items = list(range(STAGES * TURNS))
+    with closing(SqliteStore(fresh(folder))) as store:
+        return asyncio.run(awaited(lambda: plan.run(items=items, store=store), maps)) / maps / TURNS * runs
+
+
 OURS: Final[dict[str, Contender]] = {
     "floor": floor,
     **{kind: partial(in_memory, kind) for kind in STEPS},
@@ -154,5 +167,6 @@ OURS: Final[dict[str, Contender]] = {
     "kept floor": kept_by_hand,
     "kept": kept,
     "kept in a loop": kept_in_loop,
+    "kept in a map": kept_in_map,
     "kept, power": partial(kept, durability="power"),
 }

@@ -165,6 +165,8 @@ class Bench:
         ratios: dict[Way, list[float]] = {}
         for turn in range(rounds):
             for way in list(counterparts)[:: -1 if turn % 2 else 1]:
+                if way in self.failures:
+                    continue
                 counterpart = counterparts[way]
                 base = None if counterpart is None else self._sample(counterpart, samples)
                 figure = self._sample(way, samples)
