@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.elements import element_of
@@ -125,7 +125,7 @@ class MapSpec:
 
     def _element(self, flow: Flow) -> Any:
         """The type of an item; ``MISSING`` after a fault."""
-        if not self.over.isidentifier():
+        if not isinstance(cast("object", self.over), str) or not self.over.isidentifier():
             return MISSING
         state = flow.fields.get(self.over)
         what = f"over={self.over!r}"
