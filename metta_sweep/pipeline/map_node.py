@@ -14,7 +14,7 @@ from metta_sweep.pipeline.outline import Part, Wire
 from metta_sweep.pipeline.resume_plan import UNKNOWN, Preview, depends
 from metta_sweep.pipeline.run import Scope, note_place
 from metta_sweep.pipeline.stage_node import StageNode
-from metta_sweep.pipeline.trying import Trying
+from metta_sweep.pipeline.trying import Trying, cancel_count, cancelled_since
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.map import MapSpec
@@ -166,6 +166,8 @@ class _Gathering:
         self._collect = node.spec.collect
         self._workers = min(node.spec.limit, len(items))
         self._outputs: list[Any] = [None] * len(items)
+        self._all_taken = asyncio.Event()
+        """No item is left to be begun."""
         self._first: BaseException | None = None
         """The first failure: it ends the map."""
 
@@ -204,13 +206,30 @@ class _Gathering:
         """Take items until there are none left."""
         scope, items, keys, outputs = self._scope, self._items, self._keys, self._outputs
         one = self._one if scope.run.watched else self._at_once
+        cancelling = cancel_count()
         for index in todo:
             if self._first is not None:
                 return
             try:
                 outputs[index] = await one(ItemScope(scope, keys[index], items[index]))
             except ItemFailed as failed:
+                if cancelled_since(cancelling):
+                    raise failed.error from None  # what a cancelled item raises ends the map, as it ends a stage
                 outputs[index] = ItemFailure.of(index, failed.error)
+                if scope.run.leaks:
+                    await self._place_free(ItemScope(scope, keys[index], None).address(self._stage.name))
+        self._all_taken.set()
+
+    async def _place_free(self, address: str) -> None:
+        """Wait for the thread that a failed item left behind: it keeps its place among those that run, while others are to come."""
+        if not self._scope.run.leaks_within(address):
+            return
+        waits = [asyncio.ensure_future(wait) for wait in (self._scope.run.leaks_ended(address), self._all_taken.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _one(self, scope: ItemScope) -> Any:
         return await self._stage.produce(scope, scope.address(self._stage.name))
