@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Spend, StopReason
@@ -147,6 +147,9 @@ class SweepResult:
         from metta_sweep.experiments.summary import summary_of
 
         return summary_of(self)
+
+    _is_result: ClassVar = True
+    """It may be awaited, for type checkers, and is there all the same: contracts take it."""
 
     def __await__(self) -> Generator[Any, None, SweepResult]:
         yield from ()

@@ -25,15 +25,24 @@ _DEEPEST: Final = 40
 """Types that are nested deeper than this make themselves: the rest of them cannot be told."""
 
 
-def explain_mismatch(provided: Any, needed: Any, path: str) -> str | None:
-    """None when it fits or cannot be told; else the reason: ``results[*].score: provides float | None, needs float``."""
-    return _Comparison().explain(provided, needed, path)
+def explain_mismatch(provided: Any, needed: Any, path: str, *, by_class: bool = False) -> str | None:
+    """None when it fits or cannot be told; else the reason: ``results[*].score: provides float | None, needs float``.
+
+    Args:
+        provided: a type.
+        needed: a type.
+        path: how the reason calls the value.
+        by_class: models within containers fit by their class, not by their fields.
+    """
+    return _Comparison(path if by_class else None).explain(provided, needed, path)
 
 
 class _Comparison:
     """One comparison, which remembers the pairs that it is within: recursive types end there."""
 
-    def __init__(self) -> None:
+    def __init__(self, top: str | None) -> None:
+        self._top = top
+        """Where alone models fit by their fields; None: everywhere."""
         self._within: list[tuple[Any, Any]] = []
 
     def explain(self, provided: Any, needed: Any, path: str) -> str | None:
@@ -111,6 +120,8 @@ class _Comparison:
         if _is_protocol(want):
             return protocol_mismatch(self.explain, provided, needed, path)
         if is_model(have) and is_model(want) and (get_args(needed) or not issubclass(have, want)):
+            if self._top not in (None, path):
+                return _reason(provided, needed, path)
             return fields_mismatch(self.explain, provided, needed, path)
         if _is_subclass(have, want) or want in _TOWER.get(have, ()):
             return self._arguments(provided, needed, want, path)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import did_you_mean
+from metta_sweep.pipeline.assignable_generic import fields_of_form, plain
 from metta_sweep.pipeline.assignable_structural import protocol_members
 from metta_sweep.pipeline.context import Context, context_of
-from metta_sweep.pipeline.models import default_values, field_types, is_model, make_model, typed_dict_fields
+from metta_sweep.pipeline.models import default_values, is_model, make_model, typed_dict_fields
 from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
@@ -104,7 +105,7 @@ def bind(
     reads: tuple[str, ...] | None = ()
     for bound in every:
         reads = None if reads is None or bound.fields is None else (*reads, *bound.fields)
-    asks = any(parameter.annotation is StageContext for parameter in signature.parameters)
+    asks = any(_is_class(parameter.annotation, StageContext) for parameter in signature.parameters)
     return Binding(
         _make_call(fn, signature, positional, named),
         None if reads is None else tuple(dict.fromkeys(reads)),
@@ -139,13 +140,13 @@ def _source_of(
 ) -> _Bound | None:
     """The source of one parameter, in the order of the design; None: leave it to its default, or a fault was reported."""
     what = f"parameter {parameter.name!r}"
-    if parameter.annotation is StageContext:
+    if _is_class(parameter.annotation, StageContext):
         return _Bound(_stage_context, ())
     if parameter.name in constants:
         return _constant(name, parameter.name, constants[parameter.name], parameter.annotation, flow)
     if parameter.name in flow.fields:
         return _field(name, what, parameter, flow)
-    if parameter.annotation is Context:
+    if _is_class(parameter.annotation, Context):
         return _context(name, what, fn, parameter.name, flow)
     view = _view(name, what, parameter, flow)
     if view is not None:
@@ -236,13 +237,24 @@ def _ref_by_stage(name: str, what: str, stage: str, field: str, flow: Flow) -> _
     return _Bound(lambda scope: scope.kept[key], (field,), kept=key)
 
 
+def _is_class(annotation: Any, kind: type) -> bool:
+    return plain(annotation) is kind
+
+
 def _is_viewed(annotation: Any) -> bool:
-    return is_model(annotation) or typing.is_typeddict(annotation) or bool(getattr(annotation, "_is_protocol", False))
+    form = plain(annotation)
+    form = typing.get_origin(form) or form
+    return is_model(form) or typing.is_typeddict(form) or (bool(getattr(form, "_is_protocol", False)) and _is_of_users(form))
+
+
+def _is_of_users(form: Any) -> bool:
+    """Not a protocol of Python's own, such as ``Callable`` and ``Iterable``: those are types of values, not views."""
+    return form.__module__ not in ("collections.abc", "typing", "typing_extensions")
 
 
 def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | None:
     """A model, TypedDict or Protocol: a view of the context with its fields."""
-    form = parameter.annotation
+    form = plain(parameter.annotation)
     if not _is_viewed(form):
         return None
     wanted, optional = _wanted(form)
@@ -262,8 +274,9 @@ def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | No
 
 def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
     """The fields of a view, and those of them that it can do without."""
-    if is_model(form):
-        return field_types(form), frozenset(default_values(form))
+    origin = typing.get_origin(form) or form
+    if is_model(origin):
+        return fields_of_form(form), frozenset(default_values(origin))
     if typing.is_typeddict(form):
         types, required = typed_dict_fields(form)
         return types, frozenset(types) - required
@@ -273,8 +286,9 @@ def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
 
 
 def _view_maker(form: Any, fields: tuple[str, ...]) -> Source:
-    if is_model(form):
-        return lambda scope: make_model(form, {key: scope.values[key] for key in fields})
+    model = typing.get_origin(form) or form
+    if is_model(model):
+        return lambda scope: make_model(model, {key: scope.values[key] for key in fields})
     if typing.is_typeddict(form):
         return lambda scope: {key: scope.values[key] for key in fields}
     return lambda scope: context_of({key: scope.values[key] for key in fields})

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import collections.abc
 import enum
+import functools
+import threading
 import types
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-from metta_sweep.pipeline.models import field_types, is_frozen, is_model, is_pydantic_model, typed_dict_fields
-from metta_sweep.pipeline.typeforms import brief
+from metta_sweep.pipeline.assignable_generic import fields_of_form
+from metta_sweep.pipeline.misfits import Misfit, checked_at, is_pending, misfit_of, shown
+from metta_sweep.pipeline.models import (
+    default_values,
+    field_types,
+    is_frozen,
+    is_model,
+    is_pydantic_model,
+    make_model,
+    typed_dict_fields,
+)
+from metta_sweep.pipeline.strict_form import LAZY, is_unchecked_protocol, strict_form
+from metta_sweep.pipeline.typeforms import type_name
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -31,24 +45,17 @@ Check = Callable[[Any], Any]
 _EXACT: Final = frozenset({int, str, float, bool, bytes})
 
 
-class Misfit(Exception):
-    """A value that does not fit a type. Becomes a ``ContractError`` that names stage and field."""
-
-    def __init__(self, details: str, path: str = "") -> None:
-        self.path = path
-        self.details = details
-        super().__init__(details)
-
-
 def value_check(form: Any) -> Check:
     """A function that checks values against ``form``."""
     if form is None or form is types.NoneType:
         return _check_none
-    if form is Any or form is object or _is_unchecked_protocol(form):
+    if form is Any or form is object or is_unchecked_protocol(form):
         return _check_not_pending
+    if (get_origin(form) or form) in LAZY:
+        return _iterable(form)
     if isinstance(form, type) and form in _EXACT:
         return _exact(form)
-    if is_model(form):
+    if is_model(get_origin(form) or form):
         return _model_instance(form)
     if typing.is_typeddict(form):
         return _typed_dict(form)
@@ -90,19 +97,13 @@ def has_json_form(form: Any) -> bool:
     return True
 
 
-def shown(value: object, limit: int = 80) -> str:
-    """A value in a message: short, with its type."""
-    pending = ", which was never awaited" if hasattr(type(value), "__await__") else ""
-    return f"{brief(value, limit)} ({type(value).__name__}){pending}"
-
-
 def _check_none(value: Any) -> None:
     if value is not None:
         raise Misfit(f"found {shown(value)}, expected None")
 
 
 def _check_not_pending(value: Any) -> Any:
-    if hasattr(value, "__await__"):
+    if is_pending(value):
         raise Misfit(f"found {shown(value)}; await it in the stage")
     return value
 
@@ -117,16 +118,9 @@ def _typed_dict(form: Any) -> Check:
             raise Misfit(f"found {shown(value)}, expected a dict as {form.__name__} describes it")
         for name in (*(name for name in required if name not in value), *(name for name in value if name not in checks)):
             raise Misfit(f"found {shown(value)}, {'a key that is not there' if name in checks else 'a key too many'}: {name!r}")
-        return {name: _checked_at(name, checks[name], item) for name, item in value.items()}
+        return {name: checked_at(name, checks[name], item) for name, item in value.items()}
 
     return check
-
-
-def _checked_at(name: str, check: Check, value: Any) -> Any:
-    try:
-        return check(value)
-    except Misfit as error:
-        raise Misfit(error.details, f"{name}.{error.path}" if error.path else name) from None
 
 
 def _exact(form: type) -> Check:
@@ -142,6 +136,23 @@ def _instance(form: type) -> Check:
     def check(value: Any) -> Any:
         if not isinstance(value, form):
             raise Misfit(f"found {shown(value)}, expected an instance of {form.__name__}")
+        return value
+
+    return check
+
+
+def _iterable(form: Any) -> Check:
+    """What is read more than once is checked and left as it is; what can be read once only is not touched."""
+    origin, args = get_origin(form) or form, get_args(form)
+    element = value_check(args[0]) if args else _check_not_pending
+
+    def check(value: Any) -> Any:
+        _check_not_pending(value)
+        if not isinstance(value, origin):
+            raise Misfit(f"found {shown(value)}, expected {type_name(form)}")
+        if isinstance(value, collections.abc.Collection) and not isinstance(value, str | bytes | bytearray | range):
+            for index, item in enumerate(value):
+                checked_at(f"[{index}]", element, item)
         return value
 
     return check
@@ -171,7 +182,7 @@ def _validated(form: Any) -> Check:
 def _through_pydantic(form: Any) -> Check:
     from pydantic import ValidationError
 
-    adapter = make_adapter(form)
+    adapter = make_adapter(strict_form(form, _for_pydantic, _refuse_pending))
     if adapter is None:
         origin = get_origin(form) or form
         return _instance(origin) if isinstance(origin, type) else _check_not_pending
@@ -186,60 +197,114 @@ def _through_pydantic(form: Any) -> Check:
     return check
 
 
-def _model_instance(model: type) -> Check:
-    """Instances of exactly the frozen class pass by identity; others are validated field by field."""
-    frozen = is_frozen(model)
-    revalidate = revalidation(model)
+def _for_pydantic(form: Any) -> Check:
+    """The check of a type as part of a larger one: what it finds becomes an error of pydantic's, with the path to it."""
+    made: list[Check] = []
 
     def check(value: Any) -> Any:
-        if frozen and type(value) is model:
-            return value
-        if not isinstance(value, model):
-            raise Misfit(f"found {shown(value)}, expected an instance of {model.__name__}")
-        revalidate(value)
-        return value
+        from pydantic_core import PydanticCustomError
+
+        if not made:
+            made.append(value_check(form))
+        try:
+            return made[0](value)
+        except Misfit as error:
+            raise PydanticCustomError("misfit", "{details}", {"details": error.details, "path": error.path}) from None
 
     return check
 
 
-def revalidation(model: type) -> Callable[[Any], None]:
-    """A function that checks the fields of an instance of a model, and raises ``Misfit``."""
-    if is_pydantic_model(model):
-        return _revalidate_pydantic
-    checks: dict[str, Check] = {}
+def _refuse_pending(value: Any) -> None:
+    _for_pydantic(Any)(value)
+
+
+def _model_instance(form: Any) -> Check:
+    """Instances of exactly the frozen class pass by identity; others are validated field by field.
+
+    A model of another class is taken by its fields, as a reader of it would take them.
+    """
+    model: Any = get_origin(form) or form
+    frozen = is_frozen(model)
+    revalidate = revalidation(form)
+
+    def check(value: Any) -> Any:
+        if frozen and type(value) is model:
+            return value
+        if isinstance(value, model):
+            revalidate(value)
+            return value
+        if is_model(type(value)):
+            return _by_fields(form, value)
+        raise Misfit(f"found {shown(value)}, expected an instance of {type_name(form)}")
+
+    return check
+
+
+def _by_fields(form: Any, value: Any) -> Any:
+    """An instance of a model, made of the fields of another one."""
+    given: dict[str, Any] = {}
+    has = field_types(type(value))
+    optional = default_values(get_origin(form) or form)
+    for name, kind in fields_of_form(form).items():
+        if name in has:
+            given[name] = checked_at(name, value_check(kind), getattr(value, name))
+        elif name not in optional:
+            raise Misfit(f"found {shown(value)}, which has no {name!r}; expected {type_name(form)}")
+    return make_model(get_origin(form) or form, given)
+
+
+@functools.lru_cache(maxsize=1024)
+def revalidation(form: Any) -> Callable[[Any], None]:
+    """A function that checks the fields of an instance of a model, and raises ``Misfit``.
+
+    One for each model: it knows the instances that it is within.
+    """
+    if is_pydantic_model(form):
+        return _pydantic_revalidation(form)
+    return _each_field(lambda: {name: value_check(kind) for name, kind in fields_of_form(form).items()})
+
+
+def _pydantic_revalidation(model: Any) -> Callable[[Any], None]:
+    """Pydantic looks at the fields, and does not look into the models that they hold: those are ours."""
+    deeper = _each_field(lambda: {name: value_check(form) for name, form in field_types(model).items() if _is_deeper(form)})
 
     def revalidate(value: Any) -> None:
-        if not checks:
-            checks.update({name: value_check(form) for name, form in field_types(model).items()})
-        for name, check in checks.items():
-            _checked_at(name, check, getattr(value, name))
+        from pydantic import ValidationError
+
+        try:
+            type(value).__pydantic_validator__.validate_python(value.__dict__, strict=True, by_name=True)
+        except ValidationError as error:
+            raise misfit_of(error) from None
+        deeper(value)
 
     return revalidate
 
 
-def _revalidate_pydantic(value: Any) -> None:
-    from pydantic import ValidationError
-
-    try:
-        type(value).__pydantic_validator__.validate_python(value.__dict__, strict=True, by_name=True)
-    except ValidationError as error:
-        raise misfit_of(error) from None
+def _is_deeper(form: Any) -> bool:
+    return get_origin(form) is not typing.Annotated and strict_form(form, _for_pydantic, _refuse_pending) is not form
 
 
-def misfit_of(error: Any) -> Misfit:
-    """What pydantic found, in our words: the first three mistakes."""
-    found = error.errors(include_url=False, include_context=False)
-    lines = []
-    for entry in found[:3]:
-        place = _path(entry["loc"])
-        lines.append((f"{place}: " if place and len(found) > 1 else "") + f"found {shown(entry['input'])}, {entry['msg']}")
-    if len(found) > 3:
-        lines.append(f"and {len(found) - 3} more")
-    return Misfit("; ".join(lines), _path(found[0]["loc"]) if len(found) == 1 else "")
+def _each_field(make: Callable[[], dict[str, Check]]) -> Callable[[Any], None]:
+    """Checks fields of instances; each once, however they hold one another."""
+    made: list[dict[str, Check]] = []
+    within = threading.local()
 
+    def revalidate(value: Any) -> None:
+        if not made:
+            made.append(make())
+        if not made[0]:
+            return
+        seen: set[int] = within.__dict__.setdefault("seen", set())
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        try:
+            for name, check in made[0].items():
+                checked_at(name, check, getattr(value, name))
+        finally:
+            seen.discard(id(value))
 
-def _path(location: tuple[Any, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    return revalidate
 
 
 _KNOWN_TO_PYDANTIC: Final = frozenset(
@@ -257,12 +322,6 @@ _KNOWN_TO_PYDANTIC: Final = frozenset(
         "uuid",
     }
 )
-
-
-def _is_unchecked_protocol(form: Any) -> bool:
-    """Whether ``form`` is a protocol that has no ``isinstance``."""
-    origin = get_origin(form) or form
-    return bool(getattr(origin, "_is_protocol", False)) and not getattr(origin, "_is_runtime_protocol", False)
 
 
 def _is_plain_class(form: type) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, get_origin
 
 from metta_sweep.errors import ContractError
+from metta_sweep.pipeline.assignable_generic import fields_of_form
 from metta_sweep.pipeline.checks import Check, Misfit, misfit_of, revalidation, shown, value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.models import default_values, field_types, is_frozen, is_model, is_pydantic_model, make_model
@@ -25,15 +26,17 @@ class Contract:
         stage: the name of the stage, for messages.
         fields: name and type of each field.
         model: the class whose fields these are, where it is a model's contract.
+        form: the model with its arguments, where it is a generic one: ``Box[int]``.
 
     A contract without fields takes None only. One field takes the bare value, or a mapping whose only key is the field's name.
     Several fields take a mapping, a model or a dataclass, never a tuple.
     """
 
-    def __init__(self, stage: str, fields: Mapping[str, Any], model: type | None = None) -> None:
+    def __init__(self, stage: str, fields: Mapping[str, Any], model: type | None = None, form: Any = None) -> None:
         self.stage = stage
         self.fields = dict(fields)
         self.model = model
+        self._form = form or model
         self.kind: Kind = "model" if model is not None else ("none", "one")[len(fields)] if len(fields) < 2 else "fields"
         self._checks: dict[str, Check] = {}
         self.check: Callable[[Any], Any] = self._make_check()
@@ -44,7 +47,8 @@ class Contract:
     @classmethod
     def of(cls, stage: str, form: Any) -> Contract:
         """The contract that a positional type or a return annotation stands for: a model's fields, or one named after the stage."""
-        return cls(stage, field_types(form), form) if is_model(form) else cls(stage, {stage: form})
+        model = get_origin(form) or form
+        return cls(stage, fields_of_form(form), model, form) if is_model(model) else cls(stage, {stage: form})
 
     def view(self, output: Any) -> dict[str, Any]:
         """A checked output as a plain dict of its fields."""
@@ -151,7 +155,7 @@ class Contract:
         if model is None:
             raise TypeError("a model's contract needs its model")
         frozen = is_frozen(model)
-        revalidate = revalidation(model)
+        revalidate = revalidation(self._form)
 
         def check_other(raw: Any) -> Any:
             if isinstance(raw, Mapping):

@@ -46,11 +46,14 @@ def is_model(form: object) -> bool:
 
 
 def is_frozen(model: type) -> bool:
-    """Whether instances of a model cannot have become invalid since they were made."""
+    """Whether instances of a model were checked when they were made, and cannot have become invalid since.
+
+    Instances of named tuples are taken for such.
+    """
     if is_named_tuple(model):
         return True
     if dataclasses.is_dataclass(model):
-        return bool(model.__dataclass_params__.frozen)  # type: ignore[attr-defined]
+        return bool(model.__dataclass_params__.frozen) and hasattr(model, "__pydantic_validator__")  # type: ignore[attr-defined]
     return bool(getattr(model, "model_config", {}).get("frozen"))
 
 

@@ -162,7 +162,7 @@ def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> No
         expected = f"a mapping, model or dataclass with the fields {', '.join(contract.fields)}"
     else:
         form = contract.model or next(iter(contract.fields.values()))
-        never = explain_mismatch(returns, form, "") is not None and explain_mismatch(form, returns, "") is not None
+        never = _never_fits(returns, form)
         expected = type_name(form)
     if never:
         flow.fault(
@@ -170,6 +170,14 @@ def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> No
             f"the stage function returns {type_name(returns)}, which its contract never takes; expected {expected}. "
             "Mend the one or the other.",
         )
+
+
+def _never_fits(returns: Any, form: Any) -> bool:
+    """Whether no value of one type is one of the other, as contracts check: flags are no numbers, models in lists fit by class."""
+    if returns is bool and form in (int, float, complex):
+        return True
+    there, back = (explain_mismatch(a, b, "it", by_class=True) for a, b in ((returns, form), (form, returns)))
+    return there is not None and back is not None
 
 
 def check_call(name: str, fn: Callable[..., Any], signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:
