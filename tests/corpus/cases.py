@@ -88,9 +88,10 @@ def right(
 
 def judge_wrong(case: Wrong) -> list[str]:
     """What is to be said against the build of a wrong pipeline: nothing, if it reports the mistake, and nothing else."""
+    called: list[str] = []
     try:
         described = case.describe()
-        with _calls_into_the_corpus() as called:
+        with _calls_into_the_corpus(called):
             described.build()
     except BuildError as error:
         faults = error.faults
@@ -153,9 +154,8 @@ def _topic(describe: Callable[[], Any], prefix: str) -> str:
 
 
 @contextmanager
-def _calls_into_the_corpus() -> Iterator[list[str]]:
-    """The functions of the corpus that are called inside the block: a build calls no stage, predicate or hook."""
-    called: list[str] = []
+def _calls_into_the_corpus(called: list[str]) -> Iterator[None]:
+    """Notes the functions of the corpus that are called inside the block: a build calls no stage, predicate or hook."""
 
     def watch(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(_HERE) and frame.f_code.co_name != "__annotate__":
@@ -164,7 +164,7 @@ def _calls_into_the_corpus() -> Iterator[list[str]]:
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        yield called
+        yield
     finally:
         sys.setprofile(before)
         called[:] = [name for name in called if not name.startswith("_calls_into_the_corpus")]
