@@ -166,7 +166,7 @@ class _Gathering:
         self._collect = node.spec.collect
         self._workers = min(node.spec.limit, len(items))
         self._outputs: list[Any] = [None] * len(items)
-        self._all_taken = asyncio.Event()
+        self._all_begun = asyncio.Event()
         """No item is left to be begun."""
         self._first: BaseException | None = None
         """The first failure: it ends the map."""
@@ -206,10 +206,12 @@ class _Gathering:
         """Take items until there are none left."""
         scope, items, keys, outputs = self._scope, self._items, self._keys, self._outputs
         one = self._one if scope.run.watched else self._at_once
-        cancelling = cancel_count()
+        cancelling, last = cancel_count(), len(items) - 1
         for index in todo:
             if self._first is not None:
                 return
+            if index == last:
+                self._all_begun.set()
             try:
                 outputs[index] = await one(ItemScope(scope, keys[index], items[index]))
             except ItemFailed as failed:
@@ -218,13 +220,12 @@ class _Gathering:
                 outputs[index] = ItemFailure.of(index, failed.error)
                 if scope.run.leaks:
                     await self._place_free(ItemScope(scope, keys[index], None).address(self._stage.name))
-        self._all_taken.set()
 
     async def _place_free(self, address: str) -> None:
         """Wait for the thread that a failed item left behind: it keeps its place among those that run, while others are to come."""
         if not self._scope.run.leaks_within(address):
             return
-        waits = [asyncio.ensure_future(wait) for wait in (self._scope.run.leaks_ended(address), self._all_taken.wait())]
+        waits = [asyncio.ensure_future(wait) for wait in (self._scope.run.leaks_ended(address), self._all_begun.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
