@@ -82,7 +82,7 @@ class _Drawing:
         Args:
             parts: that follow one another.
             entry: the box that leads to the first of them.
-            label: of the edge from there; empty: it is drawn only where nothing else leads there.
+            label: of the edge from there; empty: it is drawn only where no field leads from there.
             closed: the path of the nested pipeline or map around them, whose inputs are meant by "inputs".
         """
         before = entry
@@ -93,7 +93,7 @@ class _Drawing:
                 self._edge(before, box, "everything", dotted=True)
             elif index == 0 and label:
                 self._edge(before, box, label, dotted=True)
-            elif not drawn and before:
+            elif before and (not drawn if index else (before, box, False) not in self._edges):
                 self._edge(before, box, "", dotted=True)
             inner = part.path if part.kind in ("pipeline", "map") else closed
             for group in part.groups:

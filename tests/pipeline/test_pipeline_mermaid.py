@@ -192,3 +192,21 @@ def test_the_drawing_of_control_flow() -> None:
         '  n6 -.->|"then"| n7',
         '  n6 -.->|"otherwise"| n8',
     ]
+
+
+def test_the_entry_of_a_frame_leads_to_its_first_stage() -> None:
+    """Also where no field does."""
+
+    async def halve(loss: float) -> float:
+        return loss / 2
+
+    body = Pipeline().stage("halve", halve).through(loss=float)
+    lines = checked(Pipeline(loss=float).loop(body, while_=lambda ctx: ctx.loss > 1).build().to_mermaid()).splitlines()
+    assert lines[-3:] == ['  inputs -->|"loss"| n1', '  n1 -.->|"loss"| n1', "  n0 -.-> n1"]
+
+
+def test_a_pipeline_draws_and_describes_itself() -> None:
+    """As its plan does."""
+    pipeline = control_flow()
+    assert pipeline.to_mermaid() == pipeline.build().to_mermaid()
+    assert str(pipeline.describe()) == str(pipeline.build().describe())
