@@ -52,6 +52,8 @@ _REFUSED_HOOKS = {
     "on_error": "a replacement of its output would be an event that never happened",
     "cache": "its output depends on everything that happened before",
     "checkpoint": "its checkpoint is the journal itself, and always on",
+    "migrate": "its checkpoint is the journal itself, which versions of this package read",
+    "on_code_change": "its outputs are events, which are never made again",
 }
 
 

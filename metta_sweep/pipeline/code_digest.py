@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from metta_sweep.records import digest
 
-__all__ = ["code_digest", "code_text", "function_behind"]
+__all__ = ["code_digest", "code_text", "function_behind", "own_code_text"]
 
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, complex, types.NoneType})
 
@@ -40,6 +40,11 @@ def function_behind(fn: Any) -> Any:
 def code_text(fn: Any) -> str:
     """The text that a digest of code is made of; it does not differ between processes, nor with lines or comments."""
     return "\n".join(_texts(fn, set()))
+
+
+def own_code_text(fn: types.FunctionType) -> str:
+    """The text of one function's code alone."""
+    return _describe(fn.__code__)
 
 
 def _parts_of(fn: Any) -> tuple[Any, ...] | None:
@@ -98,6 +103,7 @@ def _plain(what: str, value: Any, seen: set[int]) -> Iterator[str]:
         yield f"{what} {value.__qualname__ if isinstance(value, type) else type(value).__qualname__}"
 
 
+@functools.lru_cache(maxsize=4096)
 def _describe(code: types.CodeType) -> str:
     constants = [_describe(part) if isinstance(part, types.CodeType) else _constant(part) for part in code.co_consts]
     names = (code.co_names, code.co_freevars)

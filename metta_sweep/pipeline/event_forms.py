@@ -65,8 +65,8 @@ def _words(event: PipelineEvent) -> str:
             return "started"
         case StageFinished(seconds=seconds, attempts=attempts):
             return f"finished in {seconds:.3g} s" + (f", after {attempts} attempts" if attempts > 1 else "")
-        case StageReused():
-            return "reused, its recorded output still holds"
+        case StageReused(source=source):
+            return "reused, its recorded output still holds" if source == "checkpoint" else "reused, from the cache"
         case StageRetried(attempt=attempt, error=error, delay=delay):
             return _retried(attempt, error, delay)
         case StageFailed(error=error, attempts=attempts):

@@ -40,6 +40,8 @@ class StageReused(NamedTuple):
 
     address: str
     stage: str
+    source: str = "checkpoint"
+    """Where the output was: ``"checkpoint"`` of this run, or ``"cache"``, which runs share."""
 
 
 class StageRetried(NamedTuple):

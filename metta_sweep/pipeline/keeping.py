@@ -61,7 +61,7 @@ class Keeping:
         self._spec = spec
         self._path = path
         self._contract = spec.contract
-        self._inputs = StageInputs(spec, binding.reads, binding.kept, seeded=binding.needs_stage_context)
+        self.reader = StageInputs(spec, binding.reads, binding.kept, seeded=binding.needs_stage_context)
         self._form = JsonForm(spec.contract)
         self._migrate = spec.hooks.get("migrate")
         self._on_code_change: CodeChange | None = spec.hooks.get("on_code_change")
@@ -74,7 +74,7 @@ class Keeping:
     def inputs_in(self, scope: Scope) -> Inputs:
         """The digests of what the stage reads here."""
         run = scope.run
-        return self._inputs.of(scope.values, scope.kept, scope.item, run.seed, run.shelf.origins)
+        return self.reader.of(scope.values, scope.kept, scope.item, run.seed, run.shelf.origins)
 
     def inputs(self, scope: Scope) -> str:
         """The digests of what the stage reads here; empty when they are unknown, which is warned about."""
@@ -131,7 +131,7 @@ class Keeping:
 
     def foresee(self, preview: Preview, address: str, *, kept: bool) -> Any:
         """Tell a preview what becomes of the output at an address, and return it; ``UNKNOWN`` when the stage has to run."""
-        maker = self._inputs.maker(preview)
+        maker = self.reader.maker(preview)
         if maker:
             preview.add(address, self._path, "rerun" if address in preview.recorded else "new", depends(maker))
             return UNKNOWN
@@ -150,7 +150,7 @@ class Keeping:
 
     def promises(self, preview: Preview, address: str) -> dict[str, str]:
         """Of a stage that is not kept: the origins of the fields that it makes without content."""
-        inputs = "" if self._inputs.maker(preview) else self.inputs_in(preview.scope).digest
+        inputs = "" if self.reader.maker(preview) else self.inputs_in(preview.scope).digest
         names = fields_without_json(self._contract) if inputs else ()
         return {name: self.origin(name, address, inputs) for name in names}
 

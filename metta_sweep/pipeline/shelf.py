@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from metta_sweep.records import Recorder
+from metta_sweep.records import Recorder, Store
 
 __all__ = ["CODE_CHANGES", "CodeChange", "Origins", "Shelf"]
 
@@ -81,6 +81,12 @@ class Shelf:
         """Where files are kept that stages make; None: nowhere."""
         folder: Path | None = getattr(self.recorder, "folder", None)
         return folder
+
+    @property
+    def cache(self) -> Store | None:
+        """The store that holds what runs share; None: there is none."""
+        store: Store | None = getattr(self.recorder, "store", None)
+        return store
 
     def warn_once(self, stage: str, what: str, *values: object) -> None:
         """Warn, once in a run for a stage, whatever the number of its executions."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metta_sweep.errors import Fault
 from metta_sweep.pipeline.binding import Binding, bind
+from metta_sweep.pipeline.cache import as_cache
+from metta_sweep.pipeline.caching import check_cache
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import Flow
 from metta_sweep.pipeline.inputs import of_partial
@@ -110,6 +112,9 @@ class StageSpec:
         if binding is None:
             observers.check_outputs(self, flow)
             return None
+        policy = as_cache(self.hooks.get("cache"))
+        if policy is not None:
+            check_cache(self, binding, policy, flow)
         return StageBinding(binding, observers, stage_wires(binding.reads, self.constants, self._parameters, flow))
 
     def node(self, bound: StageBinding | None, flow: Flow) -> StageNode | None:

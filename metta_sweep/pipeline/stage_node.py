@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from metta_sweep.address import join
 from metta_sweep.errors import Fault
 from metta_sweep.pipeline.binding import Binding
+from metta_sweep.pipeline.cache import as_cache
+from metta_sweep.pipeline.caching import Caching
 from metta_sweep.pipeline.events import StageFinished, StageReused, StageStarted
-from metta_sweep.pipeline.keeping import Keeping
+from metta_sweep.pipeline.keeping import Found, Keeping
 from metta_sweep.pipeline.observers import Observers
 from metta_sweep.pipeline.outline import Part, Wire, constants_shown, hooks_shown
 from metta_sweep.pipeline.payload import fields_without_json
@@ -56,7 +58,10 @@ class StageNode:
         self.profiled = observers.profiled
         self.trying = Trying(spec, binding)
         self.keeping = Keeping(spec, binding, path)
-        bare = self.trying.only_call is not None and not (self.trying.validate or observers)
+        policy = as_cache(spec.hooks.get("cache"))
+        seeded = binding.needs_stage_context
+        self.caching = Caching(spec, self.keeping.reader, path, policy, seeded=seeded) if policy is not None else None
+        bare = self.trying.only_call is not None and not (self.trying.validate or observers or self.caching)
         self.lean = Lean(binding.call, self.check, self.write) if bare else None
 
     def keep(self, field: str) -> None:
@@ -95,12 +100,10 @@ class StageNode:
         run = scope.run
         for room in run.rooms:
             await room()
-        kept = run.needs_inputs and self.checkpoint
         inputs = self.keeping.inputs(scope) if run.needs_inputs else ""
-        found = self.keeping.find(scope, address, inputs) if kept else None
+        key = self.caching.key(scope, address) if self.caching is not None else ""
+        found = self._found(scope, address, inputs, key) if run.needs_inputs or key else None
         if found is not None:
-            if run.listeners:
-                run.tell(StageReused(address, self.name))
             return found.output
         if self.observers.before:
             await self.observers.tell_before(scope, self.name, address)
@@ -108,12 +111,10 @@ class StageNode:
             run.tell(StageStarted(address, self.name))
         started = time.perf_counter()
         output, attempts = await self.trying.output(scope, address)
-        if kept:
-            output = self.keeping.put(scope, address, inputs, output)
-        elif run.needs_inputs:
-            self.keeping.remember_origin(scope, address, inputs, output)
-        elif run.record is not None:
-            run.record(address, output, None)
+        if self.caching is not None:
+            output = self.caching.put(scope, key, output)
+        if run.record is not None:
+            output = self._kept(scope, address, inputs, output)
         seconds = time.perf_counter() - started
         if self.profiled and run.profile is not None:
             run.profile.add(self.path, seconds)
@@ -121,6 +122,30 @@ class StageNode:
             run.tell(StageFinished(address, self.name, seconds, attempts))
         if self.observers.after or self.observers.metrics:
             await self.observers.tell_after(scope, self.name, address, output, self.contract)
+        return output
+
+    def _found(self, scope: Scope, address: str, inputs: str, key: str) -> Found | None:
+        """The output that is recorded, or else cached, for what the stage reads; None when it has to run."""
+        run = scope.run
+        found = self.keeping.find(scope, address, inputs) if run.needs_inputs and self.checkpoint else None
+        source = "checkpoint"
+        if found is None and self.caching is not None:
+            cached = self.caching.find(scope, key)
+            found = None if cached is None else Found(self._kept(scope, address, inputs, cached[0]))
+            source = "cache"
+        if found is not None and run.listeners:
+            run.tell(StageReused(address, self.name, source))
+        return found
+
+    def _kept(self, scope: Scope, address: str, inputs: str, output: Any) -> Any:
+        """The output as a resumed run will find it, recorded."""
+        run = scope.run
+        if run.needs_inputs and self.checkpoint:
+            return self.keeping.put(scope, address, inputs, output)
+        if run.needs_inputs:
+            self.keeping.remember_origin(scope, address, inputs, output)
+        elif run.record is not None:
+            run.record(address, output, None)
         return output
 
     def preview(self, preview: Preview) -> None:
