@@ -22,9 +22,10 @@ from metta_sweep.pipeline.typed import Cur, Dynamic, In, Model, Out, P
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from metta_sweep.pipeline.cache import Cache
     from metta_sweep.pipeline.retry import Retry
     from metta_sweep.pipeline.through import FieldSet
-    from metta_sweep.pipeline.typed import Given, GlobalHookOptions, HookOptions, Takes, TakesBoth, TakesContext
+    from metta_sweep.pipeline.typed import Given, GlobalHookOptions, HookOptions, LoopOptions, Takes, TakesBoth, TakesContext
 
 __all__ = ["Pipeline"]
 
@@ -173,6 +174,9 @@ class Pipeline(Generic[In, Cur]):
         total_timeout: float | None = ...,
         timeout_mode: Literal["thread", "process"] | None = ...,
         checkpoint: bool | None = ...,
+        cache: bool | Cache | None = ...,
+        on_code_change: Literal["warn", "rerun", "refuse"] | None = ...,
+        migrate: Callable[[Any], Any] | None = ...,
         profile: bool | None = ...,
         **fields: TypeForm[Any],
     ) -> Pipeline: ...
@@ -188,18 +192,10 @@ class Pipeline(Generic[In, Cur]):
     # -- loops and branches -----------------------------------------------------------------------------------------
 
     @overload
-    def loop_while(
-        self, predicate: Callable[[Cur], Any], /, *, max_iterations: int | None = ..., name: str | None = ...
-    ) -> Self: ...
+    def loop_while(self, predicate: Callable[[Cur], Any], /, **options: Unpack[LoopOptions]) -> Self: ...
     @overload
     def loop_while(
-        self,
-        predicate: Callable[[Any], Any],
-        /,
-        *,
-        carry: Mapping[str, Any] | None,
-        max_iterations: int | None = ...,
-        name: str | None = ...,
+        self, predicate: Callable[[Any], Any], /, *, carry: Mapping[str, Any] | None, **options: Unpack[LoopOptions]
     ) -> Pipeline: ...
     def loop_while(
         self,
@@ -228,9 +224,7 @@ class Pipeline(Generic[In, Cur]):
         return self._with(self._state.loop_ended())
 
     @overload
-    def loop(
-        self, body: Pipeline[Cur, Cur], /, *, while_: Callable[[Cur], Any], max_iterations: int | None = ..., name: str | None = ...
-    ) -> Self: ...
+    def loop(self, body: Pipeline[Cur, Cur], /, *, while_: Callable[[Cur], Any], **options: Unpack[LoopOptions]) -> Self: ...
     @overload
     def loop(
         self,
@@ -239,8 +233,7 @@ class Pipeline(Generic[In, Cur]):
         *,
         while_: Callable[[Any], Any],
         carry: Mapping[str, Any] | None,
-        max_iterations: int | None = ...,
-        name: str | None = ...,
+        **options: Unpack[LoopOptions],
     ) -> Pipeline: ...
     def loop(
         self,

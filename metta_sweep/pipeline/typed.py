@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from typing_extensions import TypeVar
 
+    from metta_sweep.pipeline.cache import Cache
     from metta_sweep.pipeline.retry import Retry
     from metta_sweep.pipeline.stage_context import StageContext
 
@@ -35,7 +36,7 @@ else:  # defaults and bounds need a newer Python, or libraries that are slow to 
     Cur = TypeVar("Cur", covariant=True)  # noqa: PLC0105
     Model = TypeVar("Model")
 
-__all__ = ["Cur", "Dynamic", "GlobalHookOptions", "HookOptions", "In", "Model", "Out", "P"]
+__all__ = ["Cur", "Dynamic", "GlobalHookOptions", "HookOptions", "In", "LoopOptions", "Model", "Out", "P"]
 
 P = ParamSpec("P")
 """The constants of a stage."""
@@ -61,6 +62,9 @@ class HookOptions(TypedDict, Generic[Out], total=False):
     total_timeout: float | None
     timeout_mode: Literal["thread", "process"] | None
     checkpoint: bool | None
+    cache: bool | Cache | None
+    on_code_change: Literal["warn", "rerun", "refuse"] | None
+    migrate: Callable[[Any], Any] | None
     profile: bool | None
 
 
@@ -70,6 +74,13 @@ class GlobalHookOptions(TypedDict, total=False):
     before: Callable[[Any, Any], Any] | None
     after: Callable[[Any, Any], Any] | None
     profile: bool | None
+
+
+class LoopOptions(TypedDict, total=False):
+    """The options of a loop."""
+
+    max_iterations: int | None
+    name: str | None
 
 
 if TYPE_CHECKING:
