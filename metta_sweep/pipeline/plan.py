@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -149,7 +148,7 @@ class Plan:
             listeners: called with every event.
             strict_hooks: an error of an observer ends the run.
             on_code_change: what becomes of recorded outputs whose stage has other code now: ``"warn"`` uses them and says so,
-                ``"rerun"`` runs the stage again, ``"refuse"`` raises. A stage may have its own, with ``.through(on_code_change=...)``.
+                ``"rerun"`` runs the stage again, ``"refuse"`` raises. A stage may have its own: ``.through(on_code_change=...)``.
             inputs: values of declared inputs; needed where an input is called like a keyword of this method.
             definition: what a kept run is, as JSON values; by default ``{"kind": "pipeline"}``.
             more_inputs: values of declared inputs.
@@ -241,13 +240,13 @@ class Plan:
         return Run(recorder, seed, listeners, strict_hooks=strict_hooks, profile=self._profiled, on_code_change=on_code_change)
 
     async def _execute(self, run: Run, values: dict[str, Any], address: str) -> PipelineResult:
-        started = time.perf_counter()
+        started = run.clock()
         try:
             await run_nodes(self.nodes, Scope(run, values, address))
         finally:
             run.watch.close()
         figures = run.profile.figures() if run.profile is not None else ProfileTable()
-        return PipelineResult(context_of(values), figures, time.perf_counter() - started)
+        return PipelineResult(context_of(values), figures, run.clock() - started)
 
     def _checked_inputs(self, given: Mapping[str, Any]) -> dict[str, Any]:
         for name in given:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from metta_sweep.errors import Fault
+from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.deadline import Watch
 from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
 from metta_sweep.pipeline.outline import Part
@@ -65,6 +67,7 @@ class Run:
 
     __slots__ = (
         "_run_id",
+        "clock",
         "keeps",
         "leaks",
         "listeners",
@@ -93,6 +96,8 @@ class Run:
         self.recorder = recorder
         self.shelf = Shelf(recorder, on_code_change)
         self.keeps = recorder.keeps
+        self.clock = asyncio.get_running_loop().time
+        """Seconds, by the clock of the event loop: virtual where that is."""
         self.needs_inputs = recorder.keeps and recorder.needs_inputs
         self.record = recorder.record if recorder.keeps else None
         self.seed = seed
@@ -177,6 +182,10 @@ class Scope:
         if values is None:
             inner.kept = self.kept
         return inner
+
+    def context(self) -> Context:
+        """What the stage that runs here may read."""
+        return context_of(self.values)
 
     @property
     def prefix(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.address import join
@@ -109,13 +108,13 @@ class StageNode:
             await self.observers.tell_before(scope, self.name, address)
         if run.listeners:
             run.tell(StageStarted(address, self.name))
-        started = time.perf_counter()
+        started = run.clock()
         output, attempts = await self.trying.output(scope, address)
         if self.caching is not None:
             output = self.caching.put(scope, key, output)
         if run.record is not None:
             output = self._kept(scope, address, inputs, output)
-        seconds = time.perf_counter() - started
+        seconds = run.clock() - started
         if self.profiled and run.profile is not None:
             run.profile.add(self.path, seconds)
         if run.listeners:

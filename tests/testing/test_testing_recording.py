@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metta_sweep.errors import StageTimeout
-from metta_sweep.pipeline import Pipeline, Retry
+from metta_sweep.pipeline import Pipeline, Retry, StageFinished
 from metta_sweep.testing import RecordingHooks, run_virtual
 
 
@@ -98,3 +98,19 @@ def test_back_off_of_retries_is_virtual() -> None:
 
     assert run_virtual(main()).flaky == 1
     assert starts == pytest.approx([0, 10, 35, 75])
+
+
+def test_durations_of_stages_are_virtual() -> None:
+    """What events, profile and result tell as seconds is what passed on the virtual clock."""
+
+    async def naps() -> int:
+        await asyncio.sleep(40)
+        return 1
+
+    async def main() -> tuple[float, float, float]:
+        plan = Pipeline().stage("naps", naps).through(int, profile=True).build()
+        async with plan.stream() as events:
+            finished = [event.seconds async for event in events if isinstance(event, StageFinished)]
+        return finished[0], events.result.profile["naps"].total, events.result.seconds
+
+    assert run_virtual(main()) == pytest.approx((40, 40, 40))
