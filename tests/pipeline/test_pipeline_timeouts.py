@@ -76,7 +76,8 @@ def test_the_total_is_over_all_attempts_and_their_delays() -> None:
 
     plan = one(fails, retry=Retry(9, backoff=1), timeout=5, total_timeout=8).build()
     seconds, error = timed(plan.run)
-    assert (seconds, len(calls)) == (pytest.approx(8), 3)
+    assert seconds == pytest.approx(8)
+    assert len(calls) == 3
     assert isinstance(error, StageTimeout)
     assert "stage 's' at s did not end within 8 s over all attempts (total_timeout)" in str(error)
     assert error.__notes__ == ["in stage 's' at s (attempt 3 of 10)"]
@@ -98,7 +99,8 @@ def test_the_shorter_of_both_counts() -> None:
     """An attempt that outlives its own timeout is retried; one that outlives the total is not."""
     short, _ = timed(one(slow, timeout=3, retry=1, total_timeout=100).build().run)
     cut, error = timed(one(slow, timeout=30, retry=1, total_timeout=40).build().run)
-    assert (short, cut) == (pytest.approx(6), pytest.approx(40))
+    assert short == pytest.approx(6)
+    assert cut == pytest.approx(40)
     assert "total_timeout" in str(error)
 
 
@@ -167,7 +169,8 @@ def test_an_enclosing_deadline_cuts_what_is_inside() -> None:
         return await slow()
 
     seconds, error = timed(nested(counts, {"retry": 5, "timeout": 60}, timeout=10).build().run)
-    assert (seconds, len(calls)) == (pytest.approx(10), 1)
+    assert seconds == pytest.approx(10)
+    assert len(calls) == 1
     assert isinstance(error, StageTimeout)
     assert "stage 'train' at train did not end within 10 s" in str(error)
 
