@@ -13,6 +13,7 @@ from metta_sweep.pipeline.loop import LoopSpec
 from metta_sweep.pipeline.map import MapSpec
 from metta_sweep.pipeline.models import default_values, field_types, is_model
 from metta_sweep.pipeline.nested import as_stage
+from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
 from metta_sweep.pipeline.spec import Spec
 from metta_sweep.pipeline.stage import StageSpec
@@ -56,7 +57,7 @@ class Description(NamedTuple):
         if pending is None:
             return self._with_fault(
                 "through",
-                "there is no stage that .through() could follow; found .through() twice, or before a stage. "
+                "there is no stage that .through() could follow; found .through() twice, or not right after a stage or map. "
                 "Add a .stage() before it.",
             )
         if isinstance(pending, MapSpec):
@@ -145,7 +146,8 @@ def new_stage(name: str, fn: object, constants: Mapping[str, Any], caller: types
         return as_stage(name, fn, constants)
     function = cast("Callable[..., Any]", fn)
     if not callable(fn):
-        fault = f"the stage function cannot be called; found {brief(fn)}; expected a function. Pass it without calling it."
+        hint = "Pass the pipeline itself, not its plan." if isinstance(fn, Plan) else "Pass it without calling it."
+        fault = f"the stage function cannot be called; found {brief(fn)}; expected a function. {hint}"
         return StageSpec(name, function, None, constants, inferred_contract(name, None), faults=(fault,))
     try:
         signature = read_signature(function)

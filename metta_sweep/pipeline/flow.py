@@ -162,6 +162,17 @@ class Flow:
         self.outputs = outputs
 
     @contextmanager
+    def also(self, item: str | None, provider: str) -> Iterator[None]:
+        """The item of a map is among the fields, for what is told about it."""
+        fields = self.fields
+        if item is not None:
+            self.fields = {**fields, item: FieldState(Any, self.at(provider), definite=True)}
+        try:
+            yield
+        finally:
+            self.fields = fields
+
+    @contextmanager
     def silent(self) -> Iterator[None]:
         """Nothing that is found inside is reported."""
         faults, notes, unchecked, kept = list(self.faults), list(self.notes), list(self.unchecked), set(self.kept)

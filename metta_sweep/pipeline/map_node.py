@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from metta_sweep.address import check_name, item
 from metta_sweep.errors import Fault, InvalidInput
+from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.elements import items_problem
 from metta_sweep.pipeline.item_failure import ItemFailure
 from metta_sweep.pipeline.outline import Part, Wire
@@ -25,13 +26,19 @@ __all__ = ["ItemScope", "MapNode", "TolerantTrying"]
 class ItemScope(Scope):
     """Where one item of a map runs."""
 
-    __slots__ = ("key",)
+    __slots__ = ("called", "key")
 
-    def __init__(self, around: Scope, key: int | str, value: Any) -> None:
+    def __init__(self, around: Scope, key: int | str, value: Any, called: str) -> None:
         super().__init__(around.run, around.values, around.prefix, deadline=around.deadline, item=value)
         self.kept = around.kept
         self.key = key
         """What names the item in its address."""
+        self.called = called
+        """The parameter that gets the item."""
+
+    def context(self) -> Context:
+        """What the stage may read, the item among it, under the name of its parameter."""
+        return context_of({**self.values, self.called: self.item})
 
     def address(self, name: str) -> str:
         """The address of what runs for the item."""
@@ -69,6 +76,8 @@ class MapNode:
         """What runs for each item."""
         self.into = into
         """The field that gets the outputs."""
+        self.called = stage.spec.item or ""
+        """The parameter that gets the item."""
         self.over = over
         """What flows into the map itself."""
         self.nodes = (stage,)
@@ -101,7 +110,7 @@ class MapNode:
         items = self._items(scope)
         outputs = []
         for key, value in zip(self._keys(scope, items), items, strict=True):
-            place = ItemScope(scope, key, value)
+            place = ItemScope(scope, key, value, self.called)
             outputs.append(self.stage.foresee(preview.at(place), place.address(self.name)))
         if any(output is UNKNOWN for output in outputs):
             preview.forget(fields, self.path)
@@ -160,6 +169,7 @@ class _Gathering:
 
     def __init__(self, node: MapNode, scope: Scope, items: Sequence[Any], keys: Sequence[int | str]) -> None:
         self._stage = node.stage
+        self._called = node.called
         self._scope = scope
         self._items = items
         self._keys = keys
@@ -197,7 +207,7 @@ class _Gathering:
                 raise
             self._first = error  # an item that cancels itself ends the run, as in a stage, and is not lost in the group
             raise _Ended from None
-        except Exception as error:
+        except BaseException as error:
             if self._first is None:
                 self._first = error
             raise
@@ -213,13 +223,13 @@ class _Gathering:
             if index == last:
                 self._all_begun.set()
             try:
-                outputs[index] = await one(ItemScope(scope, keys[index], items[index]))
+                outputs[index] = await one(ItemScope(scope, keys[index], items[index], self._called))
             except ItemFailed as failed:
                 if cancelled_since(cancelling):
                     raise failed.error from None  # what a cancelled item raises ends the map, as it ends a stage
                 outputs[index] = ItemFailure.of(index, failed.error)
                 if scope.run.leaks:
-                    await self._place_free(ItemScope(scope, keys[index], None).address(self._stage.name))
+                    await self._place_free(item(scope.address(self._stage.name), keys[index]))
 
     async def _place_free(self, address: str) -> None:
         """Wait for the thread that a failed item left behind: it keeps its place among those that run, while others are to come."""

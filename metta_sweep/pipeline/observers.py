@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.validation import check_context_reads, check_output_reads
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Observers:
 
     async def tell_before(self, scope: Scope, name: str, address: str) -> None:
         """Tell those who asked that the stage begins; they get what it may read."""
-        data: Context = context_of(scope.values)
+        data = scope.context()
         for observer in self.around_before:
             await _tell(scope, name, address, "before", observer, StageLabel.of(name, address), data)
         if self.own_before is not None:

@@ -107,7 +107,8 @@ class StageSpec:
             from metta_sweep.pipeline.processes import check_timeout_mode
 
             check_timeout_mode(self.name, self.fn, self.hooks["timeout_mode"], flow)
-        observers = Observers.of(self, flow)
+        with flow.also(self.item, self.name):
+            observers = Observers.of(self, flow)
         binding = self._bind(flow)
         if binding is None:
             observers.check_outputs(self, flow)

@@ -201,7 +201,7 @@ async def test_hooks_per_item() -> None:
         mapped(limit=1)
         .through(
             int,
-            before=lambda d: told.append(d.xs),
+            before=lambda d: told.append((d.xs, d.x)),
             after=told.append,
             metrics=told.append,
             validate=lambda d: d < 9,
@@ -212,7 +212,7 @@ async def test_hooks_per_item() -> None:
     )
     result = await plan.run(xs=[2, 3])
     assert result.square == [4, -1]
-    assert told == [[2, 3], 4, {"square": 4}, "square[item=0]", [2, 3], -1, {"square": -1}, "square[item=1]"]
+    assert told == [([2, 3], 2), 4, {"square": 4}, "square[item=0]", ([2, 3], 3), -1, {"square": -1}, "square[item=1]"]
     assert result.profile["square"].calls == 2
 
 

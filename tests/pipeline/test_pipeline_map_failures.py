@@ -19,23 +19,12 @@ from metta_sweep.pipeline import (
 from metta_sweep.store.memory import MemoryStore
 
 
-class Task(BaseModel, frozen=True):
-    """An item with a name."""
-
-    id: str
-    size: int = 1
-
-
 async def square(x: int) -> int:
     return x * x
 
 
 async def total(square: list[int]) -> int:
     return sum(square)
-
-
-async def size(task: Task) -> int:
-    return task.size
 
 
 async def picky(x: int) -> int:
