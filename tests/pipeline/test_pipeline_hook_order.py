@@ -265,8 +265,12 @@ def test_on_error_replaces_no_cancellation() -> None:
         await asyncio.sleep(100)
         return 1
 
+    def replaces(error: Exception) -> int:
+        asked.append(error)
+        return 1
+
     async def main() -> None:
-        run = asyncio.create_task(Pipeline().stage("s", slow).through(int, on_error=lambda e: asked.append(e) or 1).build().run())
+        run = asyncio.create_task(Pipeline().stage("s", slow).through(int, on_error=replaces).build().run())
         await asyncio.sleep(1)
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
