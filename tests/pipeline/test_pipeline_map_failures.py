@@ -179,3 +179,17 @@ async def test_an_enclosing_deadline_ends_a_map() -> None:
     plan = Pipeline(xs=list[int]).stage("train", inner).through(slow=list[int], timeout=0.02).build()
     with pytest.raises(StageTimeout, match="stage 'train' at train"):
         await plan.run(xs=[1, 2, 3])
+
+
+async def test_a_stop_that_is_no_error_comes_as_itself() -> None:
+    """What ends a run and is no ``Exception``, such as a simulated crash, is neither collected nor put into a group."""
+
+    class Stop(BaseException):
+        """Ends everything."""
+
+    async def stops(x: int) -> int:
+        await asyncio.sleep(0)
+        raise Stop
+
+    with pytest.raises(Stop):
+        await mapped(stops, on_item_error="collect").build().run(xs=[1, 2])
