@@ -54,6 +54,8 @@ class Trying:
             needs_context=binding.needs_stage_context,
             process=process,
         )
+        self._goes_on = self.retry is not None or self.on_error is not None
+        """An error need not be the end of it."""
         self._total = None if total is None else Limit(spec.name, total, "total_timeout")
         plain = on_loop and timeout is None and total is None and self.retry is None and self.on_error is None
         self.only_call = binding.call if plain else None
@@ -62,7 +64,7 @@ class Trying:
     async def output(self, scope: Scope, address: str) -> tuple[Any, int]:
         """The checked output, and the number of attempts that it took."""
         attempts = [1]
-        cancelling = cancel_count()
+        cancelling = cancel_count() if self._goes_on else 0
         try:
             if self.only_call is not None:
                 scope.node = self.name
