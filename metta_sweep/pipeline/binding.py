@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import did_you_mean
-from metta_sweep.pipeline.assignable_generic import fields_of_form, plain
-from metta_sweep.pipeline.assignable_structural import protocol_members
+from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.context import Context, context_of
-from metta_sweep.pipeline.models import default_values, is_model, make_model, typed_dict_fields
 from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.pipeline.typeforms import brief, type_name
 from metta_sweep.pipeline.validation import check_constant, check_context_reads
+from metta_sweep.pipeline.views import asked_for, is_viewed, view_maker, wanted_by
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.flow import Flow
@@ -81,16 +78,11 @@ def bind(
     free = [parameter for parameter in signature.parameters if _is_free(parameter, constants) and parameter.name != item]
     named: dict[str, _Bound] = {}
     positional: list[_Bound] = []
-    gap = False
     for parameter in signature.parameters:
         bound = _Bound(_item, ()) if parameter.name == item else _source_of(name, fn, parameter, constants, free, flow)
-        if bound is None:
-            gap = True
-        elif parameter.positional_only:
-            if gap:
-                continue
-            positional.append(bound)
-        else:
+        if parameter.positional_only and (bound is not None or parameter.default is not MISSING):
+            positional.append(bound or _given(parameter.default))
+        elif bound is not None:
             named[parameter.name] = bound
     if signature.takes_kwargs:
         known = {parameter.name for parameter in signature.parameters}
@@ -105,7 +97,7 @@ def bind(
     reads: tuple[str, ...] | None = ()
     for bound in every:
         reads = None if reads is None or bound.fields is None else (*reads, *bound.fields)
-    asks = any(_is_class(parameter.annotation, StageContext) for parameter in signature.parameters)
+    asks = any(_asks_for(parameter, StageContext) for parameter in signature.parameters)
     return Binding(
         _make_call(fn, signature, positional, named),
         None if reads is None else tuple(dict.fromkeys(reads)),
@@ -115,12 +107,16 @@ def bind(
     )
 
 
+def _given(value: Any) -> _Bound:
+    return _Bound(lambda _: value, ())
+
+
 def _is_free(parameter: Parameter, constants: Mapping[str, Any]) -> bool:
-    return parameter.name not in constants and parameter.annotation in (MISSING, UNRESOLVED)
+    return parameter.name not in constants and parameter.annotation is MISSING
 
 
 def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:
-    known = [parameter.name for parameter in signature.parameters if not parameter.positional_only]
+    known = [parameter.name for parameter in signature.parameters]
     for key, value in constants.items():
         if key in known or signature.takes_kwargs:
             continue
@@ -140,21 +136,21 @@ def _source_of(
 ) -> _Bound | None:
     """The source of one parameter, in the order of the design; None: leave it to its default, or a fault was reported."""
     what = f"parameter {parameter.name!r}"
-    if _is_class(parameter.annotation, StageContext):
+    if _asks_for(parameter, StageContext):
         return _Bound(_stage_context, ())
     if parameter.name in constants:
         return _constant(name, parameter.name, constants[parameter.name], parameter.annotation, flow)
     if parameter.name in flow.fields:
         return _field(name, what, parameter, flow)
-    if _is_class(parameter.annotation, Context):
+    if _asks_for(parameter, Context):
         return _context(name, what, fn, parameter.name, flow)
-    view = _view(name, what, parameter, flow)
-    if view is not None:
-        return view
+    if is_viewed(asked_for(parameter.annotation)):
+        return _view(name, what, parameter, flow)
     if parameter in free and parameter.default is MISSING and _may_be_context(parameter, free, flow):
         return _context(name, what, fn, parameter.name, flow)
-    if parameter.default is MISSING and not _is_viewed(parameter.annotation):
-        flow.missing(name, what, parameter.name)
+    if parameter.default is MISSING:
+        unknown = f", whose annotation {parameter.text!r} cannot be resolved," if parameter.annotation is UNRESOLVED else ""
+        flow.missing(name, f"{what}{unknown}", parameter.name)
     return None
 
 
@@ -203,7 +199,7 @@ def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | N
 def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _Bound | None:
     if not isinstance(value, Ref):
         check_constant(name, key, value, annotation, flow)
-        return _Bound(lambda _: value, ())
+        return _given(value)
     what = f"{key}=ref({str(value)!r})"
     if value.stage is None:
         if value.field not in flow.fields or not flow.fields[value.field].definite:
@@ -213,10 +209,10 @@ def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _
             flow.require_type(name, what, value.field, annotation)
         field = value.field
         return _Bound(lambda scope: scope.values[field], (field,), field)
-    return _ref_by_stage(name, what, value.stage, value.field, flow)
+    return _ref_by_stage(name, what, value.stage, value.field, annotation, flow)
 
 
-def _ref_by_stage(name: str, what: str, stage: str, field: str, flow: Flow) -> _Bound | None:
+def _ref_by_stage(name: str, what: str, stage: str, field: str, annotation: Any, flow: Flow) -> _Bound | None:
     address, fields = flow.outputs.get(stage, ("", {}))
     if not address:
         guess = did_you_mean(stage, flow.outputs)
@@ -232,33 +228,37 @@ def _ref_by_stage(name: str, what: str, stage: str, field: str, flow: Flow) -> _
         hint = f" Did you mean {guess!r}?" if guess else ""
         flow.fault(name, f"{what}: the stage {stage!r} provides {', '.join(fields) or 'nothing'}, not {field!r}.{hint}", field)
         return None
+    reason = None if annotation in (MISSING, UNRESOLVED) else explain_mismatch(fields[field], annotation, field)
+    if reason is not None:
+        flow.fault(
+            name,
+            f"{what} needs {type_name(annotation)}, but {stage!r} provides {field!r} as {type_name(fields[field])} ({reason}). "
+            "Change the contract or the annotation.",
+            field,
+        )
+        return None
     flow.kept.add((address, field))
     key = f"{address}.{field}"
     return _Bound(lambda scope: scope.kept[key], (field,), kept=key)
 
 
-def _is_class(annotation: Any, kind: type) -> bool:
-    return plain(annotation) is kind
-
-
-def _is_viewed(annotation: Any) -> bool:
-    form = plain(annotation)
-    form = typing.get_origin(form) or form
-    return is_model(form) or typing.is_typeddict(form) or (bool(getattr(form, "_is_protocol", False)) and _is_of_users(form))
-
-
-def _is_of_users(form: Any) -> bool:
-    """Not a protocol of Python's own, such as ``Callable`` and ``Iterable``: those are types of values, not views."""
-    return form.__module__ not in ("collections.abc", "typing", "typing_extensions")
+def _asks_for(parameter: Parameter, kind: type) -> bool:
+    """Whether a parameter is annotated with a class of ours, also where that is imported for type checkers only."""
+    if parameter.annotation is UNRESOLVED:
+        return parameter.text.replace(" ", "").removesuffix("|None").rpartition(".")[2] == kind.__name__
+    return asked_for(parameter.annotation) is kind
 
 
 def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | None:
     """A model, TypedDict or Protocol: a view of the context with its fields."""
-    form = plain(parameter.annotation)
-    if not _is_viewed(form):
-        return None
-    wanted, optional = _wanted(form)
+    form = asked_for(parameter.annotation)
+    wanted, optional = wanted_by(form)
     if parameter.default is not MISSING and not all(key in flow.fields for key in wanted if key not in optional):
+        return None
+    absent = [key for key in wanted if key not in optional and key not in flow.fields]
+    meant = did_you_mean(parameter.name, flow.fields) if absent else None
+    if meant is not None and explain_mismatch(flow.fields[meant].type, form, meant) is None:
+        flow.missing(name, what, parameter.name)  # it is no view, but that field
         return None
     present: list[str] = []
     for key, needed in wanted.items():
@@ -269,29 +269,10 @@ def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | No
             continue
         flow.require_type(name, f"{what} ({type_name(form)})", key, needed)
         present.append(key)
-    return _Bound(_view_maker(form, tuple(present)), tuple(present))
-
-
-def _wanted(form: Any) -> tuple[dict[str, Any], frozenset[str]]:
-    """The fields of a view, and those of them that it can do without."""
-    origin = typing.get_origin(form) or form
-    if is_model(origin):
-        return fields_of_form(form), frozenset(default_values(origin))
-    if typing.is_typeddict(form):
-        types, required = typed_dict_fields(form)
-        return types, frozenset(types) - required
-    members = protocol_members(typing.get_origin(form) or form)
-    methods = {name: Callable[..., Any] for name, member in members.items() if inspect.isroutine(member)}
-    return {name: methods.get(name, member) for name, member in members.items() if not hasattr(Context, name)}, frozenset()
-
-
-def _view_maker(form: Any, fields: tuple[str, ...]) -> Source:
-    model = typing.get_origin(form) or form
-    if is_model(model):
-        return lambda scope: make_model(model, {key: scope.values[key] for key in fields})
-    if typing.is_typeddict(form):
-        return lambda scope: {key: scope.values[key] for key in fields}
-    return lambda scope: context_of({key: scope.values[key] for key in fields})
+    if wanted and not present and not absent:
+        flow.note(name, f"{what} ({type_name(form)}) is made of defaults only: none of its fields is provided here")
+    make = view_maker(form, tuple(present))
+    return _Bound(lambda scope: make(scope.values), tuple(present))
 
 
 def _whole_context(scope: Scope) -> Context:
@@ -314,10 +295,10 @@ def _make_call(fn: Callable[..., Any], signature: ReadSignature, positional: lis
     if not positional and not named:
         return lambda _: fn()
     ahead = [parameter.name for parameter in signature.parameters][: len(named)]
-    plain = [bound.field for bound in named.values()]
+    fields = [bound.field for bound in named.values()]
     in_order = not positional and ahead == list(named) and signature.leading >= len(named)
-    if in_order and None not in plain and len(plain) <= 3:
-        return _plain_call(fn, [str(field) for field in plain])
+    if in_order and None not in fields and len(fields) <= 3:
+        return _plain_call(fn, [str(field) for field in fields])
     if in_order and len(named) == 1:
         source = next(iter(named.values())).source
         return lambda scope: fn(source(scope))

@@ -78,8 +78,9 @@ def resolved_hints(cls: type) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         names = vars(sys.modules.get(base.__module__, typing))
+        own = {**vars(base), **{parameter.__name__: parameter for parameter in getattr(base, "__type_params__", ())}}
         for name, hint in inspect.get_annotations(base).items():
-            hints[name] = resolved(hint, names, dict(vars(base)), Any)
+            hints[name] = resolved(hint, names, own, Any)
     return hints
 
 

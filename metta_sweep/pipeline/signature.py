@@ -93,7 +93,9 @@ def read_signature(fn: Callable[..., Any], around: Mapping[str, Any] | None = No
             only = parameter.kind is parameter.POSITIONAL_ONLY
             leading += parameter.kind is not parameter.KEYWORD_ONLY
             parameters.append(Parameter(parameter.name, annotation, default, only, _text(parameter.annotation)))
-    returns = fn if isinstance(fn, type) else _awaited(_resolve(signature.return_annotation, *scope))
+    returns = fn if isinstance(fn, type) else _resolve(signature.return_annotation, *scope)
+    if not is_coroutine_callable(fn):
+        returns = _awaited(returns)
     bound = isinstance(fn, functools.partial) and bool(fn.args)
     return ReadSignature(tuple(parameters), takes_kwargs, returns, leading, "" if parameters or bound else rest)
 
@@ -161,7 +163,7 @@ def _function_of(fn: Any) -> Any:
 def _names_in(fn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(fn, types.FunctionType):
         return {}, {}
-    local: dict[str, Any] = {}
+    local: dict[str, Any] = {parameter.__name__: parameter for parameter in getattr(fn, "__type_params__", ())}
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=False):
         try:
             local[name] = cell.cell_contents

@@ -98,11 +98,7 @@ def _check_field(name: str, faults: list[str]) -> None:
 
 
 def _parameters(stage: StageSpec) -> list[str]:
-    return (
-        []
-        if stage.signature is None
-        else [parameter.name for parameter in stage.signature.parameters if not parameter.positional_only]
-    )
+    return [] if stage.signature is None else [parameter.name for parameter in stage.signature.parameters]
 
 
 def _unknown(key: str, value: object, stage: StageSpec) -> str:

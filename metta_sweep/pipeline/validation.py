@@ -195,7 +195,7 @@ def check_call(name: str, fn: Callable[..., Any], signature: ReadSignature, cons
             name,
             f"the stage function takes *{rest} only, which stands for no field, so that it would get nothing; found {brief(fn)}; "
             "expected parameters named like fields, one for the whole context, or none at all. "
-            f"Write {rest} without the star, or name what it needs.",
+            f"Write {rest} without the star, or name what it needs; a decorator that made it needs functools.wraps.",
         )
 
 
