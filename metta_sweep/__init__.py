@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline import ItemFailure as ItemFailure
     from metta_sweep.pipeline import Pipeline as Pipeline
     from metta_sweep.pipeline import Plan as Plan
+    from metta_sweep.pipeline import ResumePlan as ResumePlan
     from metta_sweep.pipeline import Retry as Retry
     from metta_sweep.pipeline import StageContext as StageContext
     from metta_sweep.pipeline import fields as fields
@@ -72,6 +73,7 @@ _HOMES = {
     "Plan": "pipeline",
     "Report": "core.trial",
     "Resources": "core.resources",
+    "ResumePlan": "pipeline",
     "Retry": "pipeline",
     "Scheduler": "schedulers.scheduler",
     "SearchSpace": "core.search_space",

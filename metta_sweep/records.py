@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Checkpoint", "LoopState", "NullRecorder", "Record", "Recorder", "RunRow", "Store", "TrialRow", "digest"]
+__all__ = ["Checkpoint", "LoopState", "NullRecorder", "Record", "Recorder", "RunRow", "Store", "StoreReader", "TrialRow", "digest"]
 
 
 class Record(NamedTuple):
@@ -82,6 +82,34 @@ class LoopState(NamedTuple):
     """The number of the next iteration."""
     carry: Mapping[str, Any]
     """Values of the carried fields at its start."""
+
+
+class StoreReader(Protocol):
+    """What it takes to look at what a pipeline recorded: every store has it, and a reader of one."""
+
+    def find_run(self, name: str) -> RunRow | None:
+        """The run of that name (or, where no run has that name, of that id)."""
+        ...
+
+    def records(self, run_id: str, start: int = 0, kind: str | None = None) -> Iterator[Record]:
+        """The records, in order."""
+        ...
+
+    def checkpoint_addresses(self, run_id: str) -> Sequence[str]:
+        """The addresses at which something is kept."""
+        ...
+
+    def get_checkpoint(self, run_id: str, address: str) -> Checkpoint | None:
+        """What is kept at an address."""
+        ...
+
+    def get_cache(self, key: str) -> bytes | None:
+        """What is kept under a key."""
+        ...
+
+    def artifact_folder(self) -> Path:
+        """Where the files lie that stages made."""
+        ...
 
 
 class Store(Protocol):

@@ -29,6 +29,7 @@ from metta_sweep.pipeline.plan import PipelineResult, Plan
 from metta_sweep.pipeline.profile import StageFigures
 from metta_sweep.pipeline.recording import StoreRecorder
 from metta_sweep.pipeline.ref import Ref, ref
+from metta_sweep.pipeline.resume_plan import ResumePlan, ResumeRow
 from metta_sweep.pipeline.retry import Retry
 from metta_sweep.pipeline.signature import Parameter, ReadSignature, read_signature
 from metta_sweep.pipeline.stage_context import StageContext
@@ -57,6 +58,8 @@ __all__ = [
     "PlanStream",
     "ReadSignature",
     "Ref",
+    "ResumePlan",
+    "ResumeRow",
     "Retry",
     "StageContext",
     "StageFailed",

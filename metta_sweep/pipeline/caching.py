@@ -141,9 +141,10 @@ class Caching:
 def check_cache(spec: StageSpec, binding: Binding, policy: Cache, flow: Flow) -> None:
     """Report what keeps a stage from being cached, as far as that shows when it is built."""
     for name in fields_without_json(spec.contract):
+        found = type_name(spec.contract.fields[name])
         flow.fault(
             spec.name,
-            f"cache: the field {name!r} cannot be kept as JSON; found the type {type_name(spec.contract.fields[name])}; expected a type with a JSON form. "
+            f"cache: the field {name!r} cannot be kept as JSON; found the type {found}; expected a type with a JSON form. "
             "Leave the cache out, or return an Artifact.",
             name,
         )

@@ -158,7 +158,18 @@ def read_object(payload: bytes) -> dict[str, Any]:
 
 def fields_without_json(contract: Contract) -> tuple[str, ...]:
     """The fields of a contract that cannot be kept, since their types have no JSON form."""
-    return tuple(name for name, form in contract.fields.items() if not (_comes_back(form) or has_json_form(form)))
+    return tuple(name for name, form in contract.fields.items() if not (_comes_back(form) or _can_be_kept(form)))
+
+
+def _can_be_kept(form: Any) -> bool:
+    """Whether a type has a JSON form that holds all of its values: that of a secret hides it."""
+    adapter = make_adapter(form) if has_json_form(form) else None
+    return adapter is not None and not _hides(adapter.json_schema(mode="serialization"))
+
+
+def _hides(schema: Any) -> bool:
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    return (isinstance(schema, dict) and schema.get("writeOnly") is True) or any(map(_hides, parts))
 
 
 def to_payload(contract: Contract, output: Any) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from metta_sweep.address import check_name
 from metta_sweep.clock import wall_time
@@ -24,7 +25,7 @@ from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.shelf import CODE_CHANGES, CodeChange
 from metta_sweep.pipeline.stream import PlanStream
 from metta_sweep.pipeline.typeforms import type_name
-from metta_sweep.records import NullRecorder, Recorder, RunRow, Store
+from metta_sweep.records import NullRecorder, Recorder, RunRow, Store, StoreReader
 
 __all__ = ["PipelineResult", "Plan"]
 
@@ -193,7 +194,7 @@ class Plan:
         self,
         *,
         name: str,
-        store: Store,
+        store: StoreReader,
         seed: int | None = None,
         address: str = "",
         on_code_change: CodeChange = "warn",
@@ -216,7 +217,7 @@ class Plan:
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)
         row = store.find_run(check_name(name, "Plan.plan_resume(name=)"))
-        kept = None if row is None else StoreRecorder(store, row.run_id)
+        kept = None if row is None else StoreRecorder(cast("Store", store), row.run_id)  # it is only read
         before = None if kept is None else kept.kept_seed(definition or BY_HAND)
         recorded = frozenset(() if row is None else store.checkpoint_addresses(row.run_id))
         settled = seed if seed is not None else before or 0
@@ -240,6 +241,7 @@ class Plan:
         return Run(recorder, seed, listeners, strict_hooks=strict_hooks, profile=self._profiled, on_code_change=on_code_change)
 
     async def _execute(self, run: Run, values: dict[str, Any], address: str) -> PipelineResult:
+        run.clock = asyncio.get_running_loop().time
         started = run.clock()
         try:
             await run_nodes(self.nodes, Scope(run, values, address))
