@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -96,8 +96,8 @@ class Run:
         self.recorder = recorder
         self.shelf = Shelf(recorder, on_code_change)
         self.keeps = recorder.keeps
-        self.clock = asyncio.get_running_loop().time
-        """Seconds, by the clock of the event loop: virtual where that is."""
+        self.clock: Callable[[], float] = time.monotonic
+        """Seconds; of a run that has begun, by the clock of the event loop: virtual where that is."""
         self.needs_inputs = recorder.keeps and recorder.needs_inputs
         self.record = recorder.record if recorder.keeps else None
         self.seed = seed

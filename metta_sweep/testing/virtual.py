@@ -47,6 +47,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.worker_calls: set[ThreadCall] = set()
         """Calls in worker threads of the package that somebody waits for; they add and remove themselves."""
         self._executor_calls: set[asyncio.Future[Any]] = set()
+        self._joining = False
         self._real = selectors.DefaultSelector()
         super().__init__(_JumpingSelector(self._real, self))
         self._own_files = len(self._real.get_map())
@@ -62,11 +63,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._executor_calls.discard)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncio's signature
+        """End the threads of ``asyncio.to_thread``; the clock goes on in real time until they have."""
+        shutdown: Any = super().shutdown_default_executor
+        self._joining = True
+        try:
+            await (shutdown() if timeout is None else shutdown(timeout))
+        finally:
+            self._joining = False
+
     def pass_time(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait, for files, threads or the next timer: what the loop calls when nothing is ready."""
         if timeout is not None and timeout <= 0:
             return self._real.select(0)
-        if self.worker_calls or self._executor_calls or len(self._real.get_map()) > self._own_files:
+        if self.worker_calls or self._executor_calls or self._joining or len(self._real.get_map()) > self._own_files:
             return self._wait_really(timeout)
         events = self._real.select(0)
         if events:
