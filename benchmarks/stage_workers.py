@@ -29,6 +29,8 @@ from stage_timing import Contender
 __all__ = ["NOT_INSTALLED", "PEERS", "Bench", "Figure", "Way", "serve"]
 
 NOT_INSTALLED: Final = "not installed"
+QUIET: Final = {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false", "HAMILTON_TELEMETRY_ENABLED": "false"}
+"""Nobody is measured while it tells others what it does."""
 SECONDS: Final = 0.25
 """What a measurement should take."""
 NAMES: Final = ("hamilton", "pydantic_graph", "burr", "langgraph", "dbos")
@@ -100,6 +102,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            env={**os.environ, **QUIET},
         )
         self._asks: Any = self._process.stdin
         self._answers: Any = self._process.stdout
