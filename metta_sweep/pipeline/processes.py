@@ -50,7 +50,15 @@ def why_not_importable(fn: Callable[..., Any]) -> str | None:
 
 def check_timeout_mode(name: str, fn: Callable[..., Any], mode: str, flow: Flow) -> None:
     """Check that a stage function can be ended in the way that its ``timeout_mode`` says."""
-    if is_coroutine_callable(fn):
+    from metta_sweep.pipeline.nested import PipelineCall  # which is behind what calls this
+
+    if isinstance(fn, PipelineCall):
+        flow.fault(
+            name,
+            f"timeout_mode={mode!r} is for functions; found a pipeline, which is cancelled at its deadline. "
+            "Give the mode to the stages in it that need one.",
+        )
+    elif is_coroutine_callable(fn):
         flow.fault(
             name,
             f"timeout_mode={mode!r} is for synchronous functions; found {brief(fn)}, which is asynchronous: it is cancelled at its "

@@ -232,6 +232,18 @@ def test_coroutines_need_no_mode(mode: str) -> None:
         Pipeline(n=int).stage("s", elsewhere.add_async).through(int, timeout_mode=mode).build()
 
 
+async def test_modes_within_pipelines_and_maps() -> None:
+    """A pipeline has no mode, its stages may; a deadline around them ends their processes; items of a map have theirs."""
+    inner = Pipeline(n=int).stage("add", elsewhere.add).stage("sleeps", elsewhere.sleeps, n=1).through(int, **IN_PROCESS)
+    with pytest.raises(BuildError, match=r"train: timeout_mode='process' is for functions; found a pipeline"):
+        Pipeline(n=int).stage("train", inner).through(int, **IN_PROCESS).build()
+    with pytest.raises(StageTimeout, match="stage 'train' at train did not end within 1 s: it was cancelled") as caught:
+        await Pipeline(n=int).stage("train", inner).through(int, timeout=1).build().run(n=1)
+    assert caught.value.still_running == ()
+    plan = Pipeline(ns=list[int]).map("each", elsewhere.add, over="ns", into="out", limit=2).through(int, **IN_PROCESS).build()
+    assert (await plan.run(ns=[1, 2, 3])).out == [2, 3, 4]
+
+
 def run_script(tmp_path: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a script to its end, or kill it after a long time."""
     script = tmp_path / "script.py"
