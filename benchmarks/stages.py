@@ -208,6 +208,7 @@ def main() -> None:
         failures = {way: reason for way, reason in bench.failures.items() if reason != NOT_INSTALLED}
     for way, reason in failures.items():
         print(f"  failed: {way.peer}, {way.name}: {reason}")
+    print(f"\nAt the end: {machine()}")
     if any(way.peer == "ours" for way in failures):
         raise SystemExit(1)
 
