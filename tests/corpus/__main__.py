@@ -1,4 +1,4 @@
-"""Judges both corpora: a line per topic, what is missed, and both counts. Exits with 1 when anything is missed.
+"""Judges both corpora, and some drawn pipelines: a line per topic, what is missed, and the counts. Exits with 1 for any miss.
 
 ``--messages`` prints every message of the builds as well, to be read.
 """
@@ -11,13 +11,21 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from . import right_cases, wrong_cases
 from .cases import Right, Wrong, judge_right, judge_wrong, messages
+from .drawn import disagreement
+
+DRAWN: Final = 200
 
 
 async def _all_right(cases: Sequence[Right]) -> list[list[str]]:
     return [await judge_right(case) for case in cases]
+
+
+async def _drawn(count: int) -> list[str]:
+    return [said for seed in range(count) if (said := await disagreement(seed))]
 
 
 def _report(title: str, good: str, cases: Sequence[Wrong | Right], verdicts: Sequence[list[str]]) -> bool:
@@ -34,7 +42,7 @@ def _report(title: str, good: str, cases: Sequence[Wrong | Right], verdicts: Seq
 
 
 def main() -> int:
-    """Print the table; 0 when every wrong pipeline was reported and every right one built and ran."""
+    """Print the tables; 0 when every wrong pipeline was reported, every right one built and ran, and no drawn one was misjudged."""
     os.environ["METTA_SWEEP_STORE"] = "memory"  # sweeps in stages leave no file behind
     logging.getLogger("metta_sweep").setLevel(logging.ERROR)  # retries are announced
     wrong, right = wrong_cases(), right_cases()
@@ -45,7 +53,10 @@ def main() -> int:
                 sys.stdout.write(f"    {message}\n")
     reported = _report("wrong pipelines", "reported", wrong, [judge_wrong(case) for case in wrong])
     built = _report("right pipelines", "built and ran", right, asyncio.run(_all_right(right)))
-    return 0 if reported and built else 1
+    drawn = asyncio.run(_drawn(DRAWN))
+    sys.stdout.write("".join(f"  ! {line}\n" for line in drawn))
+    sys.stdout.write(f"drawn pipelines\n  {'all':<14} {DRAWN - len(drawn):>4} of {DRAWN:>3} judged as by following every path\n")
+    return 0 if reported and built and not drawn else 1
 
 
 if __name__ == "__main__":

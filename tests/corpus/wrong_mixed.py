@@ -112,7 +112,7 @@ def limit_as_a_flag() -> Any:
     return Pipeline(trials=list[Scored]).map("rate", rate, over="trials", limit=True)
 
 
-@wrong("through", says=(".through()", "branch"))
+@wrong("through", says=(".through()", "loop or branch"))
 def contract_after_a_branch() -> Any:
     """A branch provides what its sides provide; there is nothing to say about it."""
     return Pipeline(n=int).branch(lambda ctx: ctx.n > 3, THEN, THEN, name="choose").through(m=int)
