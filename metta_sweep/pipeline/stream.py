@@ -24,8 +24,9 @@ class PlanStream:
     """The events of one run, as they happen: ``async for event in plan.stream(n=3)``. Afterwards ``result`` is there.
 
     Nothing runs before the first event is asked for. A slow reader holds the run up, between two stages: no event is dropped, and
-    few are kept. An error of the run is raised where the events end. Leaving the loop early cancels the run; leave it by way of
-    ``async with plan.stream(n=3) as events:`` to wait until it has ended.
+    few are kept. For the timeouts of what encloses these stages that time counts. An error of the run is raised where the events
+    end. Leaving the loop early cancels the run; leave it by way of ``async with plan.stream(n=3) as events:`` to wait until it has
+    ended.
 
     Args:
         start: runs the plan with a listener.
