@@ -1,0 +1,445 @@
+"""Outputs that runs share."""
+
+# ruff: noqa: D102, D103  # stages; each test says what it shows
+from __future__ import annotations
+
+import functools
+import logging
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from metta_sweep.errors import BuildError
+from metta_sweep.pipeline import Artifact, Cache, Pipeline, PipelineEvent, StageContext, StageReused
+from metta_sweep.pipeline.caching import ProcessCache, in_process
+from metta_sweep.records import Store
+from metta_sweep.store import MemoryStore, SqliteStore
+
+CALLS: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def no_calls() -> Iterator[None]:
+    """Each test begins with nothing called and nothing cached in the process."""
+    CALLS.clear()
+    in_process.clear()
+    yield
+    in_process.clear()
+
+
+class Machine:
+    """Something without content."""
+
+
+def called(name: str) -> None:
+    """A mark of a call, which is no part of what a stage depends on."""
+    CALLS.append(name)
+
+
+def twice(n: int) -> int:
+    called("twice")
+    return n * 2
+
+
+async def outcome(pipeline: Pipeline, store: Store | None = None, **inputs: Any) -> Any:
+    return await pipeline.build().run(store=store, inputs=inputs)
+
+
+def cached(fn: Callable[..., Any] = twice, form: Any = int, cache: Any = True, **constants: Any) -> Pipeline:
+    return Pipeline(n=int, other=int).stage("use", fn, **constants).through(used=form, cache=cache)
+
+
+@pytest.mark.parametrize("kind", ["process", "memory", "sqlite"])
+async def test_runs_share_what_they_made(kind: str, tmp_path: Path) -> None:
+    """Unnamed runs of one store, or without one of one process; only the fields that are read count."""
+    store: Store | None = {
+        "process": lambda: None,
+        "memory": MemoryStore,
+        "sqlite": lambda: SqliteStore(tmp_path / "store.db"),
+    }[kind]()  # type: ignore[no-untyped-call, operator]
+    events: list[PipelineEvent] = []
+    plan = cached().build()
+    for other in range(3):
+        result = await plan.run(store=store, n=2, other=other, listeners=[events.append])
+        assert result.used == 4
+    assert (await plan.run(store=store, n=3, other=0)).used == 6
+    assert CALLS == ["twice", "twice"]
+    assert [event.source for event in events if isinstance(event, StageReused)] == ["cache", "cache"]
+
+
+async def test_pipelines_share_what_is_the_same() -> None:
+    """The name of the stage and of the pipeline around it do not count; the contract does."""
+    store = MemoryStore()
+    for name, form in (("a", int), ("b", int), ("c", float), ("d", Any)):
+        pipeline = Pipeline(n=int).stage(name, twice).through(used=form, cache=True)
+        await outcome(pipeline, store, n=1)
+    assert CALLS == ["twice"] * 3
+
+
+def scaled(factor: Any) -> Callable[[int], int]:
+    def scale(n: int) -> int:
+        called("scaled")
+        return int(n * factor)
+
+    return scale
+
+
+def plus(n: int, step: int = 1) -> int:
+    called("plus")
+    return n + step
+
+
+def defaulting(step: int) -> Callable[..., int]:
+    def add(n: int, by: int = step) -> int:
+        called("add")
+        return n + by
+
+    return add
+
+
+class Trainer:
+    """A stage's own object."""
+
+    def __init__(self, rate: float, notes: object = None) -> None:
+        self.rate = rate
+        self.notes = notes
+
+    def _rated(self, n: int) -> int:
+        called("trainer")
+        return int(n * self.rate)
+
+    @property
+    def doubled(self) -> float:
+        return self.rate * 2
+
+    @staticmethod
+    def _still(n: int) -> int:
+        called("still")
+        return n
+
+    def train(self, n: int) -> int:
+        return self._rated(n)
+
+    def by_property(self, n: int) -> int:
+        called("property")
+        return int(n * self.doubled)
+
+    def still(self, n: int) -> int:
+        return self._still(n)
+
+    def over(self, n: int) -> int:
+        called("over")
+        return max(int(rate * n) for rate in [self.rate])
+
+    def leaking(self, n: int) -> int:
+        return n if hash(self) else 0
+
+    def changing(self, n: int) -> int:
+        self.rate = 3.0
+        return n
+
+    def noted(self, n: int) -> int:
+        return n if self.notes else 0
+
+
+class Louder(Trainer):
+    """One that overrides what it calls."""
+
+    def _rated(self, n: int) -> int:
+        called("louder")
+        return n * 10
+
+    def train(self, n: int) -> int:
+        return super().train(n)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: cached(scaled(1)), lambda: cached(scaled(2))),
+        (lambda: cached(scaled(1)), lambda: cached(scaled(1.0))),
+        (lambda: cached(plus, step=1), lambda: cached(plus, step=2)),
+        (lambda: cached(functools.partial(plus, step=1)), lambda: cached(functools.partial(plus, step=2))),
+        (lambda: cached(defaulting(1)), lambda: cached(defaulting(2))),
+        (lambda: cached(Trainer(1.0).train), lambda: cached(Trainer(2.0).train)),
+        (lambda: cached(Trainer(1.0).by_property), lambda: cached(Trainer(2.0).by_property)),
+        (lambda: cached(Trainer(1.0).over), lambda: cached(Trainer(2.0).over)),
+        (lambda: cached(cache=Cache(version=1)), lambda: cached(cache=Cache(version=2))),
+        (lambda: cached(cache=Cache(version=1)), lambda: cached(cache=Cache(version="1"))),
+        (lambda: cached(cache=Cache(include=[scaled(1)])), lambda: cached(cache=Cache(include=[scaled(2)]))),
+        (lambda: cached(cache=Cache(include=[helpers(1)])), lambda: cached(cache=Cache(include=[helpers(2)]))),
+        (lambda: cached(cache=Cache(include=[Trainer])), lambda: cached(cache=Cache(include=[Louder]))),
+    ],
+)
+async def test_all_that_an_output_depends_on_is_in_the_key(one: Callable[[], Pipeline], other: Callable[[], Pipeline]) -> None:
+    """Closures, constants, partials, defaults, attributes and methods of a stage's own object, versions, helpers."""
+    store = MemoryStore()
+    for pipeline, count in ((one, 1), (one, 1), (other, 2), (other, 2), (one, 2)):
+        await outcome(pipeline(), store, n=3, other=0)
+        assert len(CALLS) == count
+
+
+def helpers(step: int) -> types.ModuleType:
+    module = types.ModuleType("helpers")
+    code = f"def help(n):\n    return n + {step}"
+    exec(compile(code, "helpers", "exec"), vars(module))  # a module with other code, in one process
+    return module
+
+
+async def test_what_is_not_read_of_its_object_does_not_count() -> None:
+    """Notes that a method never looks at, and objects among them, are no part of its key."""
+    store = MemoryStore()
+    for notes in ("a", "b", Machine()):
+        await outcome(cached(Trainer(1.0, notes).train), store, n=1, other=0)
+    await outcome(cached(Trainer(2.0).still), store, n=1, other=0)
+    await outcome(cached(Trainer(3.0).still), store, n=1, other=0)
+    assert CALLS == ["trainer", "still"]
+
+
+STEP = 1
+
+
+def stepped(n: int) -> int:
+    called("stepped")
+    return n + STEP
+
+
+async def test_plain_globals_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number of the module that the function reads is part of what it does."""
+    store = MemoryStore()
+    assert (await outcome(cached(stepped), store, n=1, other=0)).used == 2
+    monkeypatch.setitem(globals(), "STEP", 5)
+    assert (await outcome(cached(stepped), store, n=1, other=0)).used == 6
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "what"),
+    [
+        (lambda: cached(Trainer(1.0).leaking), "'self' as a whole"),
+        (lambda: cached(Trainer(1.0).changing), "'self' as a whole"),
+        (lambda: cached(Trainer(1.0, Machine()).noted), "'self.notes' \\(a Machine\\)"),
+        (lambda: cached(Louder(1.0).train), "super\\(\\)"),
+        (lambda: cached(scaled(Machine())), "the variable 'factor' around it \\(a Machine\\)"),
+        (lambda: cached(functools.partial(plus, step=Machine())), "argument step \\(a Machine\\)"),
+        (lambda: Pipeline(m=Machine).stage("use", lambda m: 1).through(used=int, cache=True), "it reads 'm', a Machine"),
+        (lambda: cached(lambda n: Machine(), Machine), "the field 'used' cannot be kept as JSON"),
+    ],
+)
+def test_never_a_partial_key(pipeline: Callable[[], Pipeline], what: str) -> None:
+    """What cannot be part of the key is a fault of the build, where it shows there; it is never left out."""
+    with pytest.raises(BuildError, match=what) as caught:
+        pipeline().build()
+    assert caught.value.faults[0].stage == "use"
+
+
+async def test_what_shows_only_at_run_time_is_not_cached_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """A field of any type that holds an object: the stage runs, with one warning and the remedy."""
+    plan = Pipeline(m=Any).stage("use", lambda m: called("use") or 1).through(used=int, cache=True).build()
+    with caplog.at_level(logging.WARNING, "metta_sweep"):
+        for _ in range(2):
+            await plan.run(m=Machine())
+    assert CALLS == ["use", "use"]
+    warnings = [record.message for record in caplog.records]
+    assert len(warnings) == 2
+    assert warnings[0] == (
+        "stage 'use' is not cached: it depends on 'm' (a Machine). "
+        "Say what matters with cache=Cache(key=lambda ctx: ...), or leave the cache out"
+    )
+
+
+async def test_a_key_stands_for_what_is_read_and_never_for_the_code() -> None:
+    """``key=`` says which inputs matter; another function has another key all the same."""
+
+    def key(ctx: Any) -> Any:
+        return ctx.n % 2
+
+    def one(n: int, m: Any) -> int:
+        called("one")
+        return n
+
+    def two(n: int, m: Any) -> int:
+        called("two")
+        return n + 1
+
+    def pipeline(fn: Callable[..., int]) -> Pipeline:
+        return Pipeline(n=int, m=Any).stage("use", fn).through(used=int, cache=Cache(key=key))
+
+    store = MemoryStore()
+    assert [(await outcome(pipeline(one), store, n=n, m=Machine())).used for n in (1, 3, 2)] == [1, 1, 2]
+    assert [(await outcome(pipeline(two), store, n=n, m=Machine())).used for n in (1, 3)] == [2, 2]
+    assert CALLS == ["one", "one", "two"]
+
+
+async def test_cache_and_resume_are_two_keys() -> None:
+    """Regression test of peers that merge them: an input that is no field of the cache's key is still one of the resume's.
+
+    With ``key=`` two inputs may share a cache entry. A kept run whose input changed does not take its own checkpoint for that, and
+    a change of the version reruns nothing that is recorded.
+    """
+    store = MemoryStore()
+
+    def pipeline(cache: Any) -> Pipeline:
+        return Pipeline(n=int).stage("use", twice).through(used=int, cache=cache)
+
+    plan = pipeline(Cache(version=1)).build()
+    await plan.run(name="kept", store=store, n=1)
+    events: list[PipelineEvent] = []
+    other = pipeline(Cache(version=2)).build()
+    await other.run(name="kept", store=store, n=1, listeners=[events.append])
+    assert [event.source for event in events if isinstance(event, StageReused)] == ["checkpoint"]
+    result = await other.run(name="kept", store=store, n=2)
+    assert (result.used, CALLS) == (4, ["twice", "twice"])
+    assert (await plan.run(name="fresh", store=store, n=1)).used == 2
+    assert len(CALLS) == 2
+
+
+async def test_failures_are_never_cached() -> None:
+    """A stage that failed runs again; so does one whose replacement came from ``on_error``."""
+    fails = [True]
+
+    def shaky(n: int) -> int:
+        called("shaky")
+        if fails[0]:
+            raise OSError("down")
+        return n
+
+    plan = Pipeline(n=int).stage("use", shaky).through(used=int, cache=Cache(key=lambda ctx: ctx.n), retry=1).build()
+    with pytest.raises(OSError, match="down"):
+        await plan.run(n=1)
+    fails[0] = False
+    assert (await plan.run(n=1)).used == 1
+    await plan.run(n=1)
+    assert len(CALLS) == 3
+
+
+async def test_an_object_of_its_own_counts_as_it_is_now() -> None:
+    """An attribute that changes between two runs of one plan changes the key."""
+    trainer = Trainer(1.0)
+    plan = cached(trainer.train).build()
+    assert (await plan.run(n=2, other=0)).used == 2
+    trainer.rate = 4.0
+    assert (await plan.run(n=2, other=0)).used == 8
+
+
+async def test_a_stage_that_draws_has_its_seed_in_the_key() -> None:
+    """And its address: another place, or another seed, is another draw."""
+
+    def draw(stage: StageContext) -> float:
+        called("draw")
+        return stage.rng.random()
+
+    plan = Pipeline().stage("draw", draw).through(x=float, cache=True).build()
+    draws = [(await plan.run(seed=seed)).x for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+    assert len(CALLS) == 2
+
+
+async def test_damaged_entries_are_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Over a database: what is not what was written is never used; the stage runs, and the entry is mended."""
+    import sqlite3
+
+    store = SqliteStore(tmp_path / "store.db")
+    for payload in (b'{"used":9}', b"", b"[]", None):
+        await outcome(cached(), store, n=1, other=0)
+        CALLS.clear()
+        connection = sqlite3.connect(tmp_path / "store.db")
+        connection.execute("UPDATE cache SET payload = coalesce(?, substr(payload, 2))", (payload,))
+        connection.commit()
+        connection.close()
+        with caplog.at_level(logging.WARNING, "metta_sweep"):
+            assert (await outcome(cached(), store, n=1, other=0)).used == 2
+        assert CALLS == ["twice"]
+        assert "what is cached cannot be used" in caplog.text
+    store.close()
+
+
+async def test_a_swapped_entry_is_noticed(tmp_path: Path) -> None:
+    """An entry under the key of another one is not taken for it."""
+    import sqlite3
+
+    store = SqliteStore(tmp_path / "store.db")
+    for n in (1, 2):
+        await outcome(cached(), store, n=n, other=0)
+    connection = sqlite3.connect(tmp_path / "store.db")
+    rows = connection.execute("SELECT id, seal, payload FROM cache ORDER BY id").fetchall()
+    for (number, _, _), (_, seal, payload) in zip(rows, reversed(rows), strict=True):
+        connection.execute("UPDATE cache SET seal = ?, payload = ? WHERE id = ?", (seal, payload, number))
+    connection.commit()
+    connection.close()
+    assert [(await outcome(cached(), store, n=n, other=0)).used for n in (1, 2)] == [2, 4]
+    store.close()
+
+
+class Trained(BaseModel):
+    model: Artifact
+    loss: float
+
+
+async def test_artifacts_are_cached_in_a_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file is found again by another run; without a store it cannot be kept, which is said."""
+    path = str(tmp_path / "model")
+
+    def train(n: int) -> Trained:
+        called("train")
+        Path(path).write_bytes(b"weights")
+        return Trained(model=Artifact(path), loss=0.5)
+
+    store = SqliteStore(tmp_path / "store.db")
+    plan = Pipeline(n=int).stage("train", train).through(Trained, cache=True).build()
+    results = [await plan.run(store=store, n=1) for _ in range(2)]
+    assert CALLS == ["train"]
+    assert [result.model.read_bytes() for result in results] == [b"weights"] * 2
+    with caplog.at_level(logging.WARNING, "metta_sweep"):
+        await plan.run(n=1)
+    assert "stage 'train' is not cached: its output cannot be kept" in caplog.text
+    results[1].model.path.chmod(0o644)
+    results[1].model.path.write_bytes(b"other!!")
+    assert (await plan.run(store=store, n=1)).model.read_bytes() == b"weights"
+    assert len(CALLS) == 3
+    store.close()
+
+
+async def test_items_of_a_map_are_cached_one_by_one() -> None:
+    """Each by its own item."""
+
+    async def each(item: int) -> int:
+        called(str(item))
+        return item * 2
+
+    plan = Pipeline(items=list[int]).map("each", each, over="items").through(int, cache=True).build()
+    await plan.run(items=[1, 2])
+    assert (await plan.run(items=[3, 2, 1])).each == [6, 4, 2]
+    assert sorted(CALLS) == ["1", "2", "3"]
+
+
+async def test_a_pipeline_is_cached_as_a_whole() -> None:
+    """Its key holds the code and the constants of all its stages."""
+
+    def pipeline(step: int) -> Pipeline:
+        inner = Pipeline(n=int).stage("plus", plus, step=step).through(m=int)
+        return Pipeline(n=int).stage("inner", inner).through(m=int, cache=True)
+
+    assert [(await outcome(pipeline(step), n=1)).m for step in (1, 1, 2)] == [2, 2, 3]
+    assert CALLS == ["plus", "plus"]
+
+
+def test_the_cache_of_a_process_is_bounded() -> None:
+    """By number and by size; what was used last stays."""
+    cache = ProcessCache(entries=3, size=100)
+    for key in "abc":
+        cache.put_cache(key, b"x")
+    assert cache.get_cache("a") == b"x"
+    cache.put_cache("d", b"y")
+    assert [cache.get_cache(key) for key in "abcd"] == [b"x", None, b"x", b"y"]
+    cache.put_cache("big", b"z" * 99)
+    assert [cache.get_cache(key) for key in ("a", "c", "big")] == [None, None, b"z" * 99]
+    cache.put_cache("bigger", b"z" * 101)
+    assert cache.get_cache("bigger") is None
+    cache.clear()
+    for key in "abc":
+        cache.put_cache(key, b"x" * 33)
+    assert cache.get_cache("a") == b"x" * 33
