@@ -14,6 +14,7 @@ from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import BranchTaken
 from metta_sweep.pipeline.flow import Flow, either
 from metta_sweep.pipeline.outline import Group, Part, Wire, predicate_wires
+from metta_sweep.pipeline.predicates import predicate_faults
 from metta_sweep.pipeline.resume_plan import Preview
 from metta_sweep.pipeline.run import Node, Scope, run_nodes
 from metta_sweep.pipeline.spec import Edit, Spec, fields_of, paths_of, surely_of
@@ -86,7 +87,7 @@ class BranchSpec:
         if self.otherwise is not None:
             otherwise = self.otherwise.compile_open(join(self.name, OTHERWISE), flow)
         right, flow.fields = flow.fields, left
-        flow.join(right)
+        flow.join(right, "branch")
         if self.faults or then is None or otherwise is None:
             return None
         return BranchNode(self, then, otherwise, flow.at(self.name), wires)
@@ -94,12 +95,7 @@ class BranchSpec:
 
 def new_branch(name: object, predicate: object, then: object, otherwise: object) -> BranchSpec:
     """A branch; what cannot be one of its blocks is a fault of it."""
-    faults: list[str] = []
-    if not callable(predicate):
-        faults.append(
-            f"the predicate cannot be called; found {brief(predicate)}; expected a function of the context. "
-            "Write branch(lambda ctx: ctx.n < 3, ...)."
-        )
+    faults = list(predicate_faults(predicate, "branch(lambda ctx: ctx.n < 3, ...)"))
     for where, block in ((THEN, then), (OTHERWISE, otherwise)):
         if not isinstance(block, Block) and not (block is None and where == OTHERWISE):
             expected = "a Pipeline" if where == THEN else "a Pipeline, or None"

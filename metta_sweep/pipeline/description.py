@@ -17,7 +17,7 @@ from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
 from metta_sweep.pipeline.spec import Spec
 from metta_sweep.pipeline.stage import StageSpec
-from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through
+from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through, type_problems
 from metta_sweep.pipeline.typeforms import brief, is_type_form
 
 __all__ = ["Description", "declared", "default_name", "new_stage"]
@@ -57,7 +57,7 @@ class Description(NamedTuple):
         if pending is None:
             return self._with_fault(
                 "through",
-                "there is no stage that .through() could follow; found .through() twice, or not right after a stage or map. "
+                "there is no stage for .through() to follow; found .through() twice, before a stage, or after a loop or branch. "
                 "Add a .stage() before it.",
             )
         if isinstance(pending, MapSpec):
@@ -119,15 +119,15 @@ def declared(state: type | None, inputs: Mapping[str, Any]) -> Description:
             )
     for name, form in inputs.items():
         check_field_name(name, "Pipeline()")
+        if name in types_:
+            faults.append(Fault("inputs", f"the input {name!r} is declared twice: by the model, and by name. Leave one out.", name))
         if is_type_form(form):
+            faults.extend(Fault("inputs", problem, name) for problem in type_problems(form))
             types_[name] = form
         else:
+            remedy = "Write the type itself, without quotes" if isinstance(form, str) else f"Write {name}=str"
             faults.append(
-                Fault(
-                    "inputs",
-                    f"the input {name!r} needs a type; found {brief(form)}; expected a type. Write {name}=str.",
-                    name,
-                )
+                Fault("inputs", f"the input {name!r} needs a type; found {brief(form)}; expected a type. {remedy}.", name)
             )
             types_[name] = Any
     return Description(types_, defaults, faults=tuple(faults))

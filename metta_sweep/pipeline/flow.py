@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from metta_sweep.address import join
-from metta_sweep.errors import Fault, did_you_mean
+from metta_sweep.errors import Fault
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.hooks import nest_global_hooks
+from metta_sweep.pipeline.missing import missing_message, quoted
 from metta_sweep.pipeline.typeforms import type_name
 
 __all__ = ["FieldState", "Flow", "Unchecked", "either"]
@@ -25,6 +26,8 @@ class FieldState(NamedTuple):
     """The stage that provides it, ``inputs``, or the loop that carries it."""
     definite: bool
     """False: only some ways to this place provide it."""
+    way: str = ""
+    """What has such ways: ``loop`` or ``branch``."""
 
 
 class Unchecked(NamedTuple):
@@ -32,6 +35,8 @@ class Unchecked(NamedTuple):
 
     stage: str
     what: str
+    remedy: str = "Annotate it"
+    """What makes it checkable."""
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.what}"
@@ -75,9 +80,9 @@ class Flow:
         """Remember something that is worth a look, and no fault."""
         self._add(self.notes, Unchecked(self.at(name), what))
 
-    def leave_unchecked(self, name: str, what: str) -> None:
-        """Remember something that could not be checked."""
-        self._add(self.unchecked, Unchecked(self.at(name), what))
+    def leave_unchecked(self, name: str, what: str, remedy: str = "Annotate it") -> None:
+        """Remember something that could not be checked, and what would make it checkable."""
+        self._add(self.unchecked, Unchecked(self.at(name), what, remedy))
 
     @staticmethod
     def _add(target: list[Unchecked], entry: Unchecked) -> None:
@@ -92,37 +97,7 @@ class Flow:
 
     def missing(self, reader: str, what: str, field: str) -> None:
         """Report that ``reader`` needs a field which is not there, or not surely."""
-        state = self.fields.get(field)
-        if state is not None:
-            self.fault(
-                reader,
-                f"{what} needs the field {field!r}, which only {_quoted(state.provider)} provides, and that may not have run: "
-                f"give it a first value with carry={{{field!r}: ...}}, or provide it before",
-                field,
-            )
-            return
-        later = self.providers.get(field)
-        if later:
-            self.fault(
-                reader, f"{what} needs the field {field!r}, which is provided only later, by {', '.join(map(repr, later))}", field
-            )
-            return
-        if field in self.outside:
-            self.fault(
-                reader,
-                f"{what} needs the field {field!r}, which is there outside of the pipeline {self.closed_by!r} only: "
-                f"the pipeline {self.closed_by!r} declares no input {field!r}; write Pipeline({field}=...)",
-                field,
-            )
-            return
-        guess = did_you_mean(field, self.fields)
-        hint = f" Did you mean {guess!r}?" if guess else f" Declare it, Pipeline({field}=...), or let an earlier stage provide it."
-        self.fault(
-            reader,
-            f"{what} needs the field {field!r}, which nothing provides; "
-            f"provided here: {', '.join(self.fields) or 'nothing'}.{hint}",
-            field,
-        )
+        self.fault(reader, missing_message(self, reader, what, field), field)
 
     def require_type(self, reader: str, what: str, field: str, needed: Any) -> None:
         """Report when the type that provides ``field`` does not fit what the reader needs."""
@@ -131,10 +106,16 @@ class Flow:
         if reason is not None:
             self.fault(
                 reader,
-                f"{what} needs {type_name(needed)}, but {_quoted(state.provider)} provides {field!r} as {type_name(state.type)} "
-                f"({reason}). Change the contract or the annotation.",
+                f"{what} needs {type_name(needed)}, but {quoted(state.provider)} provides {field!r} as {type_name(state.type)} "
+                f"({reason}). {self._remedy(state.type, needed)}",
                 field,
             )
+
+    @staticmethod
+    def _remedy(provided: Any, needed: Any) -> str:
+        if "ItemFailure" in type_name(provided) and "ItemFailure" not in type_name(needed):
+            return f"Take {type_name(provided)}, or leave the map with on_item_error='fail'."
+        return "Change the contract or the annotation."
 
     @contextmanager
     def within(self, name: str, hooks: Mapping[str, Any]) -> Iterator[None]:
@@ -186,7 +167,7 @@ class Flow:
         """The fields as they stand, to join with later."""
         return dict(self.fields)
 
-    def join(self, other: Mapping[str, FieldState]) -> None:
+    def join(self, other: Mapping[str, FieldState], way: str) -> None:
         """Two ways lead here: this flow's, and one with the fields ``other``. What only one provides is "maybe" from here on."""
         joined: dict[str, FieldState] = {}
         for name in [*self.fields, *(name for name in other if name not in self.fields)]:
@@ -194,17 +175,15 @@ class Flow:
             if mine is None or theirs is None:
                 only = mine or theirs
                 if only is not None:
-                    joined[name] = only._replace(definite=False)
+                    joined[name] = only._replace(definite=False, way=only.way or way)
             elif mine == theirs:
                 joined[name] = mine
             else:
-                provider = mine.provider if mine.provider == theirs.provider else f"{mine.provider}, {theirs.provider}"
-                joined[name] = FieldState(either(mine.type, theirs.type), provider, mine.definite and theirs.definite)
+                providers = dict.fromkeys((*mine.provider.split(", "), *theirs.provider.split(", ")))
+                definite = mine.definite and theirs.definite
+                of = "" if definite else mine.way or theirs.way or way
+                joined[name] = FieldState(either(mine.type, theirs.type), ", ".join(providers), definite, of)
         self.fields = joined
-
-
-def _quoted(provider: str) -> str:
-    return " or ".join(map(repr, provider.split(", ")))
 
 
 def either(first: Any, second: Any) -> Any:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from metta_sweep.address import check_name, join
-from metta_sweep.errors import Fault, LoopLimit
+from metta_sweep.errors import Fault, LoopLimit, did_you_mean
 from metta_sweep.pipeline.block import Block
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import LoopIterationStarted
 from metta_sweep.pipeline.flow import FieldState, Flow, either
 from metta_sweep.pipeline.outline import Group, Part, Wire, constants_shown, predicate_wires, wires_of
+from metta_sweep.pipeline.predicates import predicate_faults
+from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.resume_plan import Preview
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
@@ -95,18 +97,37 @@ class LoopSpec:
         with flow.silent():  # what the body leaves behind
             self.body.compile_open(self.name, flow)
         left, flow.fields = flow.fields, entry
-        flow.join(left)
+        flow.join(left, "loop")
         start = flow.fork()
-        if callable(self.predicate):
+        if not self.faults:
             check_context_reads(self.name, "the predicate", self.predicate, flow)
+        if not self.faults and self.body.specs:
             check_stalled(self.name, self.predicate, written, flow)
         wires = (*first, *predicate_wires(self.predicate, flow))
         nodes = self.body.compile_open(self.name, flow)
+        for name in self.carry:
+            self._check_use(name, written, nodes, flow)
         left, flow.fields = flow.fields, start
-        flow.join(left)
+        flow.join(left, "loop")
         if self.faults or nodes is None:
             return None
         return LoopNode(self, nodes, flow.at(self.name), wires)
+
+    def _check_use(self, name: str, written: Mapping[str, Any], nodes: tuple[Node, ...] | None, flow: Flow) -> None:
+        """A carried field that the loop neither writes nor reads, called nearly like one that it writes, is misspelt."""
+        guess = did_you_mean(name, [field for field in written if field not in self.carry])
+        if name in written or guess is None or nodes is None or self.faults:
+            return
+        reads = reads_of(self.predicate)
+        fields = None if flow.global_hooks.get("before") else _fields_read([node.outline() for node in nodes])
+        if reads is None or reads.escapes or fields is None or name in {*fields, *reads.always, *reads.sometimes, *reads.keys}:
+            return
+        flow.fault(
+            self.name,
+            f"it carries {name!r}, which it neither writes nor reads; its body provides {', '.join(written)}. "
+            f"Did you mean {guess!r}?",
+            name,
+        )
 
     def _carried(self, name: str, value: Any, written: Mapping[str, Any], flow: Flow) -> FieldState:
         """A carried field: its type is the one that the body gives it, and its first value must fit that."""
@@ -134,6 +155,18 @@ class LoopSpec:
         return FieldState(mine if given else either(form, mine), where, definite=True)
 
 
+def _fields_read(parts: Sequence[Part]) -> frozenset[str] | None:
+    """The fields that parts read, at any depth; None: that cannot be told."""
+    if any(part.everything or "before" in part.hooks for part in parts):
+        return None
+    fields = frozenset(wire.field for part in parts for wire in part.reads)
+    for inner in (_fields_read(group.parts) for part in parts for group in part.groups):
+        if inner is None:
+            return None
+        fields |= inner
+    return fields
+
+
 def new_loop(
     name: object, predicate: Predicate, carry: Mapping[str, Any] | None, max_iterations: int | None, where: str
 ) -> LoopSpec:
@@ -141,12 +174,7 @@ def new_loop(
     carried = dict(carry or {})
     for key in carried:
         check_field_name(key, f"{where}(carry=)")
-    faults: list[str] = []
-    if not callable(cast("object", predicate)):
-        faults.append(
-            f"the predicate cannot be called; found {brief(predicate)}; expected a function of the context. "
-            "Write loop_while(lambda ctx: ctx.n < 3)."
-        )
+    faults = list(predicate_faults(predicate, "loop_while(lambda ctx: ctx.n < 3)"))
     if max_iterations is not None and (
         isinstance(max_iterations, bool) or not isinstance(cast("object", max_iterations), int) or max_iterations < 1
     ):

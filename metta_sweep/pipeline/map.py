@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.elements import element_of
 from metta_sweep.pipeline.flow import Flow, either
 from metta_sweep.pipeline.item_failure import ItemFailure
 from metta_sweep.pipeline.map_node import MapNode, TolerantTrying
+from metta_sweep.pipeline.models import field_types, is_model
 from metta_sweep.pipeline.outline import wires_of
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter
 from metta_sweep.pipeline.spec import Edit, Spec
@@ -92,6 +94,8 @@ class MapSpec:
         element = self._element(flow)
         if parameter is not None and element is not MISSING:
             self._check_element(parameter, element, flow)
+        if element is not MISSING:
+            self._check_key(element, flow)
         over = wires_of([self.over], flow)
         stage = replace(self.stage, item=parameter.name if parameter is not None else None)
         bound = stage.bound(flow) if parameter is not None or stage.signature is None else None
@@ -161,6 +165,21 @@ class MapSpec:
                     f"but the items are {type_name(element)} ({reason}). Change the contract or the annotation.",
                     self.over,
                 )
+
+    def _check_key(self, element: Any, flow: Flow) -> None:
+        """An attribute that names the items must be one of theirs."""
+        if not isinstance(self.key, str) or not isinstance(element, type) or hasattr(element, self.key):
+            return
+        names = list(field_types(element)) if is_model(element) else []
+        if self.key in names or not (is_model(element) or element.__module__ == "builtins"):
+            return
+        guess = did_you_mean(self.key, names)
+        hint = f"Did you mean {guess!r}?" if guess else "Give a function of the item: key=lambda item: ..."
+        flow.fault(
+            self.name,
+            f"key={self.key!r} is no attribute of the items; found {type_name(element)}; "
+            f"expected one of {', '.join(names) or 'its attributes'}. {hint}",
+        )
 
 
 def map_faults(over: object, into: object, limit: object, on_item_error: object, key: object) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ def plan_of(block: Block, *, strict: bool) -> Plan:
     faults.extend(flow.faults)
     if strict:
         faults.extend(
-            Fault(edge.stage, f"{edge.what}; strict builds leave nothing unchecked. Annotate it") for edge in flow.unchecked
+            Fault(edge.stage, f"{edge.what}; strict builds leave nothing unchecked. {edge.remedy}.")
+            for edge in flow.unchecked
         )
     if faults or nodes is None:
         raise BuildError(faults)

@@ -3,7 +3,7 @@
 # ruff: noqa: D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -79,8 +79,9 @@ def test_both_blocks_provide_it_surely() -> None:
 def test_what_one_block_provides_is_maybe_there() -> None:
     """A reader afterwards needs a default, or a first value from before."""
     (fault,) = faults(chosen(otherwise=None).stage("either", either))
-    assert (
-        "either: parameter 'kind' needs the field 'kind', which only 'branch/then/big' provides, and that may not have run" in fault
+    assert fault == (
+        "either: parameter 'kind' needs the field 'kind', which only 'branch/then/big' provides, and that may not have run. "
+        "Let every way provide it, give what reads it a default, or provide it before."
     )
     other = Pipeline().stage("small", small).through(another=int)
     assert len(faults(chosen(otherwise=other).stage("either", either))) == 1
@@ -102,7 +103,7 @@ def test_blocks_see_what_is_there() -> None:
     needs = Pipeline(m=int).stage("small", small).through(kind=int)
     (fault,) = faults(chosen(then=needs))
     assert fault.startswith("branch/then: the declared input 'm' of its body needs the field 'm', which nothing provides")
-    (fault,) = faults(chosen(then=Pipeline(n=str).stage("big", big).through(kind=str)))
+    (fault, _) = faults(chosen(then=Pipeline(n=str).stage("big", big).through(kind=str)))
     assert "the declared input 'n' of its body needs str, but 'inputs' provides 'n' as int" in fault
     (fault,) = faults(Pipeline(n=int).branch(lambda ctx: ctx.nn > 3, THEN, OTHERWISE))
     assert fault.startswith("branch: the predicate needs the field 'nn'")
@@ -118,8 +119,22 @@ def test_a_block_does_not_see_the_other() -> None:
     assert fault.startswith("branch/otherwise/text: parameter 'kind' needs the field 'kind'")
 
 
+def no_argument() -> bool:
+    return True
+
+
+def two(n: Any, m: Any) -> bool:
+    return True
+
+
 MALFORMED: list[tuple[Pipeline, str, str]] = [
     (Pipeline(n=int).branch("n > 3", THEN), "branch", "the predicate cannot be called; found 'n > 3'"),  # type: ignore[call-overload]
+    (
+        Pipeline(n=int).branch(cast("Any", no_argument), THEN),
+        "branch",
+        "the predicate takes other arguments than it gets; found no_argument()",
+    ),
+    (Pipeline(n=int).branch(cast("Any", two), THEN), "branch", "a function of one argument, the context"),
     (chosen(then=big), "branch", "then is no pipeline; found <function big"),
     (chosen(otherwise=lambda n: n), "branch", "otherwise is no pipeline; found <function"),
     (chosen(then=None), "branch", "then is no pipeline; found None"),

@@ -3,7 +3,7 @@
 # ruff: noqa: D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
@@ -30,8 +30,8 @@ async def text(turn: int) -> str:
 BODY = Pipeline().stage("turn", turn)
 
 
-def counting(limit: int, body: Any = BODY, **options: Any) -> Pipeline:
-    return Pipeline().loop(body, while_=lambda ctx: ctx.turn < limit, **{"carry": {"turn": 0}, **options})
+def counting(limit: int, body: Any = BODY, *, carry: Any = None, **options: Any) -> Pipeline:
+    return Pipeline().loop(body, while_=lambda ctx: ctx.turn < limit, carry=carry or {"turn": 0}, **options)
 
 
 def faults(pipeline: Pipeline) -> list[str]:
@@ -95,7 +95,7 @@ def test_what_the_body_declares_must_be_there() -> None:
     counting(3, Pipeline(turn=int).stage("turn", turn)).build()
     (fault,) = faults(counting(3, Pipeline(turn=int, lr=float).stage("turn", turn)))
     assert fault.startswith("loop: the declared input 'lr' of its body needs the field 'lr', which nothing provides")
-    (fault,) = faults(counting(3, Pipeline(turn=str).stage("turn", turn)))
+    (fault, _) = faults(counting(3, Pipeline(turn=str).stage("turn", turn)))
     assert "the declared input 'turn' of its body needs str" in fault
 
 
@@ -123,6 +123,48 @@ async def test_a_field_that_is_written_on_some_ways_only() -> None:
     assert "None" in fault
 
 
+def test_a_carried_field_that_is_misspelt() -> None:
+    """One that the loop neither writes nor reads, called nearly like one that it writes, is a fault; one that is read is none."""
+
+    async def grow(n: int) -> int:
+        return n + 1
+
+    async def total(n: int, total: int) -> int:
+        return n + total
+
+    async def totals(n: int, totals: int) -> int:
+        return n + totals
+
+    def around(fn: Any) -> Pipeline:
+        body = Pipeline().stage("n", grow).stage("total", fn).through(total=int)
+        return Pipeline().loop(body, while_=lambda ctx: ctx.n < 3, carry={"n": 0, "totals": 0, "total": 0})
+
+    around(totals).build()
+    around(total).build()
+    body = Pipeline().stage("n", grow).stage("total", lambda n: n).through(total=int)
+    (fault,) = faults(Pipeline().loop(body, while_=lambda ctx: ctx.n < 3, carry={"n": 0, "totals": 0}))
+    assert (
+        fault == "loop: it carries 'totals', which it neither writes nor reads; its body provides n, total. Did you mean 'total'?"
+    )
+
+
+def test_one_mistake_is_one_fault() -> None:
+    """A body that is none, is empty, or declares an input of another type, is told once."""
+    assert len(faults(Pipeline(n=int).loop(turn, while_=lambda ctx: ctx.n < 3))) == 1  # type: ignore[call-overload]
+    assert len(faults(Pipeline(n=int).loop(Pipeline(), while_=lambda ctx: ctx.n < 3))) == 1
+    reads: Pipeline[Any, Any] = Pipeline(n=float)
+    body = reads.stage("a", lambda n: n).through(a=float).stage("n", half).through(n=str)
+    assert len(faults(Pipeline(n=str).loop(body, while_=lambda ctx: ctx.n < 3))) == 1
+
+
+async def half(n: float) -> str:
+    return str(n / 2)
+
+
+def no_argument() -> bool:
+    return True
+
+
 MALFORMED: list[tuple[Pipeline, str, str]] = [
     (counting(3, turn), "loop", "the body is no pipeline; found <function turn"),
     (counting(3, Pipeline()), "loop", "there is nothing to run"),
@@ -132,6 +174,7 @@ MALFORMED: list[tuple[Pipeline, str, str]] = [
     (counting(3, BODY.end_loop()), "loop/end_loop", "there is no open loop"),
     (Pipeline().loop(BODY, while_=3, carry={"turn": 0}), "loop", "the predicate cannot be called"),  # type: ignore[call-overload]
     (counting(3, Pipeline().stage("turn", text)), "loop", "the carried field 'turn'"),
+    (Pipeline().loop(BODY, while_=cast("Any", no_argument), carry={"turn": 0}), "loop", "the predicate takes other arguments"),
     (counting(3).loop(BODY, while_=lambda ctx: ctx.turn < 9, name="loop"), "loop", "the name 'loop' is taken"),
     (counting(3, BODY.with_global_hooks(befor=print)), "loop/global hooks", "there is no global hook 'befor'"),
 ]

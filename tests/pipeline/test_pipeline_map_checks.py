@@ -50,6 +50,10 @@ def of(form: Any, fn: Any = square, **options: Any) -> Pipeline:
     return Pipeline(xs=form).map("m", fn, over="xs", **options)
 
 
+async def sized(task: Task) -> int:
+    return task.size
+
+
 async def stepped(x: int, step: int) -> int:
     return x + step
 
@@ -88,6 +92,8 @@ MALFORMED: list[tuple[Pipeline, str]] = [
     (of(list[int], limit=True), "limit= cannot be used; found True"),
     (of(list[int], into="a b"), "into= names no field; found 'a b'"),
     (of(list[int], on_item_error="skip"), "on_item_error= cannot be used; found 'skip'"),
+    (of(list[Task], sized, key="idd"), "no attribute of the items; found Task; expected one of id, size. Did you mean 'id'?"),
+    (of(list[int], key="id"), "key='id' is no attribute of the items; found int"),
     (of(list[int], key=3), "key= cannot be used; found 3"),
     (Pipeline(xs=list[int]).map("m", square, over=3), "over= names no field; found 3"),  # type: ignore[arg-type]
     (Pipeline(xs=list[int]).map("m", square, over="xss"), "Did you mean 'xs'?"),
