@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-__all__ = ["Artifact", "ArtifactLost", "artifact_context", "describe_artifact", "keep_file"]
+__all__ = ["Artifact", "ArtifactLost", "Files", "artifact_context", "describe_artifact", "keep_file", "nowhere"]
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CHUNK: Final = 1 << 20
 _FOLDER: Final = "metta_sweep.artifacts"
 """The key of the validation and serialization context under which the folder of kept files is."""
+
+
+Files = Callable[[], "Path | None"]
+"""Tells the folder in which files are kept, when it is needed; None: there is none."""
 
 
 class ArtifactLost(Exception):
@@ -69,6 +73,10 @@ class Artifact:
         artifact = object.__new__(cls)
         artifact.path, artifact.name, artifact.size, artifact._digest = path, name, size, digest
         return artifact
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether it is a copy that is kept in a folder."""
+        return self._digest is not None and self.path == _place(folder, self._digest)
 
     @property
     def digest(self) -> str:
@@ -130,20 +138,28 @@ class Artifact:
         )
 
 
-def describe_artifact(artifact: Artifact, folder: Path | None) -> dict[str, Any]:
+def nowhere() -> None:
+    """There is no folder."""
+
+
+def describe_artifact(artifact: Artifact, files: Files) -> dict[str, Any]:
     """The JSON form of an artifact, which is kept in the folder first."""
+    folder = files()
     if folder is None:
         raise ValueError("an artifact has a JSON form within a store only")
-    digest, size = keep_file(folder, artifact.path)
+    if artifact.is_in(folder):
+        digest, size = artifact.digest, artifact.size
+    else:
+        digest, size = keep_file(folder, artifact.path)
     return {"artifact": digest, "size": size, "name": artifact.name}
 
 
 def _described(artifact: Artifact, info: Any) -> dict[str, Any]:
-    return describe_artifact(artifact, (info.context or {}).get(_FOLDER))
+    return describe_artifact(artifact, (info.context or {}).get(_FOLDER, nowhere))
 
 
 def _found(value: dict[str, Any], info: Any) -> Artifact:
-    folder = (info.context or {}).get(_FOLDER)
+    folder = (info.context or {}).get(_FOLDER, nowhere)()
     if folder is None:
         raise ValueError("an artifact can be read back from a store only")
     return Artifact._kept(folder, value["artifact"], value["size"], value["name"])  # noqa: SLF001  # it is not for users
@@ -206,6 +222,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def artifact_context(folder: Path | None) -> dict[str, Any]:
+def artifact_context(files: Files) -> dict[str, Any]:
     """The context in which pydantic writes and reads artifacts."""
-    return {_FOLDER: folder}
+    return {_FOLDER: files}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from metta_sweep.errors import ContractError
-from metta_sweep.pipeline.artifact import Artifact, artifact_context, describe_artifact
+from metta_sweep.pipeline.artifact import Artifact, Files, artifact_context, describe_artifact, nowhere
 from metta_sweep.pipeline.checks import has_json_form, make_adapter, misfit_of
 from metta_sweep.pipeline.fingerprint import NoFingerprint, fingerprint
 from metta_sweep.pipeline.typeforms import type_name
@@ -35,40 +34,40 @@ class JsonForm:
         self._adapters: dict[str, TypeAdapter[Any]] = {}
         self._exact = all(_comes_back(form) for form in contract.fields.values())
 
-    def dump(self, output: Any, folder: Path | None = None) -> tuple[bytes, Any]:
+    def dump(self, output: Any, files: Files = nowhere) -> tuple[bytes, Any]:
         """A checked output as JSON, and as it will be read back: what a resumed run gets is what this one goes on with.
 
         Args:
             output: what the contract's check returned.
-            folder: where artifacts are kept.
+            files: where artifacts are kept.
 
         Raises:
             ContractError: it cannot be kept, or could not be read back.
         """
-        payload = self._write(self._contract.view(output), folder)
+        payload = self._write(self._contract.view(output), files)
         if self._exact:
             return payload, output
         try:
-            back = self.load(payload, folder)
+            back = self.load(payload, files)
         except ContractError:
             back = None
         else:
             if _same(back, output):
                 return payload, back
-        unrounded = self._write_by_types(output, folder)
+        unrounded = self._write_by_types(output, files)
         if unrounded is not None:
             try:
-                better = self.load(unrounded, folder)
+                better = self.load(unrounded, files)
             except ContractError:
                 pass
             else:
                 if back is None or _same(better, output):
                     return unrounded, better
         if back is None:
-            self.load(payload, folder)  # raises
+            self.load(payload, files)  # raises
         return payload, back
 
-    def load(self, payload: bytes, folder: Path | None = None) -> Any:
+    def load(self, payload: bytes, files: Files = nowhere) -> Any:
         """The output that was recorded.
 
         Raises:
@@ -78,9 +77,9 @@ class JsonForm:
         """
         stored = read_object(payload)
         contract = self._contract
-        return contract.model_of({name: self._field(name, stored, folder) for name in contract.fields})
+        return contract.model_of({name: self._field(name, stored, files) for name in contract.fields})
 
-    def _field(self, name: str, stored: dict[str, Any], folder: Path | None) -> Any:
+    def _field(self, name: str, stored: dict[str, Any], files: Files) -> Any:
         from pydantic import ValidationError
         from pydantic_core import to_json
 
@@ -91,7 +90,7 @@ class JsonForm:
             return value
         try:
             return self._adapter(name).validate_json(
-                to_json(value), strict=True, by_name=True, by_alias=True, context=artifact_context(folder)
+                to_json(value), strict=True, by_name=True, by_alias=True, context=artifact_context(files)
             )
         except ValidationError as error:
             raise self._misfit(name, misfit_of(error).details, stored) from None
@@ -103,16 +102,16 @@ class JsonForm:
         self._adapters[name] = adapter
         return adapter
 
-    def _write(self, view: Mapping[str, Any], folder: Path | None) -> bytes:
+    def _write(self, view: Mapping[str, Any], files: Files) -> bytes:
         from pydantic_core import PydanticSerializationError, to_json
 
         def fallback(value: Any) -> Any:
             if isinstance(value, Artifact):
-                return describe_artifact(value, folder)
+                return describe_artifact(value, files)
             raise TypeError(f"a {type(value).__name__} has no JSON form")
 
         try:
-            return to_json(view, by_alias=False, round_trip=True, fallback=fallback, context=artifact_context(folder))
+            return to_json(view, by_alias=False, round_trip=True, fallback=fallback, context=artifact_context(files))
         except (PydanticSerializationError, TypeError) as error:
             fields = ", ".join(map(repr, self._contract.fields))
             raise ContractError(
@@ -120,19 +119,19 @@ class JsonForm:
                 "Opt the stage out with checkpoint=False, or return an Artifact."
             ) from error
 
-    def _write_by_types(self, output: Any, folder: Path | None) -> bytes | None:
+    def _write_by_types(self, output: Any, files: Files) -> bytes | None:
         """By the declared types rather than the values, with numbers as they are: models write NaN as null otherwise."""
         from pydantic_core import PydanticSerializationError
 
         view = self._contract.view(output)
         try:
             plain = {
-                name: self._adapter(name).dump_python(value, by_alias=False, round_trip=True, context=artifact_context(folder))
+                name: self._adapter(name).dump_python(value, by_alias=False, round_trip=True, context=artifact_context(files))
                 for name, value in view.items()
             }
         except (PydanticSerializationError, ContractError):
             return None
-        return self._write(plain, folder)
+        return self._write(plain, files)
 
     def _misfit(self, name: str, details: str, stored: Mapping[str, Any]) -> ContractError:
         contract = self._contract
@@ -196,7 +195,7 @@ def _comes_back(form: Any) -> bool:
     if origin is None:
         return isinstance(form, type | None) and form in _ATOMS
     if origin is list:
-        return _comes_back(parts[0])
+        return bool(parts) and _comes_back(parts[0])
     if origin is dict:
-        return parts[0] is str and _comes_back(parts[1])
+        return bool(parts) and parts[0] is str and _comes_back(parts[1])
     return False

@@ -76,7 +76,6 @@ class Shelf:
         self.origins = Origins()
         self._warned: set[tuple[str, str]] = set()
 
-    @property
     def folder(self) -> Path | None:
         """Where files are kept that stages make; None: nowhere."""
         folder: Path | None = getattr(self.recorder, "folder", None)

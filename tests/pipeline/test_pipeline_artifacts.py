@@ -201,3 +201,24 @@ def test_files_of_a_store_in_memory_end_with_it(tmp_path: Path) -> None:
     del store
     gc.collect()
     assert not folder.exists()
+
+
+async def test_a_folder_is_made_when_a_file_comes(tmp_path: Path) -> None:
+    """Runs without artifacts leave no folder behind, in neither store."""
+    memory, sqlite = MemoryStore(), SqliteStore(tmp_path / "store.db")
+    plan = Pipeline().stage("make", lambda: {"a": (1, 2)}).through(made=Any).build()
+    for store in (memory, sqlite):
+        for _ in range(2):
+            await plan.run(name="kept", store=store)
+    assert memory._files is None
+    assert not sqlite.artifact_folder().exists()
+    sqlite.close()
+
+
+async def test_a_kept_file_goes_on_as_it_is(tmp_path: Path) -> None:
+    """A stage that passes an artifact on adds no other copy."""
+    store = MemoryStore()
+    passing = Pipeline(model=Artifact).stage("one", lambda model: model).through(a=Artifact).stage("two", lambda a: a)
+    result = await passing.through(b=Artifact).build().run(name="kept", store=store, model=written(tmp_path / "m"))
+    assert result.a == result.b
+    assert result.a.path == result.b.path == blobs(store)[0]
