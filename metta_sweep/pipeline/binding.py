@@ -13,7 +13,7 @@ from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
 from metta_sweep.pipeline.stage_context import StageContext
 from metta_sweep.pipeline.typeforms import brief, type_name
-from metta_sweep.pipeline.validation import check_constant, check_context_reads
+from metta_sweep.pipeline.validation import ANNOTATE_CONTEXT, check_constant, check_context_reads
 from metta_sweep.pipeline.views import asked_for, is_viewed, view_maker, wanted_by
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ Call = Callable[["Scope"], Any]
 
 CONTEXT_NAMES: Final = frozenset({"_", "c", "context", "ctx", "d", "data", "inputs", "state"})
 """Names under which a whole context is meant, however near they are to a field's name."""
+
+
+_IMPORT: Final = "Import the name where the function is defined, not for type checkers only"
 
 
 class Binding(NamedTuple):
@@ -158,7 +161,7 @@ def _context(name: str, what: str, fn: Callable[..., Any], parameter: str, flow:
     """The whole context; what a function reads of it is checked, as far as its code shows."""
     reads = reads_of(fn, parameter)
     if reads is None:
-        flow.leave_unchecked(name, f"{what} gets the whole context")
+        flow.leave_unchecked(name, f"{what} gets the whole context", ANNOTATE_CONTEXT)
         return _Bound(_whole_context, None)
     check_context_reads(name, what, fn, flow, parameter=parameter)
     fields = (*reads.always, *reads.keys, *reads.sometimes, *reads.keys_sometimes)
@@ -182,9 +185,9 @@ def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | N
     if parameter.annotation is UNRESOLVED and parameter.text == type_name(flow.fields[field].type):
         pass  # a local class, seen by its name
     elif parameter.annotation is UNRESOLVED:
-        flow.leave_unchecked(name, f"{what}: the annotation {parameter.text!r} cannot be resolved")
+        flow.leave_unchecked(name, f"{what}: the annotation {parameter.text!r} cannot be resolved", _IMPORT)
     elif parameter.annotation is MISSING:
-        flow.leave_unchecked(name, f"{what} has no annotation")
+        flow.leave_unchecked(name, f"{what} has no annotation", f"Annotate it: {field}: {type_name(flow.fields[field].type)}")
     else:
         flow.require_type(name, what, field, parameter.annotation)
     if flow.fields[field].definite:

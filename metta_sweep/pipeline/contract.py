@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, get_origin
 
 from metta_sweep.errors import ContractError
-from metta_sweep.pipeline.assignable_generic import fields_of_form
+from metta_sweep.pipeline.assignable_generic import fields_of_form, plain
 from metta_sweep.pipeline.checks import Check, Misfit, misfit_of, revalidation, shown, value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.models import default_values, field_types, is_frozen, is_model, is_pydantic_model, make_model
@@ -47,8 +47,9 @@ class Contract:
     @classmethod
     def of(cls, stage: str, form: Any) -> Contract:
         """The contract that a positional type or a return annotation stands for: a model's fields, or one named after the stage."""
-        model = get_origin(form) or form
-        return cls(stage, fields_of_form(form), model, form) if is_model(model) else cls(stage, {stage: form})
+        plainly = plain(form)
+        model = get_origin(plainly) or plainly
+        return cls(stage, fields_of_form(plainly), model, plainly) if is_model(model) else cls(stage, {stage: form})
 
     def view(self, output: Any) -> dict[str, Any]:
         """A checked output as a plain dict of its fields."""

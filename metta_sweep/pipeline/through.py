@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import collections.abc
 import keyword
+import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from metta_sweep.errors import InvalidName, did_you_mean
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.hook_table import HOOKS, check_hook
+from metta_sweep.pipeline.models import is_model
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
 from metta_sweep.pipeline.stage import StageSpec
 from metta_sweep.pipeline.typeforms import brief, is_type_form, type_name, unresolved_name
 
-__all__ = ["FieldSet", "check_field_name", "fields", "inferred_contract", "read_through"]
+__all__ = ["FieldSet", "check_field_name", "fields", "inferred_contract", "read_through", "type_problems"]
 
 
 class FieldSet(dict[str, Any]):
@@ -73,11 +76,46 @@ def read_through(stage: StageSpec, given: Any, absent: object, keywords: Mapping
         else:
             faults.append(_unknown(key, value, stage))
     for form in (given, *(given.values() if isinstance(given, FieldSet) else ()), *named.values()):
-        name = unresolved_name(form) if form is not absent and is_type_form(form) else None
-        if name is not None:
-            faults.append(f"a type names {name!r} by a string; found {type_name(form)}; expected types. Write it without quotes.")
+        if form is not absent and is_type_form(form):
+            faults.extend(type_problems(form))
+    faults.extend(_given_twice(stage, given is not absent or bool(named), hooks, constants))
     contract = _contract_of(stage, given, absent, named, faults)
     return stage.through(contract, constants, hooks, tuple(faults))
+
+
+def type_problems(form: Any) -> list[str]:
+    """Why a type cannot be that of a field."""
+    name = unresolved_name(form)
+    if name is not None:
+        return [f"a type names {name!r} by a string; found {type_name(form)}; expected types. Write it without quotes."]
+    if get_origin(form) in (collections.abc.Awaitable, collections.abc.Coroutine):
+        inner = type_name(get_args(form)[-1]) if get_args(form) else "Any"
+        return [
+            f"an output is awaited before it is looked at; found {type_name(form)}; expected the type of its result. Write {inner}."
+        ]
+    return []
+
+
+def _given_twice(stage: StageSpec, contract: bool, hooks: Mapping[str, Any], constants: Mapping[str, Any]) -> list[str]:
+    """What one ``.through()`` says, and another one, or ``.stage()``, has said before."""
+    faults = [
+        f"the constant {name!r} is given twice; found {brief(stage.constants[name])} and {brief(constants[name])}. "
+        "Leave one of them out."
+        for name in constants
+        if name in stage.constants
+    ]
+    faults += [
+        f"the hook {name!r} is given twice; found {brief(stage.hooks[name])} and {brief(hooks[name])}. "
+        "Leave one of them out, or merge them before: **(these | those)."
+        for name in hooks
+        if name in stage.hooks
+    ]
+    if contract and not stage.inferred:
+        found = ", ".join(f"{name}: {type_name(form)}" for name, form in stage.contract.fields.items()) or "None"
+        faults.append(
+            f"there is a contract already; found a second one beside ({found}); expected one. Put it all into one .through()."
+        )
+    return faults
 
 
 def _take_hook(key: str, value: Any, hooks: dict[str, Any], faults: list[str]) -> None:
@@ -104,6 +142,8 @@ def _parameters(stage: StageSpec) -> list[str]:
 def _unknown(key: str, value: object, stage: StageSpec) -> str:
     if isinstance(value, str):
         hint = f" If {value!r} is meant as a type, write the type itself, without quotes."
+    elif (meant := _type_meant(value)) is not None:
+        hint = f" If it is meant as a type, write {key}={meant}."
     else:
         guess = did_you_mean(key, [*HOOKS, *_parameters(stage)])
         hint = f" Did you mean {guess!r}?" if guess else " Leave it out, or add it to the stage function as a parameter."
@@ -114,10 +154,29 @@ def _unknown(key: str, value: object, stage: StageSpec) -> str:
     )
 
 
+def _type_meant(value: object) -> str | None:
+    """The type that was probably meant by something that is none."""
+    if is_model(type(value)):
+        return type(value).__name__
+    if isinstance(value, tuple | list) and value and all(is_type_form(part) for part in value):
+        return f"{type(value).__name__}[{', '.join(map(type_name, value))}]"
+    if isinstance(value, dict) and len(value) == 1 and all(is_type_form(part) for part in (*value, *value.values())):
+        return f"dict[{', '.join(map(type_name, (*value, *value.values())))}]"
+    if isinstance(value, typing.TypeVar):
+        bound = value.__bound__ or Any
+        return type_name(bound)
+    return None
+
+
 def _contract_of(stage: StageSpec, given: Any, absent: object, named: Mapping[str, Any], faults: list[str]) -> Contract:
     if given is absent:
         return Contract(stage.name, named) if named else stage.contract
     if isinstance(given, FieldSet):
+        faults.extend(
+            f"the field {name!r} is given twice; found it in fields() and beside it. Leave one of them out."
+            for name in named
+            if name in given
+        )
         return Contract(stage.name, {**given, **named})
     if isinstance(given, str):
         faults.append(f"a contract is a type, never a string; found {given!r}. Write the type itself, without quotes.")
@@ -142,4 +201,4 @@ def _anything(stage: StageSpec, named: Mapping[str, Any]) -> Contract:
 
 
 def _suggestion(given: object) -> str:
-    return "**the_mapping" if isinstance(given, Mapping) else type(given).__name__
+    return "**the_mapping" if isinstance(given, Mapping) else _type_meant(given) or type(given).__name__

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import types
 import typing
-from typing import Any, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 __all__ = ["brief", "is_type_form", "type_name", "unresolved_name"]
+
+
+_QUALIFIERS: Final = (typing.ClassVar, typing.Final, typing.NotRequired, typing.Required)
+"""These say something of a field in a class, and are no types by themselves."""
 
 
 def is_type_form(value: object) -> bool:
@@ -16,7 +20,10 @@ def is_type_form(value: object) -> bool:
     """
     if value is None or value is Any or isinstance(value, type | types.UnionType | types.GenericAlias | typing.NewType):
         return True
-    return get_origin(value) is not None or type(value).__name__ == "TypeAliasType"
+    origin = get_origin(value)
+    if origin in _QUALIFIERS:
+        return False
+    return origin is not None or type(value).__name__ == "TypeAliasType"
 
 
 def unresolved_name(form: object) -> str | None:

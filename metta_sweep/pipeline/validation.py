@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.flow import Flow
 
 __all__ = [
+    "ANNOTATE_CONTEXT",
+    "READ_DIRECTLY",
     "check_call",
     "check_carried",
     "check_constant",
@@ -28,6 +30,9 @@ __all__ = [
     "check_returns",
     "check_stalled",
 ]
+
+ANNOTATE_CONTEXT: Final = "Annotate it with a model of the fields that it reads, or name these fields as parameters"
+READ_DIRECTLY: Final = "Let it read attributes of its argument directly, as in lambda d: d.n > 0"
 
 
 def check_context_reads(
@@ -51,7 +56,8 @@ def check_context_reads(
     """
     reads = reads_of(fn, parameter)
     if reads is None or reads.escapes or _asks_the_mapping(reads, flow):
-        flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed")
+        remedy = ANNOTATE_CONTEXT if parameter else READ_DIRECTLY
+        flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed", remedy)
     if reads is None:
         return
     surely = {*reads.always, *reads.keys}
@@ -79,7 +85,7 @@ def check_output_reads(name: str, hook: str, fn: Callable[..., Any], contract: C
     reads = reads_of(fn)
     what = f"hook {hook!r}"
     if reads is None or reads.escapes:
-        flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed")
+        flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed", READ_DIRECTLY)
     if reads is None:
         return
     keys = (*reads.keys, *reads.keys_sometimes) if contract.kind == "fields" else ()
