@@ -7,6 +7,7 @@ from logging import DEBUG, getLogger
 from typing import Any, Final
 
 from metta_sweep.pipeline.events import (
+    BranchTaken,
     HookFailed,
     LoopIterationStarted,
     PipelineEvent,
@@ -75,9 +76,8 @@ def _words(event: PipelineEvent) -> str:
             return f"its hook {hook!r} raised {_error(error)}"
         case LoopIterationStarted(iteration=iteration):
             return f"iteration {iteration} begins"
-        case _:
-            told = ", ".join(str(value) for name, value in event_to_dict(event).items() if name not in ("event", "address"))
-            return f"{_kind(event).replace('_', ' ')}: {told or 'nothing'}"
+        case BranchTaken(taken=taken):
+            return f"goes the way {taken!r}" if taken else "goes neither way"
 
 
 def _retried(attempt: int, error: BaseException, delay: float) -> str:

@@ -97,7 +97,7 @@ def test_control_flow(printed: dict[str, str]) -> None:
     """A failed item is data, the branch goes its way, the replaced stage counts, the drawing is there."""
     text = printed["control_flow"]
     assert "train[item=2]/fit: failed: ArithmeticError: the loss is not finite" in text
-    assert "choose: branch taken: then" in text
+    assert "choose: goes the way 'then'" in text
     assert "chosen: model-3\nfailed: item 2, with ArithmeticError: the loss is not finite" in text
     assert "with a guess instead of training: model-1" in text
     assert "\nflowchart TD\n" in text

@@ -13,11 +13,15 @@ import pytest
 
 from metta_sweep.errors import InvalidInput, NotAwaited
 from metta_sweep.pipeline import (
+    BranchTaken,
+    HookFailed,
+    LoopIterationStarted,
     Pipeline,
     PipelineEvent,
     Plan,
     StageFailed,
     StageFinished,
+    StageReused,
     StageStarted,
     event_line,
     event_to_dict,
@@ -219,6 +223,12 @@ def test_events_have_a_line() -> None:
     """The address first, then what happened."""
     assert event_line(StageFinished("a", "a", 0.25, 2)) == "a: finished in 0.25 s, after 2 attempts"
     assert event_line(StageFailed("a", "a", ValueError("mine"), 1)) == "a: failed: ValueError: mine"
+    assert event_line(StageReused("a", "a")) == "a: reused, its recorded output still holds"
+    assert event_line(StageReused("a", "a", "cache")) == "a: reused, from the cache"
+    assert event_line(HookFailed("a", "a", "after", ValueError("mine"))) == "a: its hook 'after' raised ValueError: mine"
+    assert event_line(LoopIterationStarted("loop[3]", 3)) == "loop[3]: iteration 3 begins"
+    assert event_line(BranchTaken("choose", "then")) == "choose: goes the way 'then'"
+    assert event_line(BranchTaken("choose", "")) == "choose: goes neither way"
 
 
 async def test_the_log_is_silent_unless_it_is_turned_on(caplog: pytest.LogCaptureFixture) -> None:
