@@ -17,7 +17,7 @@ from metta_sweep.pipeline.map import MapSpec, map_faults
 from metta_sweep.pipeline.override import overridden
 from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.planning import plan_of
-from metta_sweep.pipeline.typed import Cur, Dynamic, In, Model, Out, P
+from metta_sweep.pipeline.typed import Cur, In
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.cache import Cache
     from metta_sweep.pipeline.retry import Retry
     from metta_sweep.pipeline.through import FieldSet
-    from metta_sweep.pipeline.typed import Given, GlobalHookOptions, HookOptions, LoopOptions, Takes, TakesBoth, TakesContext
+    from metta_sweep.pipeline.typed import (
+        Dynamic,
+        Given,
+        GlobalHookOptions,
+        HookOptions,
+        LoopOptions,
+        Model,
+        Out,
+        P,
+        Takes,
+        TakesBoth,
+        TakesContext,
+    )
 
 __all__ = ["Pipeline"]
 
