@@ -13,7 +13,7 @@ from metta_sweep.errors import InvalidInput, UnknownOption, refuse_unknown
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import resolve_store
-from metta_sweep.pipeline import Pipeline, Plan
+from metta_sweep.pipeline import Pipeline, Plan, ResumePlan
 from metta_sweep.records import Store
 
 __all__ = ["Experiment", "refuse_positional"]
@@ -118,13 +118,37 @@ class Experiment:
         """
         return run_either_way(lambda: self.arun(**inputs), f"{type(self).__name__}.run()", kept_as=self.name)
 
+    def plan_resume(self, **inputs: Any) -> ResumePlan:
+        """What ``run`` with these inputs would do with what is recorded, before anything runs: print it, or read its ``rows``.
+
+        Raises:
+            InvalidInput: the experiment has no name, so that it is not kept; or the inputs are wrong.
+            DefinitionChanged: an experiment of another kind or class is kept under the name.
+        """
+        kind = type(self).__name__
+        if self.name is None:
+            raise InvalidInput(
+                f"{kind}.plan_resume()",
+                "an experiment without a name is not kept, and begins anew whenever it is run",
+                found=self.name,
+                expected="a named experiment",
+                remedy=f"Write {kind}(name='first')",
+            )
+        store = self._store()
+        check_name_is_free(self.name, store, self._definition)
+        return self.build().plan_resume(name=self.name, store=store, seed=self.seed, inputs=inputs, definition=self._definition)
+
+    @property
+    def _definition(self) -> dict[str, Any]:
+        return {"kind": "experiment", "class": type(self).__qualname__}
+
     async def arun(self, **inputs: Any) -> Any:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
         plan = self.build()
         if self.name is None:
             return await plan.run(seed=self.seed if self.seed is not None else draw_seed(), inputs=inputs)
         store = self._store()
-        definition = {"kind": "experiment", "class": type(self).__qualname__}
+        definition = self._definition
         check_name_is_free(self.name, store, definition)
         return await plan.run(name=self.name, store=store, seed=self.seed, inputs=inputs, definition=definition)
 

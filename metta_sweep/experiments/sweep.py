@@ -14,7 +14,7 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import ObjectiveError, refuse_unknown
+from metta_sweep.errors import InvalidInput, ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
 from metta_sweep.experiments.blueprint import Blueprint
@@ -217,6 +217,18 @@ class SweepExperiment(Experiment):
     ) -> SweepResult:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
         return await self._run(self._checked(budget, more, unknown), more, fresh=fresh)
+
+    def plan_resume(self, **inputs: Any) -> Never:
+        """A sweep has no such plan: it goes on from its journal, trial by trial, and reuses no recorded output of a stage.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(
+            f"{type(self).__name__}.plan_resume()",
+            "a sweep is resumed from its journal: trials that ended stay, those that were running start again",
+            remedy="Call run() to go on, or look with the command line where it stands: metta-sweep show NAME",
+        )
 
     def stream(
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from metta_sweep import Experiment, MemoryStore, Pipeline, StageContext
-from metta_sweep.errors import BuildError, InvalidInput, InvalidName, NotAwaited, StoreError, UnknownOption
+from metta_sweep import Experiment, MemoryStore, Pipeline, StageContext, SweepExperiment, Uniform
+from metta_sweep.errors import BuildError, DefinitionChanged, InvalidInput, InvalidName, NotAwaited, StoreError, UnknownOption
 
 
 class Draws(Experiment):
@@ -150,3 +150,21 @@ def test_name_and_seed_stay_as_they_are() -> None:
         experiment.seed = "x"  # type: ignore[assignment]
     experiment.calls = [1]
     assert copy.deepcopy(experiment).name == "sum"
+
+
+def test_a_named_experiment_tells_what_its_resume_would_do() -> None:
+    """Before anything runs; one without a name says why there is nothing to tell, a sweep what resumes it instead."""
+    calls: list[int] = []
+    store = MemoryStore()
+    named = Sum(calls, name="sum", store=store)
+    assert [row.verdict for row in named.plan_resume(a=1, b=2).rows] == ["new"]
+    named.run(a=1, b=2)
+    assert [row.verdict for row in named.plan_resume(a=1, b=2).rows] == ["reuse"]
+    assert str(named.plan_resume(a=2, b=2)).splitlines()[2:] == ["add      add    rerun    changed since: a", "sum: 1 to run again"]
+    assert calls == [1]
+    with pytest.raises(InvalidInput, match=r"without a name is not kept.*Sum\(name='first'\)"):
+        Sum([]).plan_resume(a=1, b=2)
+    with pytest.raises(DefinitionChanged):
+        Draws(name="sum", store=store).plan_resume()
+    with pytest.raises(InvalidInput, match=r"a sweep is resumed from its journal.*Call run\(\)"):
+        SweepExperiment(search_space={"x": Uniform(0, 1)}, name="sweep", store=store).plan_resume()
