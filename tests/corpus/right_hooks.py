@@ -75,7 +75,7 @@ def on_several_fields() -> Any:
     return Pipeline(n=int).stage("pair", pair).through(a=int, b=int, validate=lambda d: d.a < d.b, after=lambda d: d.keys())
 
 
-@right(inputs={"n": 1}, gives={"m": 2}, unchecked=("count",))
+@right(inputs={"n": 1}, gives={"m": 2})
 def asynchronous() -> Any:
     """Hooks may be asynchronous."""
 

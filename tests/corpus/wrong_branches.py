@@ -112,6 +112,12 @@ def side_declares_another_type() -> Any:
     return Pipeline(n=str).branch(lambda ctx: len(ctx.n) > 3, body, name="choose")
 
 
+@wrong("choose", says=("never runs", "reads no field"))
+def side_that_is_never_reached() -> Any:
+    """The predicate always says no."""
+    return Pipeline(n=int).branch(lambda ctx: False, THEN, OTHERWISE, name="choose")
+
+
 @wrong("choose", says=("otherwise", "Pipeline"))
 def side_that_is_a_function() -> Any:
     """A side is a pipeline."""

@@ -133,6 +133,12 @@ def stalled_on_an_input() -> Any:
     return Pipeline(n=int, limit=int).loop_while(lambda ctx: ctx.limit > 3).stage("n", count).end_loop()
 
 
+@wrong("loop", says=("never ends, or never begins", "reads no field"))
+def constant_predicate() -> Any:
+    """The predicate always says the same: what follows the loop is never reached."""
+    return _looped(lambda ctx: True).stage("after", grow).through(m=int)
+
+
 @wrong("loop", says=("cannot be called", "found 3", "lambda ctx"))
 def predicate_that_is_no_function() -> Any:
     """A number says when to stop, not whether."""
