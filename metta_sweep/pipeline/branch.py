@@ -14,7 +14,7 @@ from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import BranchTaken
 from metta_sweep.pipeline.flow import Flow, either
 from metta_sweep.pipeline.outline import Group, Part, Wire, predicate_wires
-from metta_sweep.pipeline.predicates import predicate_faults
+from metta_sweep.pipeline.predicates import is_constant, predicate_faults
 from metta_sweep.pipeline.resume_plan import Preview
 from metta_sweep.pipeline.run import Node, Scope, run_nodes
 from metta_sweep.pipeline.spec import Edit, Spec, fields_of, paths_of, surely_of
@@ -79,6 +79,12 @@ class BranchSpec:
             flow.fault(self.name, message)
         if callable(self.predicate):
             check_context_reads(self.name, "the predicate", self.predicate, flow)
+        if is_constant(self.predicate):
+            flow.fault(
+                self.name,
+                "one of its ways never runs: its predicate reads no field, and always says the same. "
+                "Let it read a field, or leave the branch out.",
+            )
         wires = predicate_wires(self.predicate, flow) if callable(self.predicate) else ()
         start = flow.fork()
         then = self.then.compile_open(join(self.name, THEN), flow)

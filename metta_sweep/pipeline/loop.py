@@ -14,7 +14,7 @@ from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import LoopIterationStarted
 from metta_sweep.pipeline.flow import FieldState, Flow, either
 from metta_sweep.pipeline.outline import Group, Part, Wire, constants_shown, predicate_wires, wires_of
-from metta_sweep.pipeline.predicates import predicate_faults
+from metta_sweep.pipeline.predicates import is_constant, predicate_faults
 from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.resume_plan import Preview
@@ -103,6 +103,7 @@ class LoopSpec:
             check_context_reads(self.name, "the predicate", self.predicate, flow)
         if not self.faults and self.body.specs:
             check_stalled(self.name, self.predicate, written, flow)
+            self._check_constant(flow)
         wires = (*first, *predicate_wires(self.predicate, flow))
         nodes = self.body.compile_open(self.name, flow)
         for name in self.carry:
@@ -112,6 +113,14 @@ class LoopSpec:
         if self.faults or nodes is None:
             return None
         return LoopNode(self, nodes, flow.at(self.name), wires)
+
+    def _check_constant(self, flow: Flow) -> None:
+        if is_constant(self.predicate):
+            flow.fault(
+                self.name,
+                "the loop never ends, or never begins: its predicate reads no field, and always says the same. "
+                "Let it read what a stage of the body provides.",
+            )
 
     def _check_use(self, name: str, written: Mapping[str, Any], nodes: tuple[Node, ...] | None, flow: Flow) -> None:
         """A carried field that the loop neither writes nor reads, called nearly like one that it writes, is misspelt."""

@@ -13,6 +13,7 @@ from metta_sweep.pipeline.binding import Binding, Call, bind
 from metta_sweep.pipeline.block import Block
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import FieldState, Flow
+from metta_sweep.pipeline.missing import quoted
 from metta_sweep.pipeline.models import default_values, make_model
 from metta_sweep.pipeline.outline import Group, Part
 from metta_sweep.pipeline.ref import Ref
@@ -155,10 +156,10 @@ class NestedSpec(StageSpec):
 
     def _check_pick(self, field: str, form: Any, state: FieldState, flow: Flow) -> None:
         reason = explain_mismatch(state.type, form, field)
-        if reason is not None and explain_mismatch(form, state.type, field) is not None:
+        if reason is not None:
             flow.fault(
                 self.name,
-                f"the contract of the pipeline {self.name!r} needs {type_name(form)}, but {state.provider!r} in it provides "
+                f"the contract of the pipeline {self.name!r} needs {type_name(form)}, but {quoted(state.provider)} in it provides "
                 f"{type_name(state.type)} ({reason}). Mend the one or the other.",
                 field,
             )
@@ -166,7 +167,7 @@ class NestedSpec(StageSpec):
     def _not_there(self, field: str, ends: Mapping[str, FieldState]) -> str:
         sure = [name for name, state in ends.items() if state.definite]
         if field in ends:
-            why = f"only {ends[field].provider!r} in it provides, and that may not have run"
+            why = f"only {quoted(ends[field].provider)} in it provides, and that may not have run"
             hint = "Provide it on every way, or leave it out of the contract."
         else:
             why = "nothing in it provides"

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
+import types
+from typing import Final
 
 from metta_sweep.pipeline.typeforms import brief
 
-__all__ = ["predicate_faults"]
+__all__ = ["is_constant", "predicate_faults"]
+
+_OF_A_CONSTANT: Final = frozenset({"RESUME", "LOAD_CONST", "LOAD_SMALL_INT", "RETURN_CONST", "RETURN_VALUE", "NOP"})
+"""All that there is to a function that returns a constant, in Python 3.11 to 3.14."""
+
+
+def is_constant(predicate: object) -> bool:
+    """Whether a predicate always says the same, whatever it gets: ``lambda ctx: True``."""
+    code = getattr(predicate, "__code__", None)
+    return isinstance(code, types.CodeType) and {step.opname for step in dis.get_instructions(code)} <= _OF_A_CONSTANT
 
 
 def predicate_faults(predicate: object, example: str) -> tuple[str, ...]:

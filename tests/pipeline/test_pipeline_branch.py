@@ -135,6 +135,7 @@ MALFORMED: list[tuple[Pipeline, str, str]] = [
         "the predicate takes other arguments than it gets; found no_argument()",
     ),
     (Pipeline(n=int).branch(cast("Any", two), THEN), "branch", "a function of one argument, the context"),
+    (Pipeline(n=int).branch(lambda ctx: False, THEN), "branch", "one of its ways never runs: its predicate reads no field"),
     (chosen(then=big), "branch", "then is no pipeline; found <function big"),
     (chosen(otherwise=lambda n: n), "branch", "otherwise is no pipeline; found <function"),
     (chosen(then=None), "branch", "then is no pipeline; found None"),

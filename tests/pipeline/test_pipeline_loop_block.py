@@ -167,6 +167,7 @@ def no_argument() -> bool:
 
 MALFORMED: list[tuple[Pipeline, str, str]] = [
     (counting(3, turn), "loop", "the body is no pipeline; found <function turn"),
+    (Pipeline().loop(BODY, while_=lambda ctx: True, carry={"turn": 0}), "loop", "its predicate reads no field"),
     (counting(3, Pipeline()), "loop", "there is nothing to run"),
     (counting(3, max_iterations=0), "loop", "max_iterations cannot be used; found 0"),
     (counting(3, BODY.loop_while(lambda ctx: ctx.turn < 2)), "loop/loop", "never ended"),

@@ -104,6 +104,20 @@ def test_picks_that_are_not_there() -> None:
     assert "only 'm/branch/then/y' in it provides, and that may not have run" in fault
 
 
+def test_a_pick_takes_every_type_that_it_may_have() -> None:
+    """A field with one type on one way and another on the other is not taken for one of them."""
+
+    async def shown(x: int) -> str:
+        return str(x)
+
+    way = Pipeline().stage("y", scale).through(y=int)
+    either = Pipeline(x=int).branch(lambda ctx: ctx.x > 1, way, Pipeline().stage("y", shown).through(y=str))
+    (fault,) = faults(Pipeline(x=int).stage("m", either).through(y=int))
+    assert "needs int, but 'm/branch/then/y' or 'm/branch/otherwise/y' in it provides int | str" in fault
+    assert "y: provides int | str, needs int" in fault
+    Pipeline(x=int).stage("m", either).through(y=int | str).build()
+
+
 async def test_a_loop_or_branch_at_its_end() -> None:
     """It provides what they surely leave."""
     loop = Pipeline(x=int).loop(
