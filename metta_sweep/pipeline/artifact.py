@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -170,6 +169,8 @@ def keep_file(folder: Path, source: Path) -> tuple[str, int]:
 
     It is there whole or not at all, and on the disk when this returns. What is there already, undamaged, is not written again.
     """
+    import tempfile
+
     folder.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix="new-", dir=folder)
     try:

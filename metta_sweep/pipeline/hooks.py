@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from metta_sweep.errors import HookError, did_you_mean
+from metta_sweep.pipeline.cache import Cache
 from metta_sweep.pipeline.hook_table import CALLABLES, GLOBAL_HOOKS, HOOKS, check_hook
 from metta_sweep.pipeline.retry import Retry
+from metta_sweep.pipeline.shelf import CodeChange
 
 __all__ = ["HookSet", "add_global_hooks", "check_global_hooks", "hooks", "nest_global_hooks", "unknown_hook"]
 
@@ -31,6 +33,9 @@ def hooks(
     total_timeout: float | None = None,
     timeout_mode: Literal["thread", "process"] | None = None,
     checkpoint: bool | None = None,
+    cache: bool | Cache | None = None,
+    on_code_change: CodeChange | None = None,
+    migrate: Callable[[Any], Any] | None = None,
     profile: bool | None = None,
     **more: Any,
 ) -> HookSet:
@@ -47,6 +52,9 @@ def hooks(
         total_timeout: seconds for all attempts, with the delays between them.
         timeout_mode: ``"thread"`` asks a sync function to stop; ``"process"`` runs it in a process of its own, which is ended.
         checkpoint: False keeps the output out of the store.
+        cache: share the output between runs; ``Cache(...)`` says more about its key.
+        on_code_change: what becomes of a recorded output when the code is another one: ``"warn"``, ``"rerun"`` or ``"refuse"``.
+        migrate: gets the recorded values when the contract is another one, and returns what fits it now.
         profile: measure the stage.
         more: further hooks.
 
@@ -64,6 +72,9 @@ def hooks(
         "total_timeout": total_timeout,
         "timeout_mode": timeout_mode,
         "checkpoint": checkpoint,
+        "cache": cache,
+        "on_code_change": on_code_change,
+        "migrate": migrate,
         "profile": profile,
         **more,
     }

@@ -217,11 +217,11 @@ class Plan:
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)
         row = store.find_run(check_name(name, "Plan.plan_resume(name=)"))
-        kept = None if row is None else StoreRecorder(cast("Store", store), row.run_id)  # it is only read
-        before = None if kept is None else kept.kept_seed(definition or BY_HAND)
+        kept = StoreRecorder(cast("Store", store), "" if row is None else row.run_id)  # it is only read
+        before = None if row is None else kept.kept_seed(definition or BY_HAND)
         recorded = frozenset(() if row is None else store.checkpoint_addresses(row.run_id))
         settled = seed if seed is not None else before or 0
-        run = self._new_run(kept or NullRecorder(), settled, (), strict_hooks=False, on_code_change=on_code_change)
+        run = self._new_run(kept, settled, (), strict_hooks=False, on_code_change=on_code_change)
         preview = Preview(Scope(run, values, address), recorded)
         for node in self.nodes:
             node.preview(preview)

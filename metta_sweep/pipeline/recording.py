@@ -18,7 +18,12 @@ BY_HAND: Final = {"kind": "pipeline"}
 
 
 class StoreRecorder:
-    """Keeps every stage of a pipeline in a store, under its address."""
+    """Keeps every stage of a pipeline in a store, under its address.
+
+    Args:
+        store: holds the run.
+        run_id: the run; empty for one that is looked at before it exists.
+    """
 
     keeps = True
     needs_inputs = True
@@ -71,7 +76,7 @@ class StoreRecorder:
 
     def recorded(self, address: str) -> Checkpoint | None:
         """What is recorded at an address. Raises ``DamagedPayload`` for what is not what was written there."""
-        return self.store.get_checkpoint(self._run_id, address)
+        return self.store.get_checkpoint(self._run_id, address) if self._run_id else None
 
     def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
         """Keep the output of a stage."""

@@ -167,7 +167,14 @@ class StageNode:
 
     def foresee(self, preview: Preview, address: str) -> Any:
         """The recorded output that a resumed run takes at an address; ``UNKNOWN`` when it runs."""
-        return self.keeping.foresee(preview, address, kept=self.checkpoint)
+        output = self.keeping.foresee(preview, address, kept=self.checkpoint)
+        if output is not UNKNOWN or self.caching is None or self.keeping.reader.maker(preview):
+            return output
+        cached = self.caching.find(preview.scope, self.caching.key(preview.scope, address))
+        if cached is None:
+            return UNKNOWN
+        preview.add(address, self.path, "reuse", "an earlier run left its output in the cache")
+        return cached[0]
 
     def _finish(self, scope: Scope, output: Any) -> None:
         self.write(scope.values, output)

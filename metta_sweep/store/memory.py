@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -158,6 +156,9 @@ class MemoryStore:
     def artifact_folder(self) -> Path:
         """Where files lie that stages made: a temporary folder, which ends with the store."""
         if self._files is None:
+            import shutil
+            import tempfile
+
             self._files = tempfile.mkdtemp(prefix="metta_sweep-artifacts-")
             weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
         return Path(self._files)

@@ -298,6 +298,37 @@ async def test_a_pipeline_as_a_stage() -> None:
     assert changed == {"load": "rerun", "train": "rerun", "train/fit": "rerun", "train/score": "rerun", "report": "rerun"}
 
 
+async def test_what_is_cached_is_told() -> None:
+    """A run that has recorded nothing finds the outputs that others left in the cache."""
+    store = MemoryStore()
+    pipeline = Pipeline(n=int).stage("make", lambda n: n + 1).through(m=int, cache=True).stage("use", lambda m: m).through(u=int)
+    await pipeline.build().run(store=store, n=1)
+    plan = pipeline.build().plan_resume(name="kept", store=store, n=1)
+    assert told(plan) == {
+        "make": ("reuse", "an earlier run left its output in the cache"),
+        "use": ("new", "nothing is recorded"),
+    }
+
+
+async def test_changed_code_within_a_pipeline() -> None:
+    """``rerun`` runs again the stage of other code and what is around it; what it shares nothing with is reused."""
+    store = MemoryStore()
+
+    def pipeline(fn: Callable[[int], int]) -> Pipeline:
+        inner = Pipeline(n=int).stage("fit", lambda n: n).through(a=int).stage("score", fn).through(b=int)
+        return Pipeline(n=int).stage("train", inner).through(b=int)
+
+    await kept(pipeline(lambda a: a + 1), store, n=1)
+    plan = pipeline(lambda a: a + 2).build()
+    found = told(plan.plan_resume(name="kept", store=store, n=1, on_code_change="rerun"))
+    assert found == {
+        "train": ("rerun", "its code has changed since"),
+        "train/fit": ("reuse", "recorded, and reads the same"),
+        "train/score": ("rerun", "its code has changed since"),
+    }
+    assert (await plan.run(name="kept", store=store, n=1, on_code_change="rerun")).b == 3
+
+
 # -- the plan and the run agree ----------------------------------------------------------------------------------------------------
 
 
