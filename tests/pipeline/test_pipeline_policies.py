@@ -226,16 +226,21 @@ async def test_waiting_for_the_thread_before_takes_nothing_off_the_timeout(caplo
 
 async def test_no_late_writes() -> None:
     """What a timed-out attempt returns later changes nothing."""
+    replaced, late = threading.Event(), threading.Event()
 
-    def sleeps() -> int:
-        time.sleep(0.03)
+    def hangs() -> int:
+        replaced.wait(20)
+        late.set()
         return 99
 
     async def wait(s: int) -> int:
-        await asyncio.sleep(0.06)
+        replaced.set()
+        while not late.is_set():  # noqa: ASYNC110  # a thread sets it
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
         return s
 
-    plan = pipeline(sleeps, timeout=0.005, on_error=lambda error: 1).stage("then", wait).through(int).build()
+    plan = pipeline(hangs, timeout=0.005, on_error=lambda error: 1).stage("then", wait).through(int).build()
     result = await plan.run()
     assert (result.s, result.then) == (1, 1)
     assert isinstance(result.context, Context)

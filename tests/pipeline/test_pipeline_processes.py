@@ -74,11 +74,11 @@ async def test_it_is_ended_at_its_deadline(tmp_path: Path) -> None:
     """``StageTimeout`` says so, and the process is gone, with what it started itself."""
     mark = tmp_path / "pids"
     started = time.monotonic()
-    with pytest.raises(StageTimeout, match=r"stage 's' at s did not end within 0.5 s: its process was ended\.") as caught:
+    with pytest.raises(StageTimeout, match=r"stage 's' at s did not end within 2 s: its process was ended\.") as caught:
         await (
             Pipeline(path=str)
             .stage("s", elsewhere.sleeps_beside)
-            .through(int, timeout=0.5, **IN_PROCESS)
+            .through(int, timeout=2, **IN_PROCESS)
             .build()
             .run(path=str(mark))
         )
@@ -89,7 +89,7 @@ async def test_it_is_ended_at_its_deadline(tmp_path: Path) -> None:
 
 async def test_a_retry_gets_a_new_process(tmp_path: Path) -> None:
     """After a timeout the next attempt does not wait for anything."""
-    plan = Pipeline(path=str).stage("s", elsewhere.sleeps_once).through(int, timeout=0.5, retry=1, **IN_PROCESS).build()
+    plan = Pipeline(path=str).stage("s", elsewhere.sleeps_once).through(int, timeout=1, retry=1, **IN_PROCESS).build()
     assert (await plan.run(path=str(tmp_path / "mark"))).s == 7
 
 

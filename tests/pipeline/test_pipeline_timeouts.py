@@ -241,23 +241,31 @@ async def test_a_failed_item_keeps_its_place_while_its_thread_runs(release: thre
     lock = threading.Lock()
     running: list[int] = []
     most: list[int] = []
+    failed: list[str] = []
 
-    def sleeps(n: int) -> int:
+    def waits(n: int) -> int:
         with lock:
             running.append(n)
             most.append(len(running))
-        time.sleep(0.05 if n < 2 else 0.0)
+        if n < 2:
+            release.wait(20)
         with lock:
             running.remove(n)
         return n
 
+    def hears(event: PipelineEvent) -> None:
+        if isinstance(event, StageFailed):
+            failed.append(event.address)
+            if len(failed) == 2:
+                asyncio.get_running_loop().call_later(0.02, release.set)
+
     plan = (
         Pipeline(ns=list[int])
-        .map("each", sleeps, over="ns", into="out", limit=2, on_item_error="collect")
-        .through(int, timeout=0.02)
+        .map("each", waits, over="ns", into="out", limit=2, on_item_error="collect")
+        .through(int, timeout=0.2)
         .build()
     )
-    result = await plan.run(ns=list(range(6)))
+    result = await plan.run(ns=list(range(6)), listeners=[hears])
     assert [type(each).__name__ for each in result.out[:2]] == ["ItemFailure", "ItemFailure"]
     assert max(most) <= 2
 
@@ -285,12 +293,12 @@ async def test_the_last_items_are_not_waited_for(release: threading.Event) -> No
 
 
 @pytest.mark.parametrize("kind", ["thread", "coroutine"])
-async def test_a_late_result_is_written_nowhere(kind: str) -> None:
+async def test_a_late_result_is_written_nowhere(kind: str, release: threading.Event) -> None:
     """It changes no value, makes no checkpoint, and no listener is told of it."""
     done = threading.Event()
 
     def late_thread() -> int:
-        time.sleep(0.03)
+        release.wait(20)
         done.set()
         return 99
 
@@ -302,6 +310,7 @@ async def test_a_late_result_is_written_nowhere(kind: str) -> None:
         return 99
 
     async def wait(s: int) -> int:
+        release.set()
         while not done.is_set():  # noqa: ASYNC110  # a thread sets it
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
