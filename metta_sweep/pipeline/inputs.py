@@ -100,7 +100,8 @@ def changed_inputs(before: str, now: str) -> tuple[str, ...]:
 
 
 def _parts(inputs: str) -> dict[str, str]:
-    return dict(part.rpartition("=")[::2] for part in inputs.split(";") if "=" in part)
+    split = (part.rpartition("=") for part in inputs.split(";"))
+    return {name: found for name, _, found in split if name}
 
 
 def of_partial(fn: Any) -> dict[str, Any]:

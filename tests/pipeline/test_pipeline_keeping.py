@@ -381,19 +381,19 @@ async def test_a_deeper_change_of_the_contract_is_seen(caplog: pytest.LogCapture
 
     await recorded(store, Outer, Outer(inner=[Inner(n=1)]))
 
-    class Inner(BaseModel):  # type: ignore[no-redef]
+    class InnerNow(BaseModel):
         n: int
         m: int = 0
 
-    class Outer(BaseModel):  # type: ignore[no-redef]
-        inner: list[Inner]
+    class OuterNow(BaseModel):
+        inner: list[InnerNow]
 
     async def make() -> Any:
         raise AssertionError("it is recorded")
 
     with caplog.at_level(logging.WARNING, "metta_sweep"):
-        result = await Pipeline().stage("make", make).through(Outer).build().run(name="kept", store=store)
-    assert result.inner == [Inner(n=1, m=0)]
+        result = await Pipeline().stage("make", make).through(OuterNow).build().run(name="kept", store=store)
+    assert result.inner == [InnerNow(n=1, m=0)]
     assert "its contract has changed since" in caplog.text
 
 
