@@ -10,6 +10,7 @@ from typing import Any, cast
 from metta_sweep.address import check_name, join
 from metta_sweep.errors import Fault, LoopLimit, did_you_mean
 from metta_sweep.pipeline.block import Block
+from metta_sweep.pipeline.checks import Misfit, value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import LoopIterationStarted
 from metta_sweep.pipeline.flow import FieldState, Flow, either
@@ -143,7 +144,7 @@ class LoopSpec:
         where = flow.at(self.name)
         given = name in surely_of(self.body.specs)
         if not isinstance(value, Ref):
-            if name in written and not given:
+            if name in written and not given and not _fits(value, written[name]):
                 return FieldState(either(type(value), written[name]), where, definite=True)
             if name in written:
                 check_carried(self.name, name, value, written[name], flow)
@@ -162,6 +163,14 @@ class LoopSpec:
         form = state.type if state is not None else Any
         mine = written.get(name, form)
         return FieldState(mine if given else either(form, mine), where, definite=True)
+
+
+def _fits(value: object, form: Any) -> bool:
+    try:
+        value_check(form)(value)
+    except Misfit:
+        return False
+    return True
 
 
 def _fields_read(parts: Sequence[Part]) -> frozenset[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from metta_sweep.pipeline.flow import Flow
+from metta_sweep.pipeline.flow import Flow, either
 from metta_sweep.pipeline.run import Node
 
 __all__ = ["Edit", "Spec", "compile_all", "edited", "fields_of", "paths_of", "providers_of", "surely_of"]
@@ -71,10 +71,12 @@ def compile_all(specs: Iterable[Spec], flow: Flow) -> tuple[Node, ...] | None:
 
 
 def fields_of(specs: Iterable[Spec]) -> dict[str, Any]:
-    """The fields that parts write; of one that several write, the last type."""
+    """The fields that parts write; of one that several write, the last type, with those before it that may still stand."""
     fields: dict[str, Any] = {}
     for spec in specs:
-        fields.update(spec.provides())
+        sure = spec.surely()
+        for name, form in spec.provides().items():
+            fields[name] = form if name in sure or name not in fields else either(fields[name], form)
     return fields
 
 

@@ -123,6 +123,31 @@ async def test_a_field_that_is_written_on_some_ways_only() -> None:
     assert "None" in fault
 
 
+def test_the_type_of_what_is_written_on_some_ways_only() -> None:
+    """A first value that fits what may be written has its type: a list of int is none of str."""
+
+    async def more(turn: int) -> list[int]:
+        return [turn]
+
+    async def length(item: str) -> int:
+        return len(item)
+
+    def around(fn: Any) -> Pipeline:
+        sides = BODY.branch(lambda ctx: ctx.turn > 1, then=Pipeline().stage("xs", more).through(xs=list[int]), otherwise=None)
+        return counting(3, sides.map("lengths", fn, over="xs"), carry={"turn": 0, "xs": [1, 2]})
+
+    around(turn).build()
+    assert len(faults(around(length))) == 1
+
+
+def test_what_is_written_twice() -> None:
+    """A first value fits one of the types that may stand at the end of the body."""
+    body = Pipeline().stage("turn", turn).branch(lambda ctx: ctx.turn > 1, Pipeline().stage("turn", text).through(turn=str))
+    plan = Pipeline().loop(body, while_=lambda ctx: ctx.turn != "3", carry={"turn": 0})
+    (fault,) = faults(plan)
+    assert "parameter 'turn' needs int" in fault
+
+
 def test_a_carried_field_that_is_misspelt() -> None:
     """One that the loop neither writes nor reads, called nearly like one that it writes, is a fault; one that is read is none."""
 
