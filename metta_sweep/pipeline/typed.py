@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable
     from typing import Any, ClassVar, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, final
 
     from pydantic import BaseModel
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     """The constants of a stage."""
 
-    Given: TypeAlias = Coroutine[Any, Any, Out] | Out
+    Given: TypeAlias = Awaitable[Out] | Out
     """What a stage function gives, async or sync."""
     Takes: TypeAlias = Callable[Concatenate[_S, P], Out]
     """Takes what flows there, and constants."""
