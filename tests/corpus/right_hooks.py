@@ -90,7 +90,7 @@ def asynchronous() -> Any:
 @right(inputs={"n": 1}, gives={"m": 2}, unchecked=("count",))
 def objects_and_functions_of_python() -> Any:
     """Objects that can be called and functions without a signature are hooks, and listed as unchecked."""
-    return Pipeline(n=int).stage("count", count).through(m=int, before=Log(), after=Log(), validate=Log(), metrics=print)
+    return Pipeline(n=int).stage("count", count).through(m=int, before=Log(), after=Log(), validate=Log(), metrics=sorted)
 
 
 @right(inputs={"n": 1}, gives={"m": 2})
