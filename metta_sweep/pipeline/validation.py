@@ -10,6 +10,7 @@ from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.checks import Misfit, value_check
 from metta_sweep.pipeline.context import Context
+from metta_sweep.pipeline.hook_types import asks_nothing, check_output_annotation
 from metta_sweep.pipeline.models import field_types, is_model, may_have
 from metta_sweep.pipeline.reads import Reads, reads_of
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature, gives_async_generator, gives_generator
@@ -32,7 +33,10 @@ __all__ = [
 ]
 
 ANNOTATE_CONTEXT: Final = "Annotate it with a model of the fields that it reads, or name these fields as parameters"
-READ_DIRECTLY: Final = "Let it read attributes of its argument directly, as in lambda d: d.n > 0"
+ANNOTATE_OUTPUT: Final = "Let it read attributes of its argument directly, or annotate that with the type of the output"
+READ_DIRECTLY: Final = (
+    "Let it read attributes of its argument directly, as in lambda d: d.n > 0, or annotate it with object if it reads none"
+)
 
 
 def check_context_reads(
@@ -55,7 +59,7 @@ def check_context_reads(
         parameter: the parameter that gets the context; by default the one that the function has.
     """
     reads = reads_of(fn, parameter)
-    if reads is None or reads.escapes or _asks_the_mapping(reads, flow):
+    if (reads is None or reads.escapes or _asks_the_mapping(reads, flow)) and not (parameter is None and asks_nothing(fn)):
         remedy = ANNOTATE_CONTEXT if parameter else READ_DIRECTLY
         flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed", remedy)
     if reads is None:
@@ -84,8 +88,9 @@ def check_output_reads(name: str, hook: str, fn: Callable[..., Any], contract: C
     """Check that what an ``after`` or ``validate`` hook reads of the stage's output is there."""
     reads = reads_of(fn)
     what = f"hook {hook!r}"
-    if reads is None or reads.escapes:
-        flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed", READ_DIRECTLY)
+    settled = check_output_annotation(name, hook, fn, contract, flow)
+    if (reads is None or reads.escapes) and not settled:
+        flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed", ANNOTATE_OUTPUT)
     if reads is None:
         return
     keys = (*reads.keys, *reads.keys_sometimes) if contract.kind == "fields" else ()

@@ -65,13 +65,13 @@ class RecordingHooks:
         self.calls.clear()
 
     def _own(self, hook: str, stage: str) -> Any:
-        def told(data: Any) -> None:
+        def told(data: object) -> None:
             self.calls.append(RecordedCall(hook, stage, "", data))
 
         return told
 
     def _around(self, hook: str) -> Any:
-        def told(stage: str, data: Any) -> None:
+        def told(stage: str, data: object) -> None:
             self.calls.append(RecordedCall(f"global {hook}", str(stage), getattr(stage, "address", ""), data))
 
         return told
