@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
+from metta_sweep.pipeline.checks import value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
@@ -191,12 +192,22 @@ def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | N
     else:
         flow.require_type(name, what, field, parameter.annotation)
     if flow.fields[field].definite:
+        seen = _seen_as(flow.fields[field].type, parameter.annotation)
+        if seen is not None:
+            return _Bound(lambda scope: seen(scope.values[field]), (field,))
         return _Bound(lambda scope: scope.values[field], (field,), field)
     if parameter.default is MISSING:
         flow.missing(name, what, field)
         return None
     default = parameter.default
     return _Bound(lambda scope: scope.values.get(field, default), (field,))
+
+
+def _seen_as(provided: Any, annotation: Any) -> Callable[[Any], Any] | None:
+    """What makes real instances of the models that a reader asks for, where those provided are of other classes."""
+    if annotation in (MISSING, UNRESOLVED) or explain_mismatch(provided, annotation, "it", by_class="always") is None:
+        return None
+    return value_check(annotation)
 
 
 def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _Bound | None:

@@ -154,7 +154,7 @@ def make_model(model: Any, values: Mapping[str, Any]) -> Any:
     """An instance with these values, which were validated before."""
     make: Callable[..., Any] = model
     if is_pydantic_model(model):
-        return model.__pydantic_validator__.validate_python(dict(values), strict=True, by_name=True)
+        return model.__pydantic_validator__.validate_python(dict(values), strict=True, by_name=True, from_attributes=True)
     if dataclasses.is_dataclass(model):
         taken = {field.name for field in dataclasses.fields(model) if field.init}
         values = {name: value for name, value in values.items() if name in taken}

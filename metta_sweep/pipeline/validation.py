@@ -187,8 +187,8 @@ def _never_fits(returns: Any, form: Any) -> bool:
     """Whether no value of one type is one of the other, as contracts check: flags are no numbers, models in lists fit by class."""
     if returns is bool and form in (int, float, complex):
         return True
-    there, back = (explain_mismatch(a, b, "it", by_class=True) for a, b in ((returns, form), (form, returns)))
-    return there is not None and back is not None
+    fits = explain_mismatch(returns, form, "it", by_class="within") is None
+    return not fits and explain_mismatch(form, returns, "it", by_class="always") is not None
 
 
 def check_call(name: str, fn: Callable[..., Any], signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:

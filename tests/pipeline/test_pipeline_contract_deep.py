@@ -264,7 +264,7 @@ class Named(NamedTuple):
 
 
 async def test_what_the_build_lets_through_runs() -> None:
-    """A function that returns a wider model runs under a contract for the narrower one; within a list the build refuses it."""
+    """A function that returns a wider model runs under a contract for the narrower one; dataclasses in a list fit by class."""
 
     def wider() -> Wider:
         return Wider(a=1)
@@ -272,10 +272,41 @@ async def test_what_the_build_lets_through_runs() -> None:
     def rows() -> list[Wider]:
         return [Wider(a=1)]
 
-    ran = await Pipeline().stage("m", wider).through(m=Open).build().run()
-    assert ran.m == Open(a=1)
+    ran = await Pipeline().stage("m", wider).through(m=Open).stage("rows", rows).through(rows=list[Open]).build().run()
+    assert (ran.m, ran.rows) == (Open(a=1), [Open(a=1)])
     with pytest.raises(BuildError, match="never takes"):
-        Pipeline().stage("rows", rows).through(rows=list[Open]).build()
+        Pipeline().stage("rows", rows).through(rows=list[Row]).build()
+
+
+async def test_readers_get_instances_of_what_they_ask_for() -> None:
+    """A reader that asks for a narrower model, at any depth, gets real instances of it: its methods and defaults are there."""
+
+    class Narrow(BaseModel):
+        a: int
+        more: str = "default"
+
+        def twice(self) -> int:
+            return 2 * self.a
+
+    class View(BaseModel):
+        rows: list[Narrow]
+
+    def one(m: Narrow) -> str:
+        return f"{m.twice()} {m.more}"
+
+    def many(rows: list[Narrow]) -> list[int]:
+        return [row.twice() for row in rows]
+
+    def viewed(view: View) -> int:
+        return sum(row.twice() for row in view.rows)
+
+    def perhaps(m: Narrow | None) -> int:
+        return 0 if m is None else m.twice()
+
+    pipeline = Pipeline(m=Wider, rows=list[Wider]).stage("one", one).stage("many", many).stage("viewed", viewed)
+    ran = await pipeline.stage("perhaps", perhaps).build(strict=True).run(m=Wider(a=1), rows=[Wider(a=2)])
+    assert (ran.one, ran.many, ran.viewed, ran.perhaps) == ("2 default", [4], 4, 2)
+    assert type(ran.m) is Wider
 
 
 @pytest.mark.parametrize("form", [int, float])
