@@ -101,3 +101,8 @@ def test_control_flow(printed: dict[str, str]) -> None:
     assert "chosen: model-3\nfailed: item 2, with ArithmeticError: the loss is not finite" in text
     assert "with a guess instead of training: model-1" in text
     assert "\nflowchart TD\n" in text
+
+
+def test_three_typings(printed: dict[str, str]) -> None:
+    """The same result by named fields and through models, and the state that a loop ends with."""
+    assert printed["three_typings"] == "named fields: 2.0\nchain of models: 2.0\nstate model: 2.000 after 20 rounds\n"
