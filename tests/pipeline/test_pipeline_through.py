@@ -164,7 +164,6 @@ def test_wrong_inputs(make: Callable[[], Pipeline[Any]], part: str) -> None:
 
 def test_strict_builds_say_how_to_annotate() -> None:
     """Every unchecked edge is a fault with a remedy of its own."""
-
     pipeline = (
         Pipeline(n=int, rows=list[float])
         .stage("named", lambda rows: len(rows))
