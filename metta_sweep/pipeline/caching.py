@@ -118,12 +118,12 @@ class Caching:
             return output
         shelf = scope.run.shelf
         try:
-            payload, back = self._form.dump(output, shelf.folder)
+            dumped = self._form.dump(output, shelf.folder)
         except ContractError as error:
             self._warn(scope, f"its output cannot be kept ({error})", "Leave the cache out")
             return output
-        (shelf.cache or in_process).put_cache(key, payload)
-        return back
+        (shelf.cache or in_process).put_cache(key, dumped.payload)
+        return dumped.output
 
     def _read(self, scope: Scope) -> str | Unkeyable:
         if self._policy.key is not None:

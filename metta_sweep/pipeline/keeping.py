@@ -12,6 +12,7 @@ from metta_sweep.pipeline.code_digest import code_digest
 from metta_sweep.pipeline.inputs import Inputs, StageInputs, changed_inputs
 from metta_sweep.pipeline.payload import IllFormed, JsonForm, fields_without_json, read_object
 from metta_sweep.pipeline.resume_plan import UNKNOWN, depends
+from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.records import Checkpoint, digest
 
 if TYPE_CHECKING:
@@ -178,7 +179,15 @@ class Keeping:
         return digest(f"{name} of {address}: {self.code}: {inputs}".encode())
 
     def _checkpoint(self, shelf: Shelf, address: str, inputs: str, output: Any) -> tuple[Checkpoint, Any]:
-        payload, back = self._form.dump(output, shelf.folder)
+        payload, back, changed = self._form.dump(output, shelf.folder)
+        if changed:
+            shelf.warn_once(
+                self._path,
+                "stage %r: its output (%s) comes back from the store as something else than it returned, and the run goes on with "
+                "that. Declare what it is: .through(name=Type)",
+                self._path,
+                ", ".join(f"{name}: {type_name(form)}" for name, form in self._contract.fields.items()),
+            )
         return Checkpoint(address, inputs, self._contract.schema_digest, self.code, payload, digest(payload)), back
 
     # -- what changed since ------------------------------------------------------------------------------------------------------

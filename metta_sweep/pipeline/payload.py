@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_origin
 
 from metta_sweep.errors import ContractError
 from metta_sweep.pipeline.artifact import Artifact, Files, artifact_context, describe_artifact, nowhere
@@ -17,13 +17,23 @@ if TYPE_CHECKING:
 
     from metta_sweep.pipeline.contract import Contract
 
-__all__ = ["IllFormed", "JsonForm", "fields_without_json", "from_payload", "to_payload"]
+__all__ = ["Dumped", "IllFormed", "JsonForm", "fields_without_json", "from_payload", "to_payload"]
 
 _ATOMS: Final = frozenset({int, float, str, bool, types.NoneType, None})
 
 
 class IllFormed(Exception):
     """What is recorded is no JSON object: nothing that a stage can have left there."""
+
+
+class Dumped(NamedTuple):
+    """An output in its JSON form."""
+
+    payload: bytes
+    output: Any
+    """As it is read back."""
+    changed: bool = False
+    """It surely is not what it was."""
 
 
 class JsonForm:
@@ -34,7 +44,7 @@ class JsonForm:
         self._adapters: dict[str, TypeAdapter[Any]] = {}
         self._exact = all(_comes_back(form) for form in contract.fields.values())
 
-    def dump(self, output: Any, files: Files = nowhere) -> tuple[bytes, Any]:
+    def dump(self, output: Any, files: Files = nowhere) -> Dumped:
         """A checked output as JSON, and as it will be read back: what a resumed run gets is what this one goes on with.
 
         Args:
@@ -46,14 +56,14 @@ class JsonForm:
         """
         payload = self._write(self._contract.view(output), files)
         if self._exact:
-            return payload, output
+            return Dumped(payload, output)
         try:
             back = self.load(payload, files)
         except ContractError:
             back = None
         else:
-            if _same(back, output):
-                return payload, back
+            if _same(back, output) is not False:
+                return Dumped(payload, back)
         unrounded = self._write_by_types(output, files)
         if unrounded is not None:
             try:
@@ -61,11 +71,12 @@ class JsonForm:
             except ContractError:
                 pass
             else:
-                if back is None or _same(better, output):
-                    return unrounded, better
+                same = _same(better, output)
+                if back is None or same:
+                    return Dumped(unrounded, better, changed=same is False)
         if back is None:
             self.load(payload, files)  # raises
-        return payload, back
+        return Dumped(payload, back, changed=True)
 
     def load(self, payload: bytes, files: Files = nowhere) -> Any:
         """The output that was recorded.
@@ -181,12 +192,12 @@ def from_payload(contract: Contract, payload: bytes) -> Any:
     return JsonForm(contract).load(payload)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two outputs are surely the same."""
+def _same(one: Any, other: Any) -> bool | None:
+    """Whether two outputs are the same; None where that cannot be told."""
     try:
         return fingerprint(one) == fingerprint(other)
     except NoFingerprint:
-        return False
+        return None
 
 
 def _comes_back(form: Any) -> bool:

@@ -7,7 +7,11 @@ import datetime as dt
 import functools
 import logging
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,11 +185,14 @@ async def test_a_seed_is_an_input_of_those_who_ask_for_it() -> None:
         (bytes, b"abc", b"abc"),
     ],
 )
-async def test_an_uninterrupted_run_sees_what_a_resumed_one_sees(form: Any, value: Any, kept: Any) -> None:
-    """What JSON does not give back as it was goes on in the form that it gives back."""
+async def test_an_uninterrupted_run_sees_what_a_resumed_one_sees(
+    form: Any, value: Any, kept: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What JSON does not give back as it was goes on in the form that it gives back, with a warning."""
     store, plan = MemoryStore(), Pipeline().stage("make", lambda: value).through(made=form).build()
     results = [(await plan.run(name="kept", store=store)).made for _ in range(2)]
     assert [(type(result), result) for result in results] == [(type(kept), kept)] * 2
+    assert ("comes back from the store as something else" in caplog.text) == (kept != value)
 
 
 async def test_numbers_that_are_none_come_back() -> None:
@@ -427,3 +434,63 @@ def replace_payload(store: MemoryStore, payload: bytes) -> None:
     kept = store.get_checkpoint(row.run_id, "make")
     assert kept is not None
     store.put_checkpoint(row.run_id, kept._replace(payload=payload, digest=digest(payload)))
+
+
+SCRIPT = """
+import asyncio, functools, logging, sys
+from dataclasses import dataclass
+from pydantic import BaseModel
+from metta_sweep import Context, Pipeline, SqliteStore
+
+logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
+
+class Out(BaseModel):
+    words: set[str]
+    table: dict[str, tuple[int, ...]]
+
+@dataclass(frozen=True)
+class Config:
+    names: frozenset[str] = frozenset({"a", "b", "c", "d"})
+
+def helper(x, among=("x", "y")):
+    return x in {"p", "q", "r", "s"} or x in among
+
+class Object:
+    def __call__(self, words: set[str]) -> int:
+        return len([word for word in words if helper(word)])
+
+def make(n: int, config: Config, fn=helper, kinds=frozenset({"u", "v", "w"})) -> Out:
+    return Out(words={*config.names, *kinds}, table={name: (n,) for name in sorted(config.names)})
+
+def closing(words):
+    return lambda ctx: sorted(ctx.words & words)
+
+async def main():
+    pipeline = (
+        Pipeline(n=int, config=Config).stage("make", make, fn=helper)
+        .stage("count", Object()).through(count=int)
+        .stage("close", closing({"a", "b"})).through(both=list[str])
+        .stage("part", functools.partial(lambda n, extra: n, extra={"k", "l", "m"})).through(part=int)
+        .stage("whole", lambda ctx: len(ctx)).through(whole=int)
+    )
+    store = SqliteStore(sys.argv[1])
+    plan = pipeline.build()
+    rows = plan.plan_resume(name="kept", store=store, n=1, config=Config()).rows
+    print(*(row.verdict for row in rows))
+    await plan.run(name="kept", store=store, n=1, config=Config())
+    store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_another_process_finds_the_same(tmp_path: Path) -> None:
+    """Neither digests of inputs nor of code differ between processes, whatever the order of their sets."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    outputs = []
+    for seed in ("1", "2", "3"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, str(script), str(tmp_path / "store.db")]
+        outputs.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout)
+    assert outputs == ["new new new new new\n", *["reuse reuse reuse reuse reuse\n"] * 2]
