@@ -226,16 +226,17 @@ async def test_waiting_for_the_thread_before_takes_nothing_off_the_timeout(caplo
 
 async def test_no_late_writes() -> None:
     """What a timed-out attempt returns later changes nothing."""
-    replaced, late = threading.Event(), threading.Event()
+    began, replaced, late = threading.Event(), threading.Event(), threading.Event()
 
     def hangs() -> int:
+        began.set()
         replaced.wait(20)
         late.set()
         return 99
 
     async def wait(s: int) -> int:
         replaced.set()
-        while not late.is_set():  # noqa: ASYNC110  # a thread sets it
+        while began.is_set() and not late.is_set():  # noqa: ASYNC110  # a thread sets it
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
         return s

@@ -295,14 +295,16 @@ async def test_the_last_items_are_not_waited_for(release: threading.Event) -> No
 @pytest.mark.parametrize("kind", ["thread", "coroutine"])
 async def test_a_late_result_is_written_nowhere(kind: str, release: threading.Event) -> None:
     """It changes no value, makes no checkpoint, and no listener is told of it."""
-    done = threading.Event()
+    began, done = threading.Event(), threading.Event()
 
     def late_thread() -> int:
+        began.set()
         release.wait(20)
         done.set()
         return 99
 
     async def late_coroutine() -> int:
+        began.set()
         try:
             await asyncio.sleep(20)
         except asyncio.CancelledError:
@@ -311,7 +313,7 @@ async def test_a_late_result_is_written_nowhere(kind: str, release: threading.Ev
 
     async def wait(s: int) -> int:
         release.set()
-        while not done.is_set():  # noqa: ASYNC110  # a thread sets it
+        while began.is_set() and not done.is_set():  # noqa: ASYNC110  # a thread sets it
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
         return s
