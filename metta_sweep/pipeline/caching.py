@@ -11,7 +11,6 @@ from metta_sweep.pipeline.artifact import ArtifactLost
 from metta_sweep.pipeline.cache import Cache
 from metta_sweep.pipeline.cache_key import Unkeyable, code_parts
 from metta_sweep.pipeline.checks import has_json_form
-from metta_sweep.pipeline.context import context_of
 from metta_sweep.pipeline.fingerprint import NoFingerprint, fingerprint
 from metta_sweep.pipeline.payload import IllFormed, JsonForm, fields_without_json
 from metta_sweep.pipeline.shelf import Origins
@@ -128,7 +127,7 @@ class Caching:
     def _read(self, scope: Scope) -> str | Unkeyable:
         if self._policy.key is not None:
             try:
-                return f"key {fingerprint(self._policy.key(context_of(dict(scope.values))))}"
+                return f"key {fingerprint(self._policy.key(scope.context()))}"
             except NoFingerprint as error:
                 return Unkeyable(f"the key, which holds {error}")
         inputs = self._inputs.of(scope.values, scope.kept, scope.item, 0, _NOWHERE)
