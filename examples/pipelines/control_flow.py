@@ -55,8 +55,8 @@ pipeline = (
     .through(table=dict[str, float])
     .branch(
         lambda ctx: len(ctx.table) > 2,
-        Pipeline().stage("pick", pick).through(choice=str),
-        Pipeline().stage("give_up", lambda: "none of them").through(choice=str),
+        then=Pipeline().stage("pick", pick).through(choice=str),
+        otherwise=Pipeline().stage("give_up", lambda: "none of them").through(choice=str),
         name="choose",
     )
 )
