@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.pipeline.context import context_of
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN", "Preview", "ResumePlan", "ResumeRow", "depends"]
 
 _SHOWN: Final = 200
-"""Rows that the table shows at most."""
+"""Lines that the table has at most."""
+_FOLDED: Final = 4
+"""Rows one after another that tell the same, from which on they become one line."""
 _SUMMARY: Final[dict[str, str]] = {
     "reuse": "reused",
     "stale": "stale",
@@ -46,9 +49,9 @@ class ResumeRow(NamedTuple):
     stage: str
     """Its path: the address without indices."""
     verdict: Verdict
-    """``reuse``: the recorded output is used. ``rerun``: one is recorded, but it runs again. ``stale``: the recorded output was made
-    under other code or another contract, and is used all the same where the reason says nothing else. ``new``: nothing is recorded.
-    ``orphan``: recorded at an address that no stage has."""
+    """``reuse``: the recorded output is used. ``rerun``: it runs again. ``stale``: the recorded output was made under other code or
+    another contract, and is used all the same where the reason says nothing else. ``new``: nothing is recorded. ``orphan``:
+    recorded at an address that no stage has."""
     reason: str
 
 
@@ -79,12 +82,13 @@ class ResumePlan:
         return f"ResumePlan({self.name!r}, {self._summary()})"
 
     def __str__(self) -> str:
-        shown = [ResumeRow("address", "stage", "verdict", "reason"), *self.rows[:_SHOWN]]  # type: ignore[arg-type]  # a head
-        widths = [max(len(row[column]) for row in shown) for column in range(3)]
-        lines = ["  ".join((*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row.reason)) for row in shown]
-        lines.insert(1, "  ".join("-" * width for width in (*widths, max(len(row.reason) for row in shown))))
-        if len(self.rows) > _SHOWN:
-            lines.append(f"... and {len(self.rows) - _SHOWN} more")
+        folded = list(_folded(self.rows))
+        shown = [("address", "stage", "verdict", "reason"), *folded[:_SHOWN]]
+        widths = [max(len(row[column]) for row in shown) for column in range(4)]
+        shown.insert(1, ("-" * widths[0], "-" * widths[1], "-" * widths[2], "-" * widths[3]))
+        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+        if len(folded) > _SHOWN:
+            lines.append(f"... and {len(folded) - _SHOWN} lines more")
         return "\n".join([*lines, f"{self.name}: {self._summary()}"])
 
     def _counts(self) -> Counter[str]:
@@ -94,6 +98,16 @@ class ResumePlan:
         counts = self._counts()
         told = [f"{counts[name]} {text}" for name, text in _SUMMARY.items() if counts[name]]
         return ", ".join(told) or "nothing to do"
+
+
+def _folded(rows: Sequence[ResumeRow]) -> Iterator[tuple[str, str, str, str]]:
+    """The lines of a table: rows one after another that tell the same of one stage become one."""
+    for (stage, verdict, reason), group in itertools.groupby(rows, key=lambda row: row[1:]):
+        addresses = [row.address for row in group]
+        if len(addresses) < _FOLDED:
+            yield from ((address, stage, verdict, reason) for address in addresses)
+        else:
+            yield f"{addresses[0]} ... {addresses[-1]} ({len(addresses)})", stage, verdict, reason
 
 
 class Preview:

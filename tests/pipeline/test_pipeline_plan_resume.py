@@ -384,12 +384,20 @@ async def test_as_a_table_and_as_data() -> None:
 
 
 async def test_a_long_table_is_cut() -> None:
-    """Data has all rows, the table the first two hundred."""
+    """Data has all rows; in the table neighbours that tell the same are one line, and there are two hundred at most."""
     store = MemoryStore()
     pipeline = Pipeline(items=list[int]).map("each", _same, over="items")
     plan = pipeline.build().plan_resume(name="kept", store=store, items=list(range(500)))
     assert len(plan.rows) == 500
-    assert "... and 300 more" in str(plan)
+    assert str(plan).splitlines()[2:] == [
+        "each[item=0] ... each[item=499] (500)  each   new      nothing is recorded",
+        "kept: 500 new",
+    ]
+    inner = Pipeline(item=int).stage("a", _same).stage("b", _same)
+    nested = Pipeline(items=list[int]).map("each", inner, over="items").build()
+    plan = nested.plan_resume(name="kept", store=store, items=list(range(100)))
+    assert len(plan.rows) == 300
+    assert str(plan).splitlines()[-2:] == ["... and 100 lines more", "kept: 300 new"]
 
 
 async def _same(item: int) -> int:
