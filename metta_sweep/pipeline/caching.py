@@ -127,7 +127,7 @@ class Caching:
     def _read(self, scope: Scope) -> str | Unkeyable:
         if self._policy.key is not None:
             try:
-                return f"key {fingerprint(self._policy.key(scope.context()))}"
+                return f"key {fingerprint(self._policy.key(scope.context()))} {self._inputs.constants(_NOWHERE)}"
             except NoFingerprint as error:
                 return Unkeyable(f"the key, which holds {error}")
         inputs = self._inputs.of(scope.values, scope.kept, scope.item, 0, _NOWHERE)

@@ -65,6 +65,16 @@ class StageInputs:
             parts.append(f"the seed={seed}")
         return Inputs(";".join(parts) or "nothing")
 
+    def constants(self, origins: Origins) -> str:
+        """The digests of its constants; those without content are left out."""
+        parts: list[str] = []
+        for name, value in self._constants.items():
+            try:
+                parts.append(f"{name}={_digest(value, origins)}")
+            except NoFingerprint:
+                continue
+        return ";".join(parts)
+
     def maker(self, preview: Preview) -> str:
         """Who has yet to make what the stage reads; empty when all of that is known."""
         return preview.depends_on(self._reads, self._kept)

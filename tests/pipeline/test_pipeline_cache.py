@@ -452,3 +452,24 @@ def test_the_cache_of_a_process_is_bounded() -> None:
     for key in "abc":
         cache.put_cache(key, b"x" * 33)
     assert cache.get_cache("a") == b"x" * 33
+
+
+async def test_a_key_stands_for_the_fields_never_for_the_constants() -> None:
+    """With ``key=``, another constant is another entry, also one within a pipeline; the key of an item can read the item."""
+    ran: list[tuple[int, int]] = []
+
+    async def add(x: int, step: int) -> int:
+        ran.append((x, step))
+        return x + step
+
+    def at(step: int) -> Pipeline:
+        return Pipeline(x=int).stage("t", add, step=step).through(int, cache=Cache(key=lambda ctx: ctx.x))
+
+    assert [(await at(step).build().run(x=1)).t for step in (1, 2, 1)] == [2, 3, 2]
+    nested = [Pipeline(x=int).stage("n", at(step)).through(t=int, cache=Cache(key=lambda ctx: ctx.x)) for step in (10, 20)]
+    assert [(await pipeline.build().run(x=1)).t for pipeline in nested] == [11, 21]
+    mapped = Pipeline(xs=list[int]).map("m", add, over="xs", step=5).through(int, cache=Cache(key=lambda ctx: ctx.x)).build()
+    ran.clear()
+    assert (await mapped.run(xs=[1, 2])).m == [6, 7]
+    assert (await mapped.run(xs=[2, 1])).m == [7, 6]
+    assert len(ran) == 2
