@@ -40,11 +40,9 @@ class ThreadedCall:
 
     def __call__(self) -> Any:
         """Call the function, in the thread; not at all, when it was given up before it began."""
-        if call_abandoned():
-            return None
-        self.running = True
+        self.running = True  # before the look at whether it was given up: who gives it up looks here after
         try:
-            return self._fn()
+            return None if call_abandoned() else self._fn()
         finally:
             self.running = False
             try:
