@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -186,6 +187,8 @@ def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> No
 def _never_fits(returns: Any, form: Any) -> bool:
     """Whether no value of one type is one of the other, as contracts check: flags are no numbers, models in lists fit by class."""
     if returns is bool and form in (int, float, complex):
+        return True
+    if returns in (str, bytes) and typing.get_origin(form) is collections.abc.Sequence:
         return True
     fits = explain_mismatch(returns, form, "it", by_class="within") is None
     return not fits and explain_mismatch(form, returns, "it", by_class="always") is not None

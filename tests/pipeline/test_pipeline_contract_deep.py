@@ -361,3 +361,13 @@ def test_one_field_that_is_a_mapping_of_its_own_name() -> None:
     assert checked(dict[str, int], {"x": 1}) == {"x": 1}
     assert checked(dict[str, dict[str, int]], {"x": {"a": 1}}) == {"x": {"a": 1}}
     assert checked(dict, {"x": {"x": {"y": 1}}}) == {"x": {"y": 1}}
+
+
+def test_text_is_no_sequence_of_texts() -> None:
+    """A contract of ``Sequence[str]`` takes no str, which is one only by accident; the build says so."""
+
+    def text() -> str:
+        return "ab"
+
+    with pytest.raises(BuildError, match="returns str, which its contract never takes"):
+        Pipeline().stage("names", text).through(names=abc.Sequence[str]).build()
