@@ -262,9 +262,7 @@ class Pipeline(Generic[In, Cur]):
         Args:
             body: what it declares as inputs must be provided here.
             while_: gets the context before each iteration.
-            carry: first values of fields that the body replaces.
-            max_iterations: passing it raises ``LoopLimit``. None: no limit.
-            name: part of the addresses, ``name[3]/stage``; "loop", "loop2", ... by default.
+            carry: as for ``loop_while()``; so are ``max_iterations`` and ``name``.
         """
         state = self._state.settled()
         chosen = name if name is not None else default_name("loop", state.taken())

@@ -54,8 +54,8 @@ two_arms: Pipeline[Data, Score] = (
     one_arm.stage("again", clean)
     .branch(
         lambda data: len(data.rows) > 9,
-        Pipeline(Data).stage("quick", quick),
-        Pipeline(Data).stage("thorough", thorough),
+        then=Pipeline(Data).stage("quick", quick),
+        otherwise=Pipeline(Data).stage("thorough", thorough),
         name="score",
     )
     .stage("publish", publish)
