@@ -3,8 +3,11 @@
 # ruff: noqa: D103  # stages; each test says what it shows
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+
+from corpus import right_cases
 
 from metta_sweep.pipeline import Context, Pipeline
 
@@ -210,3 +213,13 @@ def test_a_pipeline_draws_and_describes_itself() -> None:
     pipeline = control_flow()
     assert pipeline.to_mermaid() == pipeline.build().to_mermaid()
     assert str(pipeline.describe()) == str(pipeline.build().describe())
+
+
+def test_every_right_pipeline_can_be_drawn_and_described() -> None:
+    """Lines of the grammar only, and a table that fits a terminal and has a JSON form."""
+    for case in right_cases():
+        plan = case.describe().build()
+        checked(plan.to_mermaid())
+        description = plan.describe()
+        assert max(map(len, str(description).splitlines())) <= 120, case.name
+        assert len(json.loads(json.dumps(description.to_dict()))["parts"]) == len(description.rows)
