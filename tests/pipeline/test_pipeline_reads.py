@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import operator
 import time
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from metta_sweep.errors import BuildError
 from metta_sweep.pipeline import Pipeline
-from metta_sweep.pipeline.reads import Reads, reads_of
+from metta_sweep.pipeline.reads import Reads, _loads, _replaces, _subscribes, reads_of
 
 limit: list[int] = []
 
@@ -120,7 +121,7 @@ def test_direct_reads() -> None:
 ALWAYS: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
     (lambda d: f"{d.score:.2f} of {d.task!r}", ("score", "task")),
     (lambda d: (x := d.score) > 0 and x, ("score",)),
-    (lambda d: max(d.score, key=str(d.task)), ("score", "task")),
+    (lambda d: max(d.score, str(d.task)), ("score", "task")),
     (lambda d: {"score": d.score, **d.task}, ("score", "task")),
     (lambda d: [*d.rows, d.score], ("rows", "score")),
     (lambda d: d.task.name.upper(), ("task",)),
@@ -322,3 +323,26 @@ def test_the_context_beside_other_parameters() -> None:
         pipeline.stage("a", lambda ctx, n: ctx.los + n).build()
     with pytest.raises(BuildError, match="'los'"):
         pipeline.stage("a", lambda ctx, step: ctx.los + step, step=2).build()
+
+
+@pytest.mark.parametrize(
+    ("opname", "argval", "argrepr", "loads", "subscribes", "replaces"),
+    [
+        ("LOAD_FAST_BORROW", "d", "d", True, False, False),
+        ("LOAD_FAST_BORROW_LOAD_FAST_BORROW", ("x", "d"), "x, d", True, False, False),
+        ("STORE_FAST_LOAD_FAST", ("x", "d"), "x, d", True, False, False),
+        ("STORE_FAST_LOAD_FAST", ("d", "x"), "d, x", True, False, True),
+        ("STORE_FAST_STORE_FAST", ("x", "d"), "x, d", False, False, True),
+        ("LOAD_FAST_AND_CLEAR", "d", "d", True, False, True),
+        ("BINARY_OP", 26, "[]", False, True, False),
+        ("BINARY_OP", 0, "+", False, False, False),
+        ("BINARY_SUBSCR", None, "", False, True, False),
+        ("LOAD_FAST_BORROW", "other", "other", False, False, False),
+    ],
+)
+def test_instructions_of_newer_pythons(
+    opname: str, argval: Any, argrepr: str, loads: bool, subscribes: bool, replaces: bool
+) -> None:
+    """Python 3.12 to 3.14 have other names for what loads, replaces and looks up: 3.14 borrows, and subscribes by an operator."""
+    instruction: Any = types.SimpleNamespace(opname=opname, argval=argval, argrepr=argrepr)
+    assert (_loads(instruction, "d"), _subscribes(instruction), _replaces(instruction, "d")) == (loads, subscribes, replaces)
