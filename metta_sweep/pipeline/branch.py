@@ -77,9 +77,9 @@ class BranchSpec:
         """Check both blocks where they stand; what only one of them provides is "maybe" from here on."""
         for message in self.faults:
             flow.fault(self.name, message)
-        if callable(self.predicate):
+        if not self.faults:
             check_context_reads(self.name, "the predicate", self.predicate, flow)
-        if is_constant(self.predicate):
+        if not self.faults and is_constant(self.predicate):
             flow.fault(
                 self.name,
                 "one of its ways never runs: its predicate reads no field, and always says the same. "

@@ -125,7 +125,7 @@ def declared(state: type | None, inputs: Mapping[str, Any]) -> Description:
             faults.extend(Fault("inputs", problem, name) for problem in type_problems(form))
             types_[name] = form
         else:
-            remedy = "Write the type itself, without quotes" if isinstance(form, str) else f"Write {name}=str"
+            remedy = "Write the type itself, without quotes" if isinstance(form, str) else f"Write {name}={type(form).__name__}"
             faults.append(
                 Fault("inputs", f"the input {name!r} needs a type; found {brief(form)}; expected a type. {remedy}.", name)
             )

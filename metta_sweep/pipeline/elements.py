@@ -8,6 +8,7 @@ import typing
 from typing import Any, Final, get_args, get_origin
 
 from metta_sweep.pipeline.flow import either
+from metta_sweep.pipeline.models import is_model
 from metta_sweep.pipeline.typeforms import type_name
 
 __all__ = ["element_of", "items_problem"]
@@ -31,6 +32,8 @@ def items_problem(kind: type) -> str | None:
     for classes, problem in _REFUSED:
         if issubclass(kind, classes):
             return problem
+    if is_model(kind):
+        return "which is one item and no list of them. Provide a list."
     if not hasattr(kind, "__iter__"):
         return "which has no items. Provide a list."
     return None

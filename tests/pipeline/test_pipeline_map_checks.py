@@ -79,6 +79,7 @@ MALFORMED: list[tuple[Pipeline, str]] = [
     (of(list[int] | None), "which may be None, which has no items"),
     (of(dict[str, int]), "whose items are its keys only. Provide a list: list(d.items())"),
     (of(set[int]), "which has no order"),
+    (of(Task), "which is one item and no list of them"),
     (of(str), "which would be taken apart into its characters"),
     (of(Iterator[int]), "which can be gone through once only"),
     (of(list[int], lambda: 1), "the stage function takes no item"),

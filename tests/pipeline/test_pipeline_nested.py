@@ -260,6 +260,24 @@ async def test_a_retried_pipeline_of_a_kept_run_reuses_what_is_done() -> None:
     assert events == [StageReused("train", "train")], "the whole is kept as well"
 
 
+async def test_refs_within_a_kept_pipeline() -> None:
+    """What a stage within reads by the name of another is there again when only some of them run."""
+    store = MemoryStore()
+    fails = [True]
+
+    async def again(x: int, first: int) -> int:
+        if fails.pop():
+            raise ConnectionError
+        return x + first
+
+    inner = Pipeline(x=int).stage("first", scale).stage("second", again, first=ref("first.first")).through(y=int)
+    plan = Pipeline(xs=list[int]).map("each", inner, over="xs", limit=1).build()
+    with pytest.raises(ConnectionError):
+        await plan.run(xs=[1], name="kept", store=store)
+    fails[:] = [False, False]
+    assert (await plan.run(xs=[1, 5], name="kept", store=store)).each == [3, 11]
+
+
 async def test_timeout_of_the_whole() -> None:
     """The deadline of the whole cuts what runs within, which knows how much time is left."""
     left: list[float | None] = []
