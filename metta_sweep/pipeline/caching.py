@@ -11,6 +11,7 @@ from metta_sweep.pipeline.artifact import ArtifactLost
 from metta_sweep.pipeline.cache import Cache
 from metta_sweep.pipeline.cache_key import Unkeyable, code_parts
 from metta_sweep.pipeline.checks import has_json_form
+from metta_sweep.pipeline.code_digest import code_text
 from metta_sweep.pipeline.fingerprint import NoFingerprint, fingerprint
 from metta_sweep.pipeline.payload import IllFormed, JsonForm, fields_without_json
 from metta_sweep.pipeline.shelf import Origins
@@ -90,7 +91,9 @@ class Caching:
 
     def key(self, scope: Scope, address: str) -> str:
         """The key of what the stage makes here; empty, with a warning, when something has no content to compare."""
+        gate = self._spec.hooks.get("validate")
         parts: list[str] = [self._spec.contract.schema_digest, f"version {self._policy.version!r}"]
+        parts.append("no gate" if gate is None else f"gate {code_text(gate)}")
         for part in (*code_parts(self._spec.fn, self._policy), self._read(scope)):
             if not isinstance(part, Unkeyable):
                 parts.append(part)

@@ -56,8 +56,8 @@ class ItemFailed(Exception):
 class TolerantTrying(Trying):
     """Tries an item whose failure ends nothing: it comes as an ``ItemFailed``."""
 
-    async def output(self, scope: Scope, address: str) -> tuple[Any, int]:
-        """The checked output, and the number of attempts that it took."""
+    async def output(self, scope: Scope, address: str) -> tuple[Any, int, bool]:
+        """The checked output, the number of attempts that it took, and whether it is a replacement."""
         try:
             return await super().output(scope, address)
         except Exception as error:

@@ -109,8 +109,8 @@ class StageNode:
         if run.listeners:
             run.tell(StageStarted(address, self.name))
         started = run.clock()
-        output, attempts = await self.trying.output(scope, address)
-        if self.caching is not None:
+        output, attempts, replaced = await self.trying.output(scope, address)
+        if self.caching is not None and not replaced:
             output = self.caching.put(scope, key, output)
         if run.record is not None:
             output = self._kept(scope, address, inputs, output)

@@ -61,20 +61,20 @@ class Trying:
         self.only_call = binding.call if plain else None
         """The call of a coroutine function that is tried once, without a deadline."""
 
-    async def output(self, scope: Scope, address: str) -> tuple[Any, int]:
-        """The checked output, and the number of attempts that it took."""
+    async def output(self, scope: Scope, address: str) -> tuple[Any, int, bool]:
+        """The checked output, the number of attempts that it took, and whether it is a replacement that ``on_error`` gave."""
         attempts = [1]
         cancelling = cancel_count() if self._goes_on else 0
         try:
             if self.only_call is not None:
                 scope.node = self.name
-                return await self._gated(await self.only_call(scope), address), 1
+                return await self._gated(await self.only_call(scope), address), 1, False
             if self._total is None:
-                return await self._attempts(scope, address, attempts, cancelling), attempts[0]
+                return await self._attempts(scope, address, attempts, cancelling), attempts[0], False
             with Deadline(self._total, scope, address):
-                return await self._attempts(scope, address, attempts, cancelling), attempts[0]
+                return await self._attempts(scope, address, attempts, cancelling), attempts[0], False
         except Exception as error:  # noqa: BLE001  # it is raised there, unless there is a replacement
-            return await self._failed(error, scope, address, attempts[0], cancelling), attempts[0]
+            return await self._failed(error, scope, address, attempts[0], cancelling), attempts[0], True
 
     async def _failed(self, error: Exception, scope: Scope, address: str, attempts: int, cancelling: int) -> Any:
         """The replacement that ``on_error`` gives; else the error stands, and says where it happened."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from metta_sweep.errors import BuildError
+from metta_sweep.errors import BuildError, GateError
 from metta_sweep.pipeline import Artifact, Cache, Pipeline, PipelineEvent, StageContext, StageReused
 from metta_sweep.pipeline.caching import ProcessCache, in_process
 from metta_sweep.records import Store
@@ -307,7 +307,7 @@ async def test_cache_and_resume_are_two_keys() -> None:
 
 
 async def test_failures_are_never_cached() -> None:
-    """A stage that failed runs again; so does one whose replacement came from ``on_error``."""
+    """A stage that failed runs again."""
     fails = [True]
 
     def shaky(n: int) -> int:
@@ -323,6 +323,34 @@ async def test_failures_are_never_cached() -> None:
     assert (await plan.run(n=1)).used == 1
     await plan.run(n=1)
     assert len(CALLS) == 3
+
+
+async def test_a_replacement_is_never_cached() -> None:
+    """What ``on_error`` gave for a failure is no output of the stage: the next run tries again."""
+    fails = [True]
+
+    def shaky(n: int) -> int:
+        called("shaky")
+        if fails[0]:
+            raise OSError("down")
+        return n
+
+    cache = Cache(key=lambda ctx: ctx.n)
+    plan = Pipeline(n=int).stage("use", shaky).through(used=int, cache=cache, on_error=lambda error: -1).build()
+    assert (await plan.run(n=1)).used == -1
+    fails[0] = False
+    assert [(await plan.run(n=1)).used for _ in range(2)] == [1, 1]
+    assert len(CALLS) == 2
+
+
+async def test_a_gate_is_never_passed_by() -> None:
+    """An output that was cached without a ``validate`` hook, or with another one, is made again for this one."""
+    store = MemoryStore()
+    await outcome(Pipeline(n=int).stage("use", twice).through(used=int, cache=True), store, n=1)
+    gated = Pipeline(n=int).stage("use", twice).through(used=int, cache=True, validate=lambda used: used > 10)
+    with pytest.raises(GateError):
+        await outcome(gated, store, n=1)
+    assert CALLS == ["twice", "twice"]
 
 
 async def test_an_object_of_its_own_counts_as_it_is_now() -> None:
