@@ -154,7 +154,7 @@ class Pipeline(Generic[In, Cur]):
             on_item_error: ``"fail"``: the first failure ends the others and is raised. ``"collect"``: an ``ItemFailure`` stands
                 in the place of the output, and the others go on.
             key: what names an item in its address instead of its index: a function of the item, or one of its attributes.
-            constants: values for the other parameters.
+            constants: values for the other parameters; for one that is called like an argument here, in ``.through()``.
         """
         check_name(name, "Pipeline.map()")
         stage = new_stage(name, _described(fn), constants, _frame(1))

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["LoopNode"]
 
 
+def _fresh(value: Any) -> Any:
+    """A value to begin with, with lists, dicts and sets of its own: a stage that changes them does not change the pipeline."""
+    if type(value) is list:
+        return [_fresh(part) for part in value]
+    if type(value) is dict:
+        return {key: _fresh(part) for key, part in value.items()}
+    return set(value) if type(value) is set else value
+
+
 class LoopNode:
     """A loop that runs."""
 
@@ -87,7 +96,7 @@ class LoopNode:
         run = scope.run
         path = scope.address(self.name)
         values = scope.values
-        values.update({**self._constants, **{name: values[field] for name, field in self._refs.items()}})
+        values.update({**_fresh(self._constants), **{name: values[field] for name, field in self._refs.items()}})
         index = self._resume(run, path, values)
         inner = scope.inner(path)
         while await self._goes_on(values, path, index):

@@ -90,6 +90,21 @@ async def test_loops_in_loops() -> None:
     ]
 
 
+async def test_carried_lists_begin_anew_in_each_run() -> None:
+    """A stage that changes a carried list in place does not change what the next run of the plan begins with."""
+
+    async def note(turn: int, notes: list[int], seen: dict[str, list[int]]) -> list[int]:
+        notes.append(turn)
+        seen["turns"].append(turn)
+        return notes
+
+    body = BODY.stage("note", note).through(notes=list[int])
+    plan = counting(2, body, carry={"turn": 0, "notes": [], "seen": {"turns": []}}).build()
+    for _ in range(2):
+        result = await plan.run()
+        assert (result.notes, result.seen) == ([1, 2], {"turns": [1, 2]})
+
+
 def test_what_the_body_declares_must_be_there() -> None:
     """With a fitting type, at the place of the loop and after each iteration; a carried value counts."""
     counting(3, Pipeline(turn=int).stage("turn", turn)).build()
