@@ -9,6 +9,7 @@ from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.checks import value_check
 from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.hook_table import HOOKS
 from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.ref import Ref
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter, ReadSignature, accepted_keywords
@@ -123,6 +124,14 @@ def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mappin
     known = [parameter.name for parameter in signature.parameters]
     for key, value in constants.items():
         if key in known or signature.takes_kwargs:
+            continue
+        if key in HOOKS:
+            flow.fault(
+                name,
+                f"{key!r} is a hook, and no parameter of the stage function; found {brief(value)} in .stage(); "
+                f"expected constants there. Write .through({key}=...).",
+                key,
+            )
             continue
         guess = did_you_mean(key, known)
         hint = (

@@ -125,7 +125,13 @@ def _asks_the_mapping(reads: Reads, flow: Flow) -> bool:
 
 
 def _check_chains(name: str, what: str, field: str, form: Any, reads: Reads, flow: Flow) -> None:
-    """Check what is read of a field that is a model: ``ctx.task.name``."""
+    """Check what is read of a field that is a model, or of one of Python's own types: ``ctx.task.name``."""
+    kind = typing.get_origin(form) or form
+    if isinstance(kind, type) and kind.__module__ == "builtins" and kind is not object:
+        for first, attribute in reads.chains:
+            if first == field and not hasattr(kind, attribute):
+                flow.fault(name, f"{what} reads {field}.{attribute}, but {type_name(form)} has no {attribute!r}.", field)
+        return
     if not is_model(form):
         return
     for first, attribute in reads.chains:

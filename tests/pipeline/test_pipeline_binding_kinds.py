@@ -298,6 +298,7 @@ WRONG: list[tuple[Callable[[], Pipeline[Any]], str, tuple[str, ...]]] = [
     (lambda: Pipeline(n=int).stage("f", yielding_later), "", ("is an asynchronous generator", "in a list")),
     (lambda: Pipeline(n=int).stage("f", int), "", ("no signature", "lambda x: int(x)")),
     (lambda: Pipeline(n=int).stage("f", mixed, m=1), "", ("the constant 'm'", "expected one of n, step, factor")),
+    (lambda: Pipeline(n=int).stage("f", mixed, timeout=1), "timeout", ("'timeout' is a hook", "Write .through(timeout=...)")),
     (lambda: Pipeline(n=int).stage("f", annotated, n="3"), "", ("'n' does not fit", "takes int")),
     (
         lambda: Pipeline(n=str).stage("a", lambda n: n).through(x=str).stage("f", mixed, n=1, step=ref("a.x")),

@@ -292,6 +292,7 @@ def test_predicates_by_key_and_by_chain() -> None:
     for predicate, hint in (
         (lambda ctx: ctx["nn"] < 3, "'nn'"),
         (lambda ctx: ctx.task.sze < 3, "Did you mean 'size'?"),
+        (lambda ctx: ctx.n.size < 3, "int has no 'size'"),
         (lambda ctx: ctx["task"].sze < 3, "Did you mean 'size'?"),
     ):
         with pytest.raises(BuildError) as error:

@@ -149,7 +149,7 @@ INPUTS: list[tuple[Callable[[], Pipeline[Any]], str]] = [
     (lambda: Pipeline(n="int"), "without quotes"),
     (lambda: Pipeline(n=list["int"]), "names 'int' by a string"),
     (lambda: Pipeline(Model, a=str, n=int), "declared twice"),
-    (lambda: Pipeline(n=3), "Write n=str"),
+    (lambda: Pipeline(n=3), "Write n="),
 ]
 
 
