@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
+from metta_sweep.pipeline.calls import Bound, Call, make_call, taken
 from metta_sweep.pipeline.checks import value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.hook_table import HOOKS
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.run import Scope
 
 __all__ = ["Binding", "accepted_keywords", "bind"]
-
-Source = Callable[["Scope"], Any]
-"""Takes the value of one parameter from a running pipeline."""
-Call = Callable[["Scope"], Any]
-"""Calls the stage function."""
 
 CONTEXT_NAMES: Final = frozenset({"_", "c", "context", "ctx", "d", "data", "inputs", "state"})
 """Names under which a whole context is meant, however near they are to a field's name."""
@@ -47,16 +43,6 @@ class Binding(NamedTuple):
     """Takes what the stage function is called with, as ``(args, kwargs)``, without calling it."""
     kept: tuple[str, ...] = ()
     """What it reads by the name of the stage that made it: ``stage.field``."""
-
-
-class _Bound(NamedTuple):
-    source: Source
-    fields: tuple[str, ...] | None
-    """The fields read; None: all."""
-    field: str | None = None
-    """The one field whose value it is, as it is."""
-    kept: str | None = None
-    """What is read by the name of the stage that made it."""
 
 
 def bind(
@@ -81,10 +67,10 @@ def bind(
     before = len(flow.faults)
     _refuse_bad_constants(name, signature, constants, flow)
     free = [parameter for parameter in signature.parameters if _is_free(parameter, constants) and parameter.name != item]
-    named: dict[str, _Bound] = {}
-    positional: list[_Bound] = []
+    named: dict[str, Bound] = {}
+    positional: list[Bound] = []
     for parameter in signature.parameters:
-        bound = _Bound(_item, ()) if parameter.name == item else _source_of(name, fn, parameter, constants, free, flow)
+        bound = Bound(_item, ()) if parameter.name == item else _source_of(name, fn, parameter, constants, free, flow)
         if parameter.positional_only and (bound is not None or parameter.default is not MISSING):
             positional.append(bound or _given(parameter.default))
         elif bound is not None:
@@ -104,16 +90,16 @@ def bind(
         reads = None if reads is None or bound.fields is None else (*reads, *bound.fields)
     asks = any(_asks_for(parameter, StageContext) for parameter in signature.parameters)
     return Binding(
-        _make_call(fn, signature, positional, named),
+        make_call(fn, signature, positional, named),
         None if reads is None else tuple(dict.fromkeys(reads)),
         asks,
-        _make_call(_taken, signature, positional, named),
+        make_call(taken, signature, positional, named),
         tuple(bound.kept for bound in every if bound.kept is not None),
     )
 
 
-def _given(value: Any) -> _Bound:
-    return _Bound(lambda _: value, ())
+def _given(value: Any) -> Bound:
+    return Bound(lambda _: value, ())
 
 
 def _is_free(parameter: Parameter, constants: Mapping[str, Any]) -> bool:
@@ -146,11 +132,11 @@ def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mappin
 
 def _source_of(
     name: str, fn: Callable[..., Any], parameter: Parameter, constants: Mapping[str, Any], free: list[Parameter], flow: Flow
-) -> _Bound | None:
+) -> Bound | None:
     """The source of one parameter, in the order of the design; None: leave it to its default, or a fault was reported."""
     what = f"parameter {parameter.name!r}"
     if _asks_for(parameter, StageContext):
-        return _Bound(_stage_context, ())
+        return Bound(_stage_context, ())
     if parameter.name in constants:
         return _constant(name, parameter.name, constants[parameter.name], parameter.annotation, flow)
     if parameter.name in flow.fields:
@@ -167,16 +153,16 @@ def _source_of(
     return None
 
 
-def _context(name: str, what: str, fn: Callable[..., Any], parameter: str, flow: Flow) -> _Bound:
+def _context(name: str, what: str, fn: Callable[..., Any], parameter: str, flow: Flow) -> Bound:
     """The whole context; what a function reads of it is checked, as far as its code shows."""
     reads = reads_of(fn, parameter)
     if reads is None:
         flow.leave_unchecked(name, f"{what} gets the whole context", ANNOTATE_CONTEXT)
-        return _Bound(_whole_context, None)
+        return Bound(_whole_context, None)
     check_context_reads(name, what, fn, flow, parameter=parameter)
     fields = (*reads.always, *reads.keys, *reads.sometimes, *reads.keys_sometimes)
     followed = not reads.escapes and all(field in flow.fields for field in fields)
-    return _Bound(_whole_context, fields if followed else None)
+    return Bound(_whole_context, fields if followed else None)
 
 
 def _may_be_context(parameter: Parameter, free: list[Parameter], flow: Flow) -> bool:
@@ -190,7 +176,7 @@ def _may_be_context(parameter: Parameter, free: list[Parameter], flow: Flow) -> 
     return did_you_mean(parameter.name, flow.providers) is None
 
 
-def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | None:
+def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> Bound | None:
     field = parameter.name
     if parameter.annotation is UNRESOLVED and parameter.text == type_name(flow.fields[field].type):
         pass  # a local class, seen by its name
@@ -203,13 +189,13 @@ def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | N
     if flow.fields[field].definite:
         seen = _seen_as(flow.fields[field].type, parameter.annotation)
         if seen is not None:
-            return _Bound(lambda scope: seen(scope.values[field]), (field,))
-        return _Bound(lambda scope: scope.values[field], (field,), field)
+            return Bound(lambda scope: seen(scope.values[field]), (field,))
+        return Bound(lambda scope: scope.values[field], (field,), field)
     if parameter.default is MISSING:
         flow.missing(name, what, field)
         return None
     default = parameter.default
-    return _Bound(lambda scope: scope.values.get(field, default), (field,))
+    return Bound(lambda scope: scope.values.get(field, default), (field,))
 
 
 def _seen_as(provided: Any, annotation: Any) -> Callable[[Any], Any] | None:
@@ -219,7 +205,7 @@ def _seen_as(provided: Any, annotation: Any) -> Callable[[Any], Any] | None:
     return value_check(annotation)
 
 
-def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _Bound | None:
+def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> Bound | None:
     if not isinstance(value, Ref):
         check_constant(name, key, value, annotation, flow)
         return _given(value)
@@ -231,11 +217,11 @@ def _constant(name: str, key: str, value: Any, annotation: Any, flow: Flow) -> _
         if annotation not in (MISSING, UNRESOLVED):
             flow.require_type(name, what, value.field, annotation)
         field = value.field
-        return _Bound(lambda scope: scope.values[field], (field,), field)
+        return Bound(lambda scope: scope.values[field], (field,), field)
     return _ref_by_stage(name, what, value.stage, value.field, annotation, flow)
 
 
-def _ref_by_stage(name: str, what: str, stage: str, field: str, annotation: Any, flow: Flow) -> _Bound | None:
+def _ref_by_stage(name: str, what: str, stage: str, field: str, annotation: Any, flow: Flow) -> Bound | None:
     address, fields = flow.outputs.get(stage, ("", {}))
     if not address:
         guess = did_you_mean(stage, flow.outputs)
@@ -262,7 +248,7 @@ def _ref_by_stage(name: str, what: str, stage: str, field: str, annotation: Any,
         return None
     flow.kept.add((address, field))
     key = f"{address}.{field}"
-    return _Bound(lambda scope: scope.kept[key], (field,), kept=key)
+    return Bound(lambda scope: scope.kept[key], (field,), kept=key)
 
 
 def _asks_for(parameter: Parameter, kind: type) -> bool:
@@ -272,7 +258,7 @@ def _asks_for(parameter: Parameter, kind: type) -> bool:
     return asked_for(parameter.annotation) is kind
 
 
-def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | None:
+def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> Bound | None:
     """A model, TypedDict or Protocol: a view of the context with its fields."""
     form = asked_for(parameter.annotation)
     wanted, optional = wanted_by(form)
@@ -295,7 +281,7 @@ def _view(name: str, what: str, parameter: Parameter, flow: Flow) -> _Bound | No
     if wanted and not present and not absent:
         flow.note(name, f"{what} ({type_name(form)}) is made of defaults only: none of its fields is provided here")
     make = view_maker(form, tuple(present))
-    return _Bound(lambda scope: make(scope.values), tuple(present))
+    return Bound(lambda scope: make(scope.values), tuple(present))
 
 
 def _whole_context(scope: Scope) -> Context:
@@ -308,40 +294,3 @@ def _item(scope: Scope) -> Any:
 
 def _stage_context(scope: Scope) -> StageContext | None:
     return scope.stage_context
-
-
-def _taken(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    return args, kwargs
-
-
-def _make_call(fn: Callable[..., Any], signature: ReadSignature, positional: list[_Bound], named: Mapping[str, _Bound]) -> Call:
-    if not positional and not named:
-        return lambda _: fn()
-    ahead = [parameter.name for parameter in signature.parameters][: len(named)]
-    fields = [bound.field for bound in named.values()]
-    in_order = not positional and ahead == list(named) and signature.leading >= len(named)
-    if in_order and None not in fields and len(fields) <= 3:
-        return _plain_call(fn, [str(field) for field in fields])
-    if in_order and len(named) == 1:
-        source = next(iter(named.values())).source
-        return lambda scope: fn(source(scope))
-    first = tuple(bound.source for bound in positional)
-    rest = tuple((key, bound.source) for key, bound in named.items())
-    return lambda scope: fn(*[source(scope) for source in first], **{key: source(scope) for key, source in rest})
-
-
-def _plain_call(fn: Callable[..., Any], fields: list[str]) -> Call:
-    """Calls with up to three fields, without a loop: stages are called often."""
-    if len(fields) == 1:
-        (one,) = fields
-        return lambda scope: fn(scope.values[one])
-    if len(fields) == 2:
-        one, two = fields
-        return lambda scope: fn(scope.values[one], scope.values[two])
-    one, two, three = fields
-
-    def call(scope: Scope) -> Any:
-        values = scope.values
-        return fn(values[one], values[two], values[three])
-
-    return call
