@@ -10,8 +10,8 @@ from metta_sweep.address import join
 from metta_sweep.errors import ContractError, Fault, did_you_mean
 from metta_sweep.pipeline.assignable import explain_mismatch
 from metta_sweep.pipeline.binding import Binding, bind
-from metta_sweep.pipeline.calls import Call
 from metta_sweep.pipeline.block import Block
+from metta_sweep.pipeline.calls import Call
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import FieldState, Flow
 from metta_sweep.pipeline.missing import quoted
