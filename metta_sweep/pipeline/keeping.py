@@ -145,7 +145,7 @@ class Keeping:
         if inputs.unknown and judged.verdict == "rerun":
             reason = f"reads {inputs.unknown}, which cannot be compared with what it was"
         elif judged.error is not None:
-            reason = f"{reason}: the run will raise {type(judged.error).__name__}: {judged.error}"
+            reason = f"the run will raise {type(judged.error).__name__}: {str(judged.error).split('. ')[0]}"
         preview.add(address, self._path, judged.verdict, reason)
         return judged.output if judged.verdict in ("reuse", "stale") and judged.error is None else UNKNOWN
 
