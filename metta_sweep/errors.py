@@ -353,6 +353,7 @@ FOREIGN_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "retries": ("retry", "retries"),
     "max_retries": ("retries", "retry"),
     "on_success": ("after",),
+    "on_failure": ("on_error",),
     "callback": ("after",),
     "callbacks": ("hooks",),
     "max_cost": ("cost",),
