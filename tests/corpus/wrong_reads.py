@@ -7,8 +7,10 @@ import operator
 from functools import partial
 from typing import Any
 
+from metta_sweep.pipeline import Cache, StageContext
+
 from .cases import Pipeline, wrong
-from .parts import SuggestionOutput, Task, TrainingOutput, Trial, count, suggest
+from .parts import Batch, SuggestionOutput, Task, TrainingOutput, Trial, count, suggest
 
 
 class Watcher:
@@ -202,3 +204,38 @@ def policy_class() -> Any:
 def misspelt_input_of_a_hook() -> Any:
     """The input is called seed."""
     return _suggested(before=lambda d: d.seeds)
+
+
+@wrong("count", field="size", says=("'before'", "nothing provides"))
+def annotation_of_a_before_hook() -> Any:
+    """The hook asks for a view with fields that are not there."""
+
+    def look(batch: Batch) -> None: ...
+
+    return Pipeline(n=int, task=Task).stage("count", count).through(m=int, before=look)
+
+
+@wrong("count", field="k", says=("key", "nothing provides"))
+def key_of_a_cache() -> Any:
+    """The key of a cache reads a field that is not there."""
+    return Pipeline(n=int).stage("count", count).through(m=int, cache=Cache(key=lambda ctx: ctx.k))
+
+
+@wrong("rate", field="idd", says=("key", "did you mean 'id'?"))
+def key_of_an_item() -> Any:
+    """The function that names the items reads an attribute that they do not have."""
+
+    async def rate(trial: Trial) -> str:
+        return trial.id
+
+    return Pipeline(trials=list[Trial]).map("rate", rate, over="trials", key=lambda trial: trial.idd)
+
+
+@wrong("count", field="stage", says=("StageContext",))
+def constant_for_a_stage_context() -> Any:
+    """The parameter gets what the framework knows about the execution, and no constant."""
+
+    def stage(n: int, stage: StageContext) -> int:
+        return n
+
+    return Pipeline(n=int).stage("count", stage, stage=3)
