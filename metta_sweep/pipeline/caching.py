@@ -91,6 +91,9 @@ class Caching:
 
     def key(self, scope: Scope, address: str) -> str:
         """The key of what the stage makes here; empty, with a warning, when something has no content to compare."""
+        if scope.run.keeps and not scope.run.needs_inputs:
+            self._warn(scope, "what records the run keeps a journal of what happened, not of outputs", "Leave the cache out")
+            return ""
         gate = self._spec.hooks.get("validate")
         parts: list[str] = [self._spec.contract.schema_digest, f"version {self._policy.version!r}"]
         parts.append("no gate" if gate is None else f"gate {code_text(gate)}")

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from metta_sweep.errors import BuildError, GateError
 from metta_sweep.pipeline import Artifact, Cache, Pipeline, PipelineEvent, StageContext, StageReused
 from metta_sweep.pipeline.caching import ProcessCache, in_process
-from metta_sweep.records import Store
+from metta_sweep.records import NullRecorder, Store
 from metta_sweep.store import MemoryStore, SqliteStore
 
 CALLS: list[str] = []
@@ -341,6 +341,22 @@ async def test_a_replacement_is_never_cached() -> None:
     fails[0] = False
     assert [(await plan.run(n=1)).used for _ in range(2)] == [1, 1]
     assert len(CALLS) == 2
+
+
+class Journal(NullRecorder):
+    """Keeps outputs in a journal of its own, as a sweep does."""
+
+    keeps = True
+
+
+async def test_what_happened_is_never_taken_from_a_cache(caplog: pytest.LogCaptureFixture) -> None:
+    """Under a recorder that keeps a journal, as a sweep's does, every stage runs, whatever its key."""
+    plan = cached(cache=Cache(key=lambda ctx: 0)).build()
+    with caplog.at_level(logging.WARNING, "metta_sweep"):
+        for _ in range(2):
+            await plan.run(recorder=Journal(), n=1, other=0)
+    assert CALLS == ["twice", "twice"]
+    assert "stage 'use' is not cached: what records the run keeps a journal" in caplog.text
 
 
 async def test_a_gate_is_never_passed_by() -> None:
