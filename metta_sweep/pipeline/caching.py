@@ -17,6 +17,7 @@ from metta_sweep.pipeline.payload import IllFormed, JsonForm, fields_without_jso
 from metta_sweep.pipeline.shelf import Origins
 from metta_sweep.pipeline.stage_context import stage_seed
 from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.validation import check_context_reads
 from metta_sweep.records import digest
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def check_cache(spec: StageSpec, binding: Binding, policy: Cache, flow: Flow) ->
             name,
         )
     if policy.key is not None:
+        check_context_reads(spec.name, "the key of the cache", policy.key, flow)
         return
     for part in code_parts(spec.fn, policy):
         if isinstance(part, Unkeyable):

@@ -15,6 +15,7 @@ from metta_sweep.pipeline.item_failure import ItemFailure
 from metta_sweep.pipeline.map_node import MapNode, TolerantTrying
 from metta_sweep.pipeline.models import field_types, is_model
 from metta_sweep.pipeline.outline import wires_of
+from metta_sweep.pipeline.reads import reads_of
 from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, Parameter
 from metta_sweep.pipeline.spec import Edit, Spec
 from metta_sweep.pipeline.stage import StageSpec
@@ -167,19 +168,23 @@ class MapSpec:
                 )
 
     def _check_key(self, element: Any, flow: Flow) -> None:
-        """An attribute that names the items must be one of theirs."""
-        if not isinstance(self.key, str) or not isinstance(element, type) or hasattr(element, self.key):
+        """What names the items must be an attribute of theirs, or read such attributes only."""
+        if not isinstance(element, type) or not (is_model(element) or element.__module__ == "builtins"):
             return
+        reads = None if self.key is None or isinstance(self.key, str) else reads_of(self.key)
+        wanted = (self.key,) if isinstance(self.key, str) else (*reads.always, *reads.sometimes) if reads is not None else ()
         names = list(field_types(element)) if is_model(element) else []
-        if self.key in names or not (is_model(element) or element.__module__ == "builtins"):
-            return
-        guess = did_you_mean(self.key, names)
-        hint = f"Did you mean {guess!r}?" if guess else "Give a function of the item: key=lambda item: ..."
-        flow.fault(
-            self.name,
-            f"key={self.key!r} is no attribute of the items; found {type_name(element)}; "
-            f"expected one of {', '.join(names) or 'its attributes'}. {hint}",
-        )
+        for attribute in wanted:
+            if attribute in names or hasattr(element, attribute):
+                continue
+            guess = did_you_mean(attribute, names)
+            hint = f"Did you mean {guess!r}?" if guess else "Give a function of the item: key=lambda item: ..."
+            flow.fault(
+                self.name,
+                f"key= reads {attribute!r}, which is no attribute of the items; found {type_name(element)}; "
+                f"expected one of {', '.join(names) or 'its attributes'}. {hint}",
+                attribute,
+            )
 
 
 def map_faults(over: object, into: object, limit: object, on_item_error: object, key: object) -> tuple[str, ...]:

@@ -115,7 +115,8 @@ class StageSpec:
             return None
         policy = as_cache(self.hooks.get("cache"))
         if policy is not None:
-            check_cache(self, binding, policy, flow)
+            with flow.also(self.item, self.name):
+                check_cache(self, binding, policy, flow)
         return StageBinding(binding, observers, stage_wires(binding.reads, self.constants, self._parameters, flow))
 
     def node(self, bound: StageBinding | None, flow: Flow) -> StageNode | None:

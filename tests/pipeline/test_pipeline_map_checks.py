@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from metta_sweep.errors import BuildError, InvalidInput
 from metta_sweep.pipeline import (
+    Cache,
     Pipeline,
     ref,
 )
@@ -94,7 +95,9 @@ MALFORMED: list[tuple[Pipeline, str]] = [
     (of(list[int], into="a b"), "into= names no field; found 'a b'"),
     (of(list[int], on_item_error="skip"), "on_item_error= cannot be used; found 'skip'"),
     (of(list[Task], sized, key="idd"), "no attribute of the items; found Task; expected one of id, size. Did you mean 'id'?"),
-    (of(list[int], key="id"), "key='id' is no attribute of the items; found int"),
+    (of(list[int], key="id"), "key= reads 'id', which is no attribute of the items; found int"),
+    (of(list[Task], sized, key=lambda task: f"{task.idd}-{task.size}"), "key= reads 'idd', which is no attribute of the items"),
+    (of(list[int]).through(int, cache=Cache(key=lambda ctx: ctx.xx)), "needs the field 'xx', which nothing provides"),
     (of(list[int], key=3), "key= cannot be used; found 3"),
     (Pipeline(xs=list[int]).map("m", square, over=3), "over= names no field; found 3"),  # type: ignore[arg-type]
     (Pipeline(xs=list[int]).map("m", square, over="xss"), "Did you mean 'xs'?"),
