@@ -1,6 +1,5 @@
 """Pipelines drawn at random, of every kind of part: the build must find exactly what following every path finds."""
 
-# drawn by a seed
 from __future__ import annotations
 
 import random

@@ -3,7 +3,6 @@
 The judge here looks at values, the build at types; they share nothing.
 """
 
-# drawn by a seed
 from __future__ import annotations
 
 import itertools

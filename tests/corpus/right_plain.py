@@ -1,6 +1,5 @@
 """Annotations that are evaluated where they stand: this module does not postpone them. Classes are local on purpose."""
 
-# stages; the cases say what they show
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, Protocol
 

@@ -18,6 +18,7 @@ from corpus import Right, right_cases
 from crash_kit import PLACES, STAGES, run_it, summary
 
 from metta_sweep.clock import crash_points
+from metta_sweep.pipeline import PipelineEvent, ResumePlan, StageReused, StageStarted
 from metta_sweep.store.memory import MemoryStore
 from metta_sweep.store.sql.store import SqliteStore
 from metta_sweep.testing import CrashPlan, crash_at
@@ -157,7 +158,7 @@ async def test_a_finished_run_runs_nothing_again(where: str, uninterrupted: dict
 
 @pytest.mark.parametrize("case", [case for case in right_cases() if case.name not in NEVER_KEPT], ids=lambda case: case.name)
 async def test_a_crash_in_any_right_pipeline_changes_nothing(case: Right) -> None:
-    """Described anew, as by another process, it goes on from where it died, at whatever address, and ends as it should."""
+    """Described anew, as by another process, it goes on from where it died, as was foreseen, and ends as it should."""
     passed: list[str] = []
     with crash_points(passed.append):
         await case.describe().build().run(inputs=case.inputs, store=MemoryStore(), name="kept")
@@ -168,8 +169,23 @@ async def test_a_crash_in_any_right_pipeline_changes_nothing(case: Right) -> Non
         store = MemoryStore()
         with crash_at(address, "before" if point == "persist.before" else "after"):
             await case.describe().build().run(inputs=case.inputs, store=store, name="kept")
-        result = await case.describe().build().run(inputs=case.inputs, store=store, name="kept")
+        foreseen = case.describe().build().plan_resume(name="kept", store=store, inputs=case.inputs)
+        events: list[PipelineEvent] = []
+        result = await case.describe().build().run(inputs=case.inputs, store=store, name="kept", listeners=[events.append])
         assert {name: result[name] for name in case.gives} == case.gives, passing
+        assert _broken_promises(foreseen, events) == [], passing
+
+
+def _broken_promises(foreseen: ResumePlan, events: list[PipelineEvent]) -> list[str]:
+    """Where a resumed run did otherwise than its plan said. What reads outputs yet to be made may be reused all the same."""
+    started = {event.address for event in events if isinstance(event, StageStarted)}
+    reused = {event.address for event in events if isinstance(event, StageReused)}
+    verdicts = {row.address: row.verdict for row in foreseen.rows}
+    wrong = {"reuse": started, "new": reused, "orphan": set(verdicts)}
+    return [
+        *(f"{verdict}: {address}" for address, verdict in verdicts.items() if address in wrong.get(verdict, ())),
+        *(f"reused, and not foreseen: {address}" for address in reused - set(verdicts)),
+    ]
 
 
 @pytest.mark.slow
