@@ -14,6 +14,7 @@ from metta_sweep.pipeline.block import Block
 from metta_sweep.pipeline.calls import Call
 from metta_sweep.pipeline.contract import Contract
 from metta_sweep.pipeline.flow import FieldState, Flow
+from metta_sweep.pipeline.hook_table import HOOKS
 from metta_sweep.pipeline.missing import quoted
 from metta_sweep.pipeline.models import default_values, make_model
 from metta_sweep.pipeline.outline import Group, Part
@@ -129,6 +130,7 @@ class NestedSpec(StageSpec):
         for name in unknown:
             guess = did_you_mean(name, self.block.inputs)
             hint = f"Did you mean {guess!r}?" if guess else f"Write Pipeline({name}=...), or leave it out."
+            hint = f"Hooks go into .through({name}=...)." if name in HOOKS else hint
             flow.fault(
                 self.name,
                 f"the constant {name!r} is no input of the pipeline {self.name!r}; "

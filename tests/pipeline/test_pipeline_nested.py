@@ -153,6 +153,7 @@ MALFORMED: list[tuple[Pipeline, str, str]] = [
     (Pipeline(x=int).stage("train", TRAIN), "train", "the declared input 'lr' of the pipeline 'train' needs the field 'lr'"),
     (Pipeline(x=int).stage("train", TRAIN, lr="fast"), "train", "the constant 'lr' does not fit its parameter"),
     (Pipeline(x=int).stage("train", TRAIN, lr=0.1, steps=3), "train", "the constant 'steps' is no input of the pipeline 'train'"),
+    (Pipeline(x=int).stage("train", TRAIN, lr=0.1, timeout=3), "train", "Hooks go into .through(timeout=...)"),
     (Pipeline(x=int).stage("train", TRAIN, lrr=0.1), "train", "Did you mean 'lr'?"),
     (Pipeline(x=int).stage("train", Pipeline(x=int)), "train", "there is nothing to run"),
     (
