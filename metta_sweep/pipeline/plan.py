@@ -6,12 +6,12 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from metta_sweep.address import check_name
 from metta_sweep.clock import wall_time
 from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_you_mean
-from metta_sweep.pipeline.checks import Check, Misfit, value_check
+from metta_sweep.pipeline.checks import Check, value_check
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.describe import Description, describe
 from metta_sweep.pipeline.event_forms import log_event, logs_events
@@ -22,28 +22,12 @@ from metta_sweep.pipeline.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.recording import BY_HAND, StoreRecorder
 from metta_sweep.pipeline.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
+from metta_sweep.pipeline.run_inputs import checked_inputs
 from metta_sweep.pipeline.shelf import CODE_CHANGES, CodeChange
 from metta_sweep.pipeline.stream import PlanStream
-from metta_sweep.pipeline.typeforms import type_name
 from metta_sweep.records import NullRecorder, Recorder, RunRow, Store, StoreReader
 
 __all__ = ["PipelineResult", "Plan"]
-
-
-_KEYWORDS: Final = frozenset(
-    {
-        "name",
-        "store",
-        "recorder",
-        "seed",
-        "address",
-        "listeners",
-        "strict_hooks",
-        "on_code_change",
-        "inputs",
-        "definition",
-    }
-)
 
 
 class PipelineResult:
@@ -159,7 +143,7 @@ class Plan:
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
-        values = self._checked_inputs({**(inputs or {}), **more_inputs})
+        values = checked_inputs({**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
         _check_code_change(on_code_change, "Plan.run(on_code_change=)")
         if recorder is not None and (store is not None or name is not None):
             raise StoreError(
@@ -212,7 +196,7 @@ class Plan:
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: a stage makes what has no JSON form.
         """
-        values = self._checked_inputs({**(inputs or {}), **more_inputs})
+        values = checked_inputs({**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
         _check_code_change(on_code_change, "Plan.plan_resume(on_code_change=)")
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)
@@ -249,39 +233,6 @@ class Plan:
             run.watch.close()
         figures = run.profile.figures() if run.profile is not None else ProfileTable()
         return PipelineResult(context_of(values), figures, run.clock() - started)
-
-    def _checked_inputs(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        for name in given:
-            if name not in self.inputs:
-                guess = did_you_mean(name, self.inputs)
-                raise InvalidInput(
-                    f"Plan.run({name}=)",
-                    f"{name!r} is no declared input",
-                    found=given[name],
-                    expected="one of " + (", ".join(self.inputs) or "none"),
-                    remedy=f"Did you mean {guess!r}?" if guess else f"Declare it: Pipeline({name}=...)",
-                )
-        values: dict[str, Any] = {}
-        for name, check in self._checks.items():
-            form = type_name(self.inputs[name])
-            if name not in given and name in self._defaults:
-                values[name] = self._defaults[name]()
-                continue
-            if name not in given:
-                remedy = f"Pass inputs={{{name!r}: ...}}" if name in _KEYWORDS else f"Pass {name}=..."
-                raise InvalidInput(f"Plan.run({name}=)", f"the input {name!r} is missing", expected=form, remedy=remedy)
-            try:
-                values[name] = check(given[name])
-            except Misfit as error:
-                place = f" at {error.path!r}" if error.path else ""
-                raise InvalidInput(
-                    f"Plan.run({name}=)",
-                    f"the input {name!r} does not fit its type{place}: {error.details}",
-                    found=given[name],
-                    expected=form,
-                    remedy="Pass a value of that type; nothing is converted",
-                ) from None
-        return values
 
 
 def _check_code_change(value: object, where: str) -> None:

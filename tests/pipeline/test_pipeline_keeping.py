@@ -289,6 +289,8 @@ async def test_changed_code_is_refused_where_it_is_asked_for() -> None:
     assert (await lenient.run(name="kept", store=store, on_code_change="refuse")).n == 1
     with pytest.raises(InvalidInput, match="Did you mean 'refuse'"):
         await lenient.run(on_code_change="refused")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="Did you mean 'on_code_change'"):
+        await lenient.run(on_code_chnge="refuse")
 
 
 async def test_changed_code_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
