@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from .cases import RIGHT, WRONG, Right, Wrong
+from .cases import RIGHT, UNSEEN, WRONG, Right, Wrong
 
-__all__ = ["Right", "Wrong", "right_cases", "wrong_cases"]
+__all__ = ["Right", "Wrong", "right_cases", "unseen_cases", "wrong_cases"]
 
 for _path in sorted(Path(__file__).parent.glob("*_*.py")):
     if _path.stem.startswith(("wrong_", "right_")):
@@ -25,3 +25,8 @@ def wrong_cases() -> list[Wrong]:
 def right_cases() -> list[Right]:
     """Every pipeline without one."""
     return list(RIGHT)
+
+
+def unseen_cases() -> list[Wrong]:
+    """Every pipeline with a mistake in it that the build does not report."""
+    return list(UNSEEN)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from . import right_cases, wrong_cases
+from . import right_cases, unseen_cases, wrong_cases
 from .cases import Right, Wrong, judge_right, judge_wrong, messages
 from .drawn import disagreement
 
@@ -52,6 +52,8 @@ def main() -> int:
             for message in messages(case):
                 sys.stdout.write(f"    {message}\n")
     reported = _report("wrong pipelines", "reported", wrong, [judge_wrong(case) for case in wrong])
+    for case in unseen_cases():
+        sys.stdout.write(f"  known not to be reported: {case.topic}.{case.name}\n")
     built = _report("right pipelines", "built and ran", right, asyncio.run(_all_right(right)))
     drawn = asyncio.run(_drawn(DRAWN))
     sys.stdout.write("".join(f"  ! {line}\n" for line in drawn))

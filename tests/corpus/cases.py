@@ -14,7 +14,20 @@ from metta_sweep import pipeline as product
 from metta_sweep.errors import BuildError
 from metta_sweep.store.memory import MemoryStore
 
-__all__ = ["RIGHT", "WRONG", "Pipeline", "Right", "Wrong", "judge_right", "judge_wrong", "messages", "right", "wrong"]
+__all__ = [
+    "RIGHT",
+    "UNSEEN",
+    "WRONG",
+    "Pipeline",
+    "Right",
+    "Wrong",
+    "judge_right",
+    "judge_wrong",
+    "messages",
+    "right",
+    "unseen",
+    "wrong",
+]
 
 Pipeline: Any = product.Pipeline
 """Seen by the build only: type checkers would find some of the mistakes before it."""
@@ -53,6 +66,7 @@ class Right(NamedTuple):
 
 
 WRONG: Final[list[Wrong]] = []
+UNSEEN: Final[list[Wrong]] = []
 RIGHT: Final[list[Right]] = []
 
 
@@ -64,6 +78,19 @@ def wrong(
     def register(describe: Callable[[], Any]) -> Callable[[], Any]:
         words = (says,) if isinstance(says, str) else says
         WRONG.append(Wrong(_topic(describe, "wrong_"), describe.__name__, describe, stage, field, words, also))
+        return describe
+
+    return register
+
+
+def unseen(
+    stage: str, *, field: str | None = None, says: str | tuple[str, ...], also: tuple[str, ...] = ()
+) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Register a mistake that the build does not report, though it should as ``wrong`` would have it."""
+
+    def register(describe: Callable[[], Any]) -> Callable[[], Any]:
+        wrong(stage, field=field, says=says, also=also)(describe)
+        UNSEEN.append(WRONG.pop())
         return describe
 
     return register

@@ -192,7 +192,7 @@ def observer_beside_the_function() -> Any:
     return Pipeline(n=int).stage("count", count, after=print)
 
 
-@wrong("count", field="retry", says=("Retry", "retry=3"))
+@wrong("count", field="retry", says=("Retry", "an int of at least 0"))
 def policy_class() -> Any:
     """The class of the policy, not a policy."""
     from metta_sweep.pipeline import Retry
