@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -67,7 +67,7 @@ def _drawn(rng: random.Random, depth: int) -> Any:
         return _of(tuple, inner, ...)
     if kind == "dict":
         return _of(rng.choice((dict, Mapping)), str, inner)
-    return _of(list if kind == "list" else rng.choice((Sequence, Iterable)), inner)
+    return _of(list if kind == "list" else rng.choice((Sequence, Collection)), inner)
 
 
 def _near(rng: random.Random, form: Any) -> Any:
@@ -133,7 +133,7 @@ def _is(value: Any, form: Any) -> bool:
         return isinstance(value, origin) and all(isinstance(key, str) and _is(item, args[1]) for key, item in value.items())
     if origin is tuple:
         return isinstance(value, tuple) and _is_tuple(value, args)
-    return isinstance(value, {list: list, Sequence: Sequence, Iterable: Iterable}[origin]) and all(
+    return isinstance(value, {list: list, Sequence: Sequence, Collection: Collection}[origin]) and all(
         _is(item, args[0]) for item in value
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from .cases import Pipeline, wrong
+from .cases import Pipeline, unseen, wrong
 from .parts import (
     Batch,
     Box,
@@ -220,6 +220,12 @@ def class_of_another_kind() -> Any:
 def model_for_a_string() -> Any:
     """The task itself where its name is needed."""
     return _reader(Task, str)
+
+
+@unseen("read", field="data", says="needs Iterable")
+def model_for_an_iterable() -> Any:
+    """A model is an iterable of pairs of name and value, which is hardly meant."""
+    return _reader(Trial, Iterable[Trial])
 
 
 @wrong("read", field="data", says="provides None, needs int")
