@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, get_args, get_origin
 
-from metta_sweep.pipeline.assignable import explain_mismatch
-from metta_sweep.pipeline.models import field_types, is_model
-from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.contracts.assignable import explain_mismatch
+from metta_sweep.pipeline.contracts.models import field_types, is_model
+from metta_sweep.pipeline.contracts.typeforms import type_name
 
 from .parts import Batch, Point, Scored, Settings, Span, Task, Trial
 
