@@ -36,10 +36,11 @@ _from_code: Final[set[CodeType]] = set()
 def load_paths() -> list[Callable[..., Any]]:
     """The functions that read what was kept."""
     from metta_sweep.cli import kept
-    from metta_sweep.experiments import codec, opening, reading
+    from metta_sweep.experiments import codec, reading
     from metta_sweep.experiments.recorder import SweepRecorder
-    from metta_sweep.pipeline import payload
-    from metta_sweep.pipeline.recording import StoreRecorder
+    from metta_sweep.experiments.start_note import read_start
+    from metta_sweep.pipeline.keeping import payload
+    from metta_sweep.pipeline.keeping.recording import StoreRecorder
     from metta_sweep.store import MemoryStore, SqliteReader
 
     stores = [
@@ -47,7 +48,7 @@ def load_paths() -> list[Callable[..., Any]]:
         for store in (MemoryStore, SqliteReader)
         for name in ("find_run", "runs", "records", "end_of", "trial_rows", "trial_row", "get_checkpoint", "get_cache")
     ]
-    of_sweeps = [codec.decode_events, codec.decode_facts, codec.decode_trial, SweepRecorder.replay, opening._last_start]
+    of_sweeps = [codec.decode_events, codec.decode_facts, codec.decode_trial, SweepRecorder.replay, read_start]
     of_pipelines = [payload.JsonForm.load, payload.read_object, StoreRecorder.kept_seed, StoreRecorder.recorded]
     views = [reading.TrialsView.__iter__, reading.TrialsView.by_id, reading.TraceView._from]
     return [*stores, *of_sweeps, *of_pipelines, *views, kept.start_note]
@@ -93,7 +94,7 @@ def _is_statement(frame: FrameType | None, event: str) -> bool:
 def audited() -> None:
     """The hook, for the rest of the process: there is no way to take one away."""
     from metta_sweep.experiments import codec
-    from metta_sweep.pipeline import checks
+    from metta_sweep.pipeline.contracts import checks
 
     # cached functions: the one within is what runs
     _from_code.update(inspect.unwrap(function).__code__ for function in (checks.make_adapter, codec._validator))

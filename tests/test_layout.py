@@ -38,6 +38,27 @@ def test_files_stay_short() -> None:
     assert {path: length for path, length in lengths.items() if length > 350 and not path.endswith("/errors.py")} == {}
 
 
+def test_the_rooms_of_the_pipeline_are_layered() -> None:
+    """At run time parts import from running, that from keeping, that from proof, and that from contracts: never the other way."""
+    layers = ["contracts", "proof", "keeping", "running", "parts"]
+    upward = []
+    for number, room in enumerate(layers):
+        for path in (PACKAGE / "pipeline" / room).glob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for_types = {
+                id(inner)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+                for inner in ast.walk(node)
+            }
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and node.module and id(node) not in for_types:
+                    there = node.module.removeprefix("metta_sweep.pipeline.").split(".", maxsplit=1)[0]
+                    if there in layers[number + 1 :]:
+                        upward.append(f"{room}/{path.name} imports {node.module}")
+    assert upward == []
+
+
 def test_no_module_is_called_what_says_nothing() -> None:
     """There are no utils.py, common.py, helpers.py or base.py."""
     assert [path for path in PACKAGE.rglob("*.py") if path.stem in {"utils", "util", "common", "helpers", "base", "misc"}] == []

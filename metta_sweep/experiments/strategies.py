@@ -13,7 +13,7 @@ from metta_sweep.errors import OptimizerError, SuggestionError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.optimizers.optimizer import Optimizer
-from metta_sweep.pipeline.binding import accepted_keywords
+from metta_sweep.pipeline.proof.binding import accepted_keywords
 from metta_sweep.schedulers.scheduler import FOLLOW_UP, Scheduler
 
 __all__ = ["Strategies"]

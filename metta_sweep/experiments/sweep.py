@@ -45,7 +45,7 @@ from metta_sweep.experiments.stream import SweepUpdate, Updates, follow
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline import Pipeline
-from metta_sweep.pipeline.code_digest import code_digest
+from metta_sweep.pipeline.keeping.code_digest import code_digest
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
 

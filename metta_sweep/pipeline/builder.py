@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, Unpack, overload
 
 from metta_sweep.address import check_name
 from metta_sweep.errors import UnknownOption
-from metta_sweep.pipeline.branch import new_branch
 from metta_sweep.pipeline.describe import Description as Described
 from metta_sweep.pipeline.description import Description, declared, default_name, new_stage
-from metta_sweep.pipeline.loop import new_loop
-from metta_sweep.pipeline.map import MapSpec, map_faults
-from metta_sweep.pipeline.override import overridden
+from metta_sweep.pipeline.parts.branch import new_branch
+from metta_sweep.pipeline.parts.loop import new_loop
+from metta_sweep.pipeline.parts.map import MapSpec, map_faults
+from metta_sweep.pipeline.parts.override import overridden
 from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.planning import plan_of
 from metta_sweep.pipeline.typed import Cur, In

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from metta_sweep.pipeline.flow import FieldState, Unchecked
-from metta_sweep.pipeline.outline import Part, PartKind, Wire
-from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.contracts.typeforms import type_name
+from metta_sweep.pipeline.proof.flow import FieldState, Unchecked
+from metta_sweep.pipeline.proof.outline import Part, PartKind, Wire
 
 __all__ = ["DescribedPart", "Description", "describe"]
 

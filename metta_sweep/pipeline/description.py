@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 from metta_sweep.errors import Fault
-from metta_sweep.pipeline.block import Block
+from metta_sweep.pipeline.contracts.models import default_values, field_types, is_model
+from metta_sweep.pipeline.contracts.typeforms import brief, is_type_form
 from metta_sweep.pipeline.hooks import HookSet, add_global_hooks, check_global_hooks
-from metta_sweep.pipeline.loop import LoopSpec
-from metta_sweep.pipeline.map import MapSpec
-from metta_sweep.pipeline.models import default_values, field_types, is_model
-from metta_sweep.pipeline.nested import as_stage
+from metta_sweep.pipeline.parts.block import Block
+from metta_sweep.pipeline.parts.loop import LoopSpec
+from metta_sweep.pipeline.parts.map import MapSpec
+from metta_sweep.pipeline.parts.nested import as_stage
+from metta_sweep.pipeline.parts.spec import Spec
+from metta_sweep.pipeline.parts.stage import StageSpec
 from metta_sweep.pipeline.plan import Plan
-from metta_sweep.pipeline.signature import UNRESOLVED, read_signature
-from metta_sweep.pipeline.spec import Spec
-from metta_sweep.pipeline.stage import StageSpec
+from metta_sweep.pipeline.proof.signature import UNRESOLVED, read_signature
 from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through, type_problems
-from metta_sweep.pipeline.typeforms import brief, is_type_form
 
 __all__ = ["Description", "declared", "default_name", "new_stage"]
 

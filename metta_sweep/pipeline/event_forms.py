@@ -6,6 +6,7 @@ import re
 from logging import DEBUG, getLogger
 from typing import Any, Final
 
+from metta_sweep.pipeline.contracts.typeforms import brief
 from metta_sweep.pipeline.events import (
     BranchTaken,
     HookFailed,
@@ -17,7 +18,6 @@ from metta_sweep.pipeline.events import (
     StageReused,
     StageStarted,
 )
-from metta_sweep.pipeline.typeforms import brief
 
 __all__ = ["event_line", "event_to_dict", "log_event", "log_failure", "log_retry", "logs_events"]
 

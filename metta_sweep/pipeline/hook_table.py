@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from metta_sweep.errors import HookError
 from metta_sweep.pipeline.cache import Cache
+from metta_sweep.pipeline.contracts.typeforms import is_type_form, type_name
+from metta_sweep.pipeline.proof.signature import gives_async_generator
 from metta_sweep.pipeline.retry import Retry, is_number
-from metta_sweep.pipeline.shelf import CODE_CHANGES
-from metta_sweep.pipeline.signature import gives_async_generator
-from metta_sweep.pipeline.typeforms import is_type_form, type_name
 
-__all__ = ["CALLABLES", "GLOBAL_HOOKS", "HOOKS", "HookForm", "Problem", "check_hook"]
+__all__ = ["CALLABLES", "CODE_CHANGES", "GLOBAL_HOOKS", "HOOKS", "CodeChange", "HookForm", "Problem", "check_hook"]
+
+CodeChange = Literal["warn", "rerun", "refuse"]
+"""What is done with a recorded output whose stage has another code now."""
+CODE_CHANGES: Final = ("warn", "rerun", "refuse")
 
 
 class HookForm(NamedTuple):

@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from metta_sweep.errors import HookError, did_you_mean
 from metta_sweep.pipeline.cache import Cache
-from metta_sweep.pipeline.hook_table import CALLABLES, GLOBAL_HOOKS, HOOKS, check_hook
+from metta_sweep.pipeline.hook_table import CALLABLES, GLOBAL_HOOKS, HOOKS, CodeChange, check_hook
 from metta_sweep.pipeline.retry import Retry
-from metta_sweep.pipeline.shelf import CodeChange
 
 __all__ = ["HookSet", "add_global_hooks", "check_global_hooks", "hooks", "nest_global_hooks", "unknown_hook"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from metta_sweep.pipeline.outline import Group, Part, Wire
+from metta_sweep.pipeline.proof.outline import Group, Part, Wire
 
 __all__ = ["to_mermaid"]
 

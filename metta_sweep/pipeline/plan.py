@@ -11,19 +11,19 @@ from typing import Any, cast
 from metta_sweep.address import check_name
 from metta_sweep.clock import wall_time
 from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_you_mean
-from metta_sweep.pipeline.checks import Check, value_check
 from metta_sweep.pipeline.context import Context, context_of
+from metta_sweep.pipeline.contracts.checks import Check, value_check
 from metta_sweep.pipeline.describe import Description, describe
 from metta_sweep.pipeline.event_forms import log_event, logs_events
 from metta_sweep.pipeline.events import PipelineListener
-from metta_sweep.pipeline.flow import FieldState, Unchecked
+from metta_sweep.pipeline.hook_table import CODE_CHANGES, CodeChange
+from metta_sweep.pipeline.keeping.recording import BY_HAND, StoreRecorder
+from metta_sweep.pipeline.keeping.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.mermaid import to_mermaid
-from metta_sweep.pipeline.profile import ProfileTable, StageFigures
-from metta_sweep.pipeline.recording import BY_HAND, StoreRecorder
-from metta_sweep.pipeline.resume_plan import Preview, ResumePlan
-from metta_sweep.pipeline.run import Node, Run, Scope, run_nodes
+from metta_sweep.pipeline.proof.flow import FieldState, Unchecked
 from metta_sweep.pipeline.run_inputs import checked_inputs
-from metta_sweep.pipeline.shelf import CODE_CHANGES, CodeChange
+from metta_sweep.pipeline.running.profile import ProfileTable, StageFigures
+from metta_sweep.pipeline.running.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.stream import PlanStream
 from metta_sweep.records import NullRecorder, Recorder, RunRow, Store, StoreReader
 

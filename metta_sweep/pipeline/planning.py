@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from metta_sweep.errors import BuildError, Fault
-from metta_sweep.pipeline.block import Block
-from metta_sweep.pipeline.flow import FieldState, Flow
+from metta_sweep.pipeline.parts.block import Block
+from metta_sweep.pipeline.parts.spec import compile_all, providers_of
 from metta_sweep.pipeline.plan import Plan
-from metta_sweep.pipeline.spec import compile_all, providers_of
+from metta_sweep.pipeline.proof.flow import FieldState, Flow
 
 __all__ = ["plan_of"]
 
@@ -27,8 +27,7 @@ def plan_of(block: Block, *, strict: bool) -> Plan:
     faults.extend(flow.faults)
     if strict:
         faults.extend(
-            Fault(edge.stage, f"{edge.what}; strict builds leave nothing unchecked. {edge.remedy}.")
-            for edge in flow.unchecked
+            Fault(edge.stage, f"{edge.what}; strict builds leave nothing unchecked. {edge.remedy}.") for edge in flow.unchecked
         )
     if faults or nodes is None:
         raise BuildError(faults)

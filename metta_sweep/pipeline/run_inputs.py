@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from metta_sweep.errors import InvalidInput, did_you_mean
-from metta_sweep.pipeline.checks import Check, Misfit
-from metta_sweep.pipeline.typeforms import type_name
+from metta_sweep.pipeline.contracts.checks import Check, Misfit
+from metta_sweep.pipeline.contracts.typeforms import type_name
 
 __all__ = ["checked_inputs"]
 

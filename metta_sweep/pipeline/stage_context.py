@@ -16,7 +16,7 @@ from metta_sweep.threads import call_abandoned
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from metta_sweep.pipeline.deadline import Deadline
+    from metta_sweep.pipeline.running.deadline import Deadline
 
 __all__ = ["StageContext", "stage_seed"]
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from metta_sweep.errors import InvalidName, did_you_mean
-from metta_sweep.pipeline.contract import Contract
+from metta_sweep.pipeline.contracts.contract import Contract
+from metta_sweep.pipeline.contracts.models import is_model
+from metta_sweep.pipeline.contracts.typeforms import brief, is_type_form, type_name, unresolved_name
 from metta_sweep.pipeline.hook_table import HOOKS, check_hook
-from metta_sweep.pipeline.models import is_model
-from metta_sweep.pipeline.signature import MISSING, UNRESOLVED, ReadSignature
-from metta_sweep.pipeline.stage import StageSpec
-from metta_sweep.pipeline.typeforms import brief, is_type_form, type_name, unresolved_name
+from metta_sweep.pipeline.parts.stage import StageSpec
+from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, ReadSignature
 
 __all__ = ["FieldSet", "check_field_name", "fields", "inferred_contract", "read_through", "type_problems"]
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from metta_sweep.errors import ContractError, InvalidInput
 from metta_sweep.pipeline import Artifact, Pipeline
-from metta_sweep.pipeline.artifact import keep_file
+from metta_sweep.pipeline.keeping.artifact import keep_file
 from metta_sweep.records import Store, digest
 from metta_sweep.store import MemoryStore, SqliteStore
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, Protocol, Typed
 import pytest
 from pydantic import BaseModel
 
-from metta_sweep.pipeline.assignable import explain_mismatch
+from metta_sweep.pipeline.contracts.assignable import explain_mismatch
 
 UserId = NewType("UserId", int)
 T = TypeVar("T")

@@ -31,7 +31,7 @@ import pytest
 from pydantic import BaseModel
 
 from metta_sweep.pipeline import Pipeline
-from metta_sweep.pipeline.assignable import explain_mismatch
+from metta_sweep.pipeline.contracts.assignable import explain_mismatch
 
 T = TypeVar("T")
 Taken_contra = TypeVar("Taken_contra", contravariant=True)

@@ -10,8 +10,8 @@ from typing import Any, Literal, NewType, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from metta_sweep.pipeline.assignable import explain_mismatch
-from metta_sweep.pipeline.checks import Misfit, value_check
+from metta_sweep.pipeline.contracts.assignable import explain_mismatch
+from metta_sweep.pipeline.contracts.checks import Misfit, value_check
 
 Id = NewType("Id", str)
 

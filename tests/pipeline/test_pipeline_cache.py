@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from metta_sweep.errors import BuildError, GateError
 from metta_sweep.pipeline import Artifact, Cache, Pipeline, PipelineEvent, StageContext, StageReused
-from metta_sweep.pipeline.caching import ProcessCache, in_process
+from metta_sweep.pipeline.keeping.caching import ProcessCache, in_process
 from metta_sweep.records import NullRecorder, Store
 from metta_sweep.store import MemoryStore, SqliteStore
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from metta_sweep.errors import ContractError
 from metta_sweep.pipeline import Context, Contract
-from metta_sweep.pipeline.payload import from_payload, to_payload
+from metta_sweep.pipeline.keeping.payload import from_payload, to_payload
 
 
 class Open(BaseModel):

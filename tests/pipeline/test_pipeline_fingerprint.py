@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, PrivateAttr
 
-from metta_sweep.pipeline.code_digest import code_digest
-from metta_sweep.pipeline.fingerprint import NoFingerprint, fingerprint
+from metta_sweep.pipeline.keeping.code_digest import code_digest
+from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
 
 
 class Model(BaseModel):

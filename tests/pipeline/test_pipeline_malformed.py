@@ -77,10 +77,10 @@ HOOKS: list[tuple[Callable[[], Any], str, str, str]] = [
     (lambda: hooks(timeout=float), "timeout", "float", "fields(timeout=float)"),  # type: ignore[arg-type]
     (lambda: hooks(checkpoint="yes"), "checkpoint", "'yes'", "Write checkpoint=False"),  # type: ignore[arg-type]
     (lambda: hooks(afterr=len), "afterr", "len", "Did you mean 'after'?"),
-    (lambda: hooks(cache="yes"), "cache", "'yes'", "Write cache=True"),
-    (lambda: hooks(on_code_change="stop"), "on_code_change", "'stop'", "Write on_code_change='rerun'"),
+    (lambda: hooks(cache="yes"), "cache", "'yes'", "Write cache=True"),  # type: ignore[arg-type]
+    (lambda: hooks(on_code_change="stop"), "on_code_change", "'stop'", "Write on_code_change='rerun'"),  # type: ignore[arg-type]
     (lambda: Cache(key=3), "Cache(key=)", "3", "Write key=lambda ctx:"),  # type: ignore[arg-type]
-    (lambda: Cache(key=two), "Cache(key=)", "two", "Write key=lambda ctx:"),
+    (lambda: Cache(key=two), "Cache(key=)", "two", "Write key=lambda ctx:"),  # type: ignore[arg-type]
     (lambda: Cache(version=1.5), "Cache(version=)", "1.5", "Write version=2"),  # type: ignore[arg-type]
     (lambda: Cache(include="helper"), "Cache(include=)", "'helper'", "Write include=[helper]"),  # type: ignore[arg-type]
     (lambda: Cache(include=[3]), "Cache(include=)", "3", "Give values to the stage as constants"),

@@ -76,11 +76,7 @@ async def test_it_is_ended_at_its_deadline(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(StageTimeout, match=r"stage 's' at s did not end within 2 s: its process was ended\.") as caught:
         await (
-            Pipeline(path=str)
-            .stage("s", elsewhere.sleeps_beside)
-            .through(int, timeout=2, **IN_PROCESS)
-            .build()
-            .run(path=str(mark))
+            Pipeline(path=str).stage("s", elsewhere.sleeps_beside).through(int, timeout=2, **IN_PROCESS).build().run(path=str(mark))
         )
     assert time.monotonic() - started < 20
     assert caught.value.still_running == ()

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from metta_sweep.errors import BuildError
 from metta_sweep.pipeline import Pipeline
-from metta_sweep.pipeline.reads import Reads, _loads, _replaces, _subscribes, reads_of
+from metta_sweep.pipeline.proof.reads import Reads, _loads, _replaces, _subscribes, reads_of
 
 limit: list[int] = []
 

@@ -68,7 +68,7 @@ def gate_takes_another_model() -> object:
 
 def gate_calls_absent_method() -> object:
     """`validate` calls a method that the field's type has not."""
-    return trained.through(Result, validate=lambda d: d.loss.is_finite())  # E: mypy pyright
+    return trained.through(Result, validate=lambda d: d.loss.is_finite())  # E: mypy pyright build
 
 
 def metrics_reads_an_attribute() -> object:

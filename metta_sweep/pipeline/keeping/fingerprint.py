@@ -1,0 +1,276 @@
+"""The digest of a value by its content, never by a stand-in: two different values never have the same one.
+
+Values that are equal to Python and of equal types have equal digests, whatever the process that makes them: the order of keys and
+of the members of sets does not count, every NaN is the same. ``1``, ``1.0`` and ``True`` differ, and so do ``0.0`` and ``-0.0``,
+lists and tuples, models of different classes. Functions and classes count by name and code. What has no content that can be seen
+this way has no digest, unless its origin is known.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+import enum
+import functools
+import sys
+import types
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, Final
+
+from metta_sweep.pipeline.contracts.models import is_pydantic_model
+from metta_sweep.pipeline.keeping.code_digest import code_text
+
+__all__ = ["NoFingerprint", "fingerprint"]
+
+OriginOf = Callable[[Any], "str | None"]
+
+_JSON_ATOMS: Final = frozenset({int, float, str, bool, types.NoneType})
+_BY_TEXT: Final = frozenset(
+    {
+        ("datetime", "timedelta"),
+        ("datetime", "timezone"),
+        ("decimal", "Decimal"),
+        ("fractions", "Fraction"),
+        ("ipaddress", "IPv4Address"),
+        ("ipaddress", "IPv6Address"),
+        ("pathlib", "PosixPath"),
+        ("pathlib", "PurePosixPath"),
+        ("pathlib", "PureWindowsPath"),
+        ("pathlib", "WindowsPath"),
+        ("pathlib._local", "PosixPath"),
+        ("pathlib._local", "PurePosixPath"),
+        ("pathlib._local", "PureWindowsPath"),
+        ("pathlib._local", "WindowsPath"),
+        ("uuid", "UUID"),
+        ("builtins", "complex"),
+        ("builtins", "range"),
+        ("zoneinfo", "ZoneInfo"),
+    }
+)
+"""Immutable classes whose text says all."""
+
+
+_PLAIN: Final[tuple[Any, ...]] = (str, int, float, bytes, tuple, list, frozenset, set)
+
+
+class NoFingerprint(Exception):
+    """A value without a content that could be digested."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        """The part of the value that is at fault."""
+        super().__init__(type(value).__qualname__)
+
+
+def fingerprint(value: Any, origin_of: OriginOf | None = None) -> str:
+    """The digest of a value: 128 bits, hexadecimal.
+
+    Args:
+        value: anything.
+        origin_of: says of a value without content where it comes from, as a digest; None: unknown.
+
+    Raises:
+        NoFingerprint: some part of it has neither content nor origin.
+    """
+    writer = _Writer(origin_of)
+    try:
+        writer.put(value)
+    except RecursionError:
+        raise NoFingerprint(value) from None
+    return writer.digest()
+
+
+class _Writer:
+    """Writes values into a digest: each with its type and, where it varies, its length."""
+
+    def __init__(self, origin_of: OriginOf | None) -> None:
+        self._hash = blake2b(digest_size=16)
+        self._origin_of = origin_of
+        self._open: set[int] = set()
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def put(self, value: Any) -> None:
+        kind = type(value)
+        if kind in _JSON_ATOMS:
+            self._text(kind.__name__, repr(value) if kind is not str else value)
+        elif kind is bytes or kind is bytearray:
+            self._bytes(kind.__name__, bytes(value))
+        elif kind is list or kind is tuple:
+            self._sequence(kind.__name__, value)
+        elif kind is dict:
+            self._mapping("dict", value)
+        elif kind is set or kind is frozenset:
+            self._members(kind.__name__, value)
+        else:
+            self._other(kind, value)
+
+    # -- containers --------------------------------------------------------------------------------------------------------------
+
+    def _sequence(self, tag: str, value: Any) -> None:
+        if len(value) > 4 and set(map(type, value)) <= _JSON_ATOMS:
+            plain = _as_json(value)
+            if plain is not None:
+                self._bytes(f"{tag} of atoms", plain)
+                return
+        self._head(tag, len(value))
+        for part in value:
+            self.put(part)
+
+    def _mapping(self, tag: str, value: Mapping[Any, Any]) -> None:
+        if len(value) > 4 and set(map(type, value)) == {str} and set(map(type, value.values())) <= _JSON_ATOMS:
+            plain = _as_json(dict(sorted(value.items())))
+            if plain is not None:
+                self._bytes(f"{tag} of atoms", plain)
+                return
+        self._head(tag, len(value))
+        if set(map(type, value)) <= {str}:
+            for name in sorted(value):
+                self._text("key", name)
+                self.put(value[name])
+            return
+        for key, _, part in sorted((fingerprint(key, self._origin_of), index, key) for index, key in enumerate(value)):
+            self._text("key", key)
+            self.put(value[part])
+
+    def _members(self, tag: str, value: Any) -> None:
+        self._head(tag, len(value))
+        for member in sorted(fingerprint(member, self._origin_of) for member in value):
+            self._text("member", member)
+
+    # -- everything else ---------------------------------------------------------------------------------------------------------
+
+    def _other(self, kind: type, value: Any) -> None:
+        if (kind.__module__, kind.__qualname__) in _BY_TEXT:
+            self._text(kind.__qualname__, str(value))
+        elif kind in (dt.datetime, dt.date, dt.time):
+            self._text(kind.__qualname__, value.isoformat())
+        elif isinstance(value, enum.Enum):
+            self._named("enum", kind)
+            self._text("member", value.name if isinstance(value.name, str) else repr(value.value))
+        elif isinstance(value, type):
+            self._named("class", value)
+            self._text("code", code_text(value))
+        elif callable(getattr(value, "__fingerprint__", None)):
+            self._named("own", kind)
+            self._text("says", value.__fingerprint__())
+        elif is_pydantic_model(kind):
+            self._pydantic(kind, value)
+        elif dataclasses.is_dataclass(value):
+            self._named("dataclass", kind)
+            self._mapping("fields", _fields_of(value))
+        elif not (self._function(value) or self._numeric(value) or self._subclass(kind, value)):
+            self._by_origin(value)
+
+    def _pydantic(self, kind: type, value: Any) -> None:
+        self._named("model", kind)
+        values = value.__dict__
+        self._mapping("fields", {name: values[name] for name in kind.model_fields if name in values})  # type: ignore[attr-defined]
+        if value.__pydantic_extra__:
+            self._mapping("extra", value.__pydantic_extra__)
+        if value.__pydantic_private__:
+            self._mapping("private", value.__pydantic_private__)
+
+    def _function(self, value: Any) -> bool:
+        if isinstance(value, functools.partial):
+            self._head("partial", len(value.args))
+            for part in (value.func, *value.args, dict(value.keywords)):
+                self.put(part)
+        elif isinstance(value, types.MethodType):
+            self._text("method", value.__func__.__qualname__)
+            self.put(value.__func__)
+            self.put(value.__self__)
+        elif isinstance(value, types.FunctionType):
+            self._named("function", value)
+            if id(value) not in self._open:
+                self._open.add(id(value))
+                self._text("code", code_text(value))
+                self.put(value.__defaults__)
+                self.put(value.__kwdefaults__)
+                for cell in value.__closure__ or ():
+                    self.put(cell.cell_contents)
+                self._open.discard(id(value))
+        elif isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, types.ModuleType | types.NoneType):
+            self._named("builtin", value)
+        elif isinstance(value, types.ModuleType):
+            self._text("module", value.__name__)
+        else:
+            return False
+        return True
+
+    def _numeric(self, value: Any) -> bool:
+        """Arrays and numbers of numpy, where it is loaded."""
+        numpy = sys.modules.get("numpy")
+        if numpy is None or not isinstance(value, numpy.ndarray | numpy.generic) or type(value).__module__ != "numpy":
+            return False
+        array = numpy.asarray(value)
+        self._text(type(value).__qualname__, f"{array.dtype.descr!r} {array.shape!r}")
+        if array.dtype.hasobject:
+            self.put(array.tolist())
+        else:
+            self._bytes("data", array.tobytes())
+        return True
+
+    def _subclass(self, kind: type, value: Any) -> bool:
+        """A value of a class that a user derives from a plain one, or of one in ``collections``."""
+        extra = getattr(value, "__dict__", None)
+        if isinstance(value, collections.deque):
+            self._named("deque", kind)
+            self._sequence("parts", list(value))
+        elif isinstance(value, dict | types.MappingProxyType) or _is_context(value):
+            self._named("mapping", kind)
+            self._mapping("parts", dict(value))
+        else:
+            for base in _PLAIN:
+                if isinstance(value, base):
+                    self._named("subclass", kind)
+                    self.put(str.__str__(value) if base is str else base(value))
+                    break
+            else:
+                return False
+        if extra:
+            self._mapping("attributes", extra)
+        return True
+
+    def _by_origin(self, value: Any) -> None:
+        origin = self._origin_of(value) if self._origin_of is not None else None
+        if origin is None:
+            raise NoFingerprint(value)
+        self._text("origin", origin)
+
+    # -- what is written ---------------------------------------------------------------------------------------------------------
+
+    def _named(self, tag: str, thing: Any) -> None:
+        self._text(tag, f"{thing.__module__}.{thing.__qualname__}")
+
+    def _head(self, tag: str, count: int) -> None:
+        self._hash.update(f"{tag} {count}\n".encode())
+
+    def _text(self, tag: str, text: str) -> None:
+        self._bytes(tag, text.encode("utf-8", "surrogatepass"))
+
+    def _bytes(self, tag: str, data: bytes) -> None:
+        self._hash.update(b"%s %d\n%s" % (tag.encode(), len(data), data))
+
+
+def _as_json(value: Any) -> bytes | None:
+    """The JSON of a container of numbers and texts, which says all about it; None where a text has no such form."""
+    from pydantic_core import PydanticSerializationError, to_json
+
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except PydanticSerializationError:
+        return None
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if hasattr(value, field.name)}
+
+
+def _is_context(value: Any) -> bool:
+    from metta_sweep.pipeline.context import Context
+
+    return isinstance(value, Context)

@@ -1,0 +1,1 @@
+"""The parts of a pipeline, as described and as they run: stages, loops, branches, maps, pipelines within pipelines."""

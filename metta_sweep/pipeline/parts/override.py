@@ -1,0 +1,63 @@
+"""Replacing the function of a stage within a described pipeline."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from metta_sweep.errors import Fault, did_you_mean
+from metta_sweep.pipeline.contracts.typeforms import brief
+from metta_sweep.pipeline.description import Description, new_stage
+from metta_sweep.pipeline.parts.map import MapSpec
+from metta_sweep.pipeline.parts.spec import Spec, edited, paths_of
+from metta_sweep.pipeline.parts.stage import StageSpec
+
+__all__ = ["overridden"]
+
+
+def overridden(state: Description, path: object, replacement: object, caller: types.FrameType) -> Description:
+    """A settled description in which the stage at ``path`` calls something else; what cannot be replaced is a fault of it."""
+    parts: dict[str, Spec] = {}
+    prefixes: list[str] = []
+    prefix = ""
+    for loop, specs in state.blocks:
+        prefix += f"{loop.name}/" if loop is not None else ""
+        prefixes.append(prefix)
+        parts.update({prefix + inner: spec for inner, spec in paths_of(specs).items()})
+    found = parts.get(path) if isinstance(path, str) else None
+    if not isinstance(path, str) or not isinstance(found, StageSpec | MapSpec):
+        fault = Fault("override", _not_found(path, found, parts))
+        return state._replace(faults=(*state.faults, fault))
+    level = max(index for index, before in enumerate(prefixes) if path.startswith(before))
+    loop, specs = state.blocks[level]
+    changed = edited(specs, path.removeprefix(prefixes[level]), lambda part: _replaced(part, replacement, caller))
+    return state._replace(blocks=(*state.blocks[:level], (loop, changed), *state.blocks[level + 1 :]))
+
+
+def _replaced(part: StageSpec | MapSpec, replacement: object, caller: types.FrameType) -> StageSpec | MapSpec:
+    if isinstance(part, MapSpec):
+        return part.with_stage(_stage(part.stage, replacement, caller))
+    return _stage(part, replacement, caller)
+
+
+def _stage(old: StageSpec, replacement: object, caller: types.FrameType) -> StageSpec:
+    """The new function under the old contract, hooks and constants."""
+    new = new_stage(old.name, replacement, old.constants, caller)
+    return new.through(old.contract, {}, old.hooks, old.faults)
+
+
+def _not_found(path: object, found: Any, parts: dict[str, Spec]) -> str:
+    stages = [known for known, part in parts.items() if isinstance(part, StageSpec | MapSpec)]
+    listed = ", ".join(stages) or "none"
+    if found is not None:
+        kind = type(found).__name__.removesuffix("Spec").lower()
+        return (
+            f"override({path!r}) is about a {kind}, which has no function to replace; "
+            f"expected a stage, one of {listed}. Name the stage within it."
+        )
+    if not isinstance(path, str):
+        return f"override() needs the path of a stage; found {brief(path)}; expected a string. Write override('train/fit', fn)."
+    same = [known for known in stages if known.rpartition("/")[2] == path.rpartition("/")[2]]
+    guess = same[0] if same else did_you_mean(path, stages)
+    hint = f"Did you mean {guess!r}?" if guess else "Add the stage before it is overridden."
+    return f"override({path!r}) names no stage; found none of that path; expected one of {listed}. {hint}"

@@ -1,0 +1,1 @@
+"""Running a stage: attempts, deadlines, threads and processes, and who is told."""
