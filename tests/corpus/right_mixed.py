@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial, partialmethod
 from pathlib import Path
@@ -317,19 +317,6 @@ def global_hooks_of_a_nested_pipeline() -> Any:
     inner = Pipeline(n=int).stage("count", count).through(m=int).with_global_hooks(after=lambda stage, data: None, profile=True)
     outer = Pipeline(n=int).stage("inner", inner).stage("k", lambda ctx: ctx.m + 1).through(int)
     return outer.with_global_hooks(before=lambda stage, data: seen.append(f"[{stage}]"))
-
-
-@right(inputs={"n": 3}, gives={"values": [0, 1, 2]})
-def iterator_made_into_a_list() -> Any:
-    """A stage that uses a generator inside."""
-
-    def upto(n: int) -> Iterator[int]:
-        yield from range(n)
-
-    def values(n: int) -> Sequence[int]:
-        return list(upto(n))
-
-    return Pipeline(n=int).stage("values", values)
 
 
 @right(inputs={"path": "ab", "get": 1, "keys": 2}, gives={"items": 6.0})

@@ -9,7 +9,7 @@ import enum
 import functools
 import uuid
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,3 +232,16 @@ def views_that_may_be_absent() -> Any:
         return 0 if sub is None else 1
 
     return Pipeline(n=int).stage("a", field).stage("b", view)
+
+
+@right(inputs={"n": 3}, gives={"values": [0, 1, 2]})
+def iterator_made_into_a_list() -> Any:
+    """A stage that uses a generator inside."""
+
+    def upto(n: int) -> Iterator[int]:
+        yield from range(n)
+
+    def values(n: int) -> Sequence[int]:
+        return list(upto(n))
+
+    return Pipeline(n=int).stage("values", values)
