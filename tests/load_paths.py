@@ -95,9 +95,11 @@ def audited() -> None:
     """The hook, for the rest of the process: there is no way to take one away."""
     from metta_sweep.experiments import codec
     from metta_sweep.pipeline.contracts import checks
+    from metta_sweep.pipeline.keeping import payload
 
     # cached functions: the one within is what runs
-    _from_code.update(inspect.unwrap(function).__code__ for function in (checks.make_adapter, codec._validator))
+    builders = (checks.make_adapter, payload._adapter_of, codec._validator)
+    _from_code.update(inspect.unwrap(function).__code__ for function in builders)
     _watched_code.update(function.__code__ for function in load_paths())
     sys.addaudithook(_audit)
 

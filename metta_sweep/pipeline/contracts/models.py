@@ -41,8 +41,13 @@ def is_named_tuple(form: object) -> bool:
 
 
 def is_model(form: object) -> bool:
-    """Whether the fields of ``form`` join the context: a pydantic model, a dataclass or a ``NamedTuple`` class."""
-    return isinstance(form, type) and (dataclasses.is_dataclass(form) or is_named_tuple(form) or is_pydantic_model(form))
+    """Whether the fields of ``form`` join the context: a pydantic model, a dataclass or a ``NamedTuple`` class.
+
+    A ``RootModel`` is a value: its one field has no name of its own.
+    """
+    if not isinstance(form, type) or getattr(form, "__pydantic_root_model__", False):
+        return False
+    return dataclasses.is_dataclass(form) or is_named_tuple(form) or is_pydantic_model(form)
 
 
 def is_frozen(model: type) -> bool:

@@ -11,6 +11,7 @@ from metta_sweep.pipeline.contracts.checks import has_json_form, make_adapter, m
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.keeping.artifact import Artifact, Files, artifact_context, describe_artifact, nowhere
 from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
+from metta_sweep.pipeline.keeping.json_types import NoJsonType, json_type
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -107,7 +108,7 @@ class JsonForm:
             raise self._misfit(name, misfit_of(error).details, stored) from None
 
     def _adapter(self, name: str) -> TypeAdapter[Any]:
-        adapter = self._adapters.get(name) or make_adapter(self._contract.fields[name])
+        adapter = self._adapters.get(name) or _adapter_of(self._contract.fields[name])
         if adapter is None:
             raise self._misfit(name, "its type has no JSON form", {})
         self._adapters[name] = adapter
@@ -173,8 +174,19 @@ def fields_without_json(contract: Contract) -> tuple[str, ...]:
 
 def _can_be_kept(form: Any) -> bool:
     """Whether a type has a JSON form that holds all of its values: that of a secret hides it."""
-    adapter = make_adapter(form) if has_json_form(form) else None
+    try:
+        known = has_json_form(json_type(form))
+    except NoJsonType:
+        return False
+    adapter = _adapter_of(form) if known else None
     return adapter is not None and not _hides(adapter.json_schema(mode="serialization"))
+
+
+def _adapter_of(form: Any) -> TypeAdapter[Any] | None:
+    try:
+        return make_adapter(json_type(form))
+    except NoJsonType:
+        return None
 
 
 def _hides(schema: Any) -> bool:
