@@ -85,5 +85,8 @@ def test_the_code_of_the_readme_runs(capsys: pytest.CaptureFixture[str], tmp_pat
             asyncio.run(pending)
     assert namespace["results"].best_params["model"] == "deep"
     assert namespace["report"].triggers == ["a"]
-    assert namespace["output"].average == pytest.approx(7 / 3)
-    assert "max_experiments" in capsys.readouterr().out
+    assert namespace["output"].verdict == "best 1.00"
+    printed = [line.rstrip() for line in f"{capsys.readouterr().out}\n{namespace['plan'].describe()}".splitlines()]
+    assert any("max_experiments" in line for line in printed)
+    shown = re.findall(r"^```text\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert [line for block in shown for line in block.splitlines() if line.rstrip() not in printed] == []
