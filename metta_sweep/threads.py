@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -132,12 +134,17 @@ class WorkerThreads:
         self.limit = limit
         self.name = name
         self.closed = False
+        self._numbers = itertools.count(1)
+        self._begin()
+        _pools.add(self)
+
+    def _begin(self) -> None:
+        """Without threads and calls: at first, and in a forked process, which has none of the other one's threads."""
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._queue: deque[ThreadCall] = deque()
         self._leaked: set[ThreadCall] = set()
         self._busy = 0
-        self._numbers = itertools.count(1)
 
     @property
     def busy(self) -> int:
@@ -249,8 +256,17 @@ class _Here(threading.local):
     call: ThreadCall | None = None
 
 
+def _begin_anew() -> None:
+    _here.call = None
+    for pool in _pools:
+        pool._begin()
+
+
 _here: Final = _Here()
+_pools: Final[weakref.WeakSet[WorkerThreads]] = weakref.WeakSet()
 _shared: Final = WorkerThreads()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def shared_workers() -> WorkerThreads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import subprocess
 import sys
 import threading
@@ -234,3 +235,24 @@ asyncio.run(main())
 
     assert done.stdout == "timeout 1\n"
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_process_has_workers_of_its_own() -> None:
+    """Idle threads of the process that forked are not there in the other one, which must not wait for them."""
+    script = """
+import asyncio, os, warnings
+from metta_sweep.threads import shared_workers
+warnings.simplefilter("ignore")  # newer versions warn of every fork beside threads
+async def main(value):
+    return await asyncio.wait_for(shared_workers().run(lambda: value), 10)
+asyncio.run(main("parent"))
+child = os.fork()
+if not child:
+    print(asyncio.run(main("child")), shared_workers().leaked, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.stdout == "child ()\n", done.stderr
