@@ -236,12 +236,13 @@ async def test_a_retried_pipeline_waits_for_the_threads_inside(release: threadin
     assert max(most) == 1
 
 
-async def test_a_failed_item_keeps_its_place_while_its_thread_runs(release: threading.Event) -> None:
-    """With a limit of 2, never do more than two threads of a map run, those that timed out included."""
+@pytest.mark.parametrize("replacement", [None, -1])
+async def test_a_timed_out_item_keeps_its_place_while_its_thread_runs(replacement: int | None, release: threading.Event) -> None:
+    """With a limit of 2, never do more than two threads of a map run: those that timed out are among them, replaced or not."""
     lock = threading.Lock()
     running: list[int] = []
     most: list[int] = []
-    failed: list[str] = []
+    failed: list[Exception] = []
 
     def waits(n: int) -> int:
         with lock:
@@ -253,20 +254,21 @@ async def test_a_failed_item_keeps_its_place_while_its_thread_runs(release: thre
             running.remove(n)
         return n
 
-    def hears(event: PipelineEvent) -> None:
-        if isinstance(event, StageFailed):
-            failed.append(event.address)
-            if len(failed) == 2:
-                asyncio.get_running_loop().call_later(0.02, release.set)
+    def hears(error: Exception) -> int | None:
+        failed.append(error)
+        if len(failed) == 2:
+            asyncio.get_running_loop().call_later(0.02, release.set)
+        return replacement
 
     plan = (
         Pipeline(ns=list[int])
         .map("each", waits, over="ns", into="out", limit=2, on_item_error="collect")
-        .through(int, timeout=0.2)
+        .through(int, timeout=0.2, on_error=hears)
         .build()
     )
-    result = await plan.run(ns=list(range(6)), listeners=[hears])
-    assert [type(each).__name__ for each in result.out[:2]] == ["ItemFailure", "ItemFailure"]
+    result = await plan.run(ns=list(range(6)))
+    expected = "ItemFailure" if replacement is None else "int"
+    assert [type(each).__name__ for each in result.out[:2]] == [expected, expected]
     assert max(most) <= 2
 
 

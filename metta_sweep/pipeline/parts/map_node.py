@@ -228,11 +228,11 @@ class _Gathering:
                 if cancelled_since(cancelling):
                     raise failed.error from None  # what a cancelled item raises ends the map, as it ends a stage
                 outputs[index] = ItemFailure.of(index, failed.error)
-                if scope.run.leaks:
-                    await self._place_free(item(scope.address(self._stage.name), keys[index]))
+            if scope.run.leaks:
+                await self._place_free(item(scope.address(self._stage.name), keys[index]))
 
     async def _place_free(self, address: str) -> None:
-        """Wait for the thread that a failed item left behind: it keeps its place among those that run, while others are to come."""
+        """Wait for the thread that an item left behind: it keeps its place among those that run, while others are to come."""
         if not self._scope.run.leaks_within(address):
             return
         waits = [asyncio.ensure_future(wait) for wait in (self._scope.run.leaks_ended(address), self._all_begun.wait())]
