@@ -15,8 +15,10 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.mark.parametrize("name", ["pipelines", "testing"])
-def test_the_code_of_a_guide_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks with await in an event loop, the others outside of one; what a block asserts holds; no file is left behind."""
+def test_the_code_of_a_guide_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blocks with await in an event loop, the others outside of one; what is asserted holds; what is shown as text is printed."""
     monkeypatch.chdir(tmp_path)
     text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
@@ -28,6 +30,9 @@ def test_the_code_of_a_guide_runs(name: str, tmp_path: Path, monkeypatch: pytest
         if inspect.iscoroutine(pending):
             asyncio.run(pending)
     assert list(tmp_path.iterdir()) == []
+    printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    shown = re.findall(r"^```text\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert [block for block in shown if block.rstrip() not in printed] == []
 
 
 def test_the_table_of_the_guide_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
