@@ -172,7 +172,9 @@ class MapSpec:
         if not isinstance(element, type) or not (is_model(element) or element.__module__ == "builtins"):
             return
         reads = None if self.key is None or isinstance(self.key, str) else reads_of(self.key)
-        wanted = (self.key,) if isinstance(self.key, str) else (*reads.always, *reads.sometimes) if reads is not None else ()
+        wanted = (self.key,) if isinstance(self.key, str) else reads.always if reads is not None else ()
+        if reads is not None and not (reads.narrows and reads.escapes):
+            wanted = (*wanted, *reads.sometimes)
         names = list(field_types(element)) if is_model(element) else []
         for attribute in wanted:
             if attribute in names or hasattr(element, attribute):

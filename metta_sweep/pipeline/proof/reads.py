@@ -47,6 +47,9 @@ _PURE: Final = frozenset(
 )
 
 
+_NARROWING: Final = frozenset({"callable", "getattr", "hasattr", "isinstance", "issubclass", "type"})
+
+
 class Reads(NamedTuple):
     """What a function does with its parameter."""
 
@@ -66,6 +69,8 @@ class Reads(NamedTuple):
     """Constant keys that are looked up under a condition."""
     chains: tuple[tuple[str, str], ...] = ()
     """An attribute or key, and the attribute that is read of it: ``("task", "name")``."""
+    narrows: bool = False
+    """It asks what values are (``isinstance``, ``hasattr``, ``match``, ``except``), and may know more than their types say."""
 
 
 def reads_of(fn: Callable[..., Any], parameter: str | None = None) -> Reads | None:
@@ -135,8 +140,9 @@ class _Scan:
     def __init__(self) -> None:
         self._attributes: dict[str, bool] = {}
         self._keys: dict[str, bool] = {}
-        self._chains: dict[tuple[str, str], None] = {}
+        self._chains: dict[tuple[str, str], bool] = {}
         self._escapes = False
+        self._narrows = False
         self._pure = True
         self._read = 0
         self._loaded = 0
@@ -150,18 +156,20 @@ class _Scan:
             self._loaded > self._read,
             tuple(_where(self._keys, always=True)),
             tuple(_where(self._keys, always=False)),
-            tuple(self._chains),
+            tuple(chain for chain, sure in self._chains.items() if sure or not self._narrows),
+            self._narrows,
         )
 
     def code(self, code: types.CodeType, parameter: str, *, nested: bool) -> None:
         conditional = nested
         instructions = list(dis.get_instructions(code))
         if any(instruction.opname == "PUSH_EXC_INFO" for instruction in instructions):
-            conditional = self._escapes = True  # what raises may be caught
+            conditional = self._escapes = self._narrows = True  # what raises may be caught
         closed_over = parameter in (*code.co_cellvars, *code.co_freevars)
         for index, instruction in enumerate(instructions):
             name = instruction.opname
             self._loaded += name in ("LOAD_ATTR", "LOAD_METHOD")
+            self._narrows |= name == "MATCH_CLASS" or (name == "LOAD_GLOBAL" and instruction.argval in _NARROWING)
             if _replaces(instruction, parameter):
                 self._escapes = True
                 break  # from here on the name is another value's
@@ -195,7 +203,8 @@ class _Scan:
     def _note(self, reads: dict[str, bool], name: str, following: list[dis.Instruction], *, conditional: bool) -> None:
         reads[name] = reads.get(name, False) or not conditional
         if following and following[0].opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            self._chains[name, following[0].argval] = None
+            chain = (name, following[0].argval)
+            self._chains[chain] = self._chains.get(chain, False) or not conditional
 
     def _impurities(self, code: types.CodeType) -> None:
         for instruction in dis.get_instructions(code):

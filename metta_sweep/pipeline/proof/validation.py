@@ -98,7 +98,13 @@ def check_output_reads(name: str, hook: str, fn: Callable[..., Any], contract: C
     for attribute in dict.fromkeys((*reads.always, *reads.sometimes, *keys)):
         if attribute in contract.fields and contract.kind != "one":
             _check_chains(name, what, attribute, contract.fields[attribute], reads, flow)
-        elif attribute in keys or not _has(contract, attribute):
+        elif attribute not in keys and _has(contract, attribute):
+            continue
+        elif attribute in reads.sometimes and reads.narrows and reads.escapes:
+            flow.note(
+                name, f"{what} reads {attribute!r}, which the stage's output ({_shape(contract)}) may not have, under a condition"
+            )
+        else:
             fields = ", ".join(contract.fields) or "no fields"
             known = field_types(_only(contract)) if contract.kind == "one" and is_model(_only(contract)) else contract.fields
             guess = did_you_mean(attribute, known)
