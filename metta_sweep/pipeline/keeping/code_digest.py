@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -12,6 +13,7 @@ from metta_sweep.records import digest
 __all__ = ["code_digest", "code_text", "function_behind", "own_code_text"]
 
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, complex, types.NoneType})
+_STARRED: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 def code_digest(fn: Callable[..., Any]) -> str:
@@ -66,6 +68,9 @@ def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
     code = getattr(fn, "__code__", None)
     if not isinstance(code, types.CodeType):
         yield str(getattr(fn, "__qualname__", type(fn).__qualname__))
+        wrapped = getattr(fn, "__wrapped__", None)
+        if callable(wrapped):  # that of functools.cache has no code of its own
+            yield from _texts(wrapped, seen)
         return
     yield _describe(code)
     yield from _plain("defaults", getattr(fn, "__defaults__", None) or (), seen)
@@ -82,12 +87,27 @@ def _of_class(cls: type, seen: set[int]) -> Iterator[str]:
     yield f"class {cls.__qualname__}({', '.join(base.__qualname__ for base in cls.__bases__)})"
     if cls.__module__ == "builtins":
         return
+    for base in cls.__bases__:
+        if base.__module__ == cls.__module__:
+            yield from _texts(base, seen)
     for name, member in sorted(vars(cls).items()):
-        inner = member.__func__ if isinstance(member, staticmethod | classmethod) else member
-        inner = inner.fget if isinstance(inner, property) else inner
-        if isinstance(inner, types.FunctionType) and inner.__qualname__.startswith(cls.__qualname__):
+        for part in _functions_of(member):
             yield name
-            yield from _texts(inner, seen)
+            yield from _texts(part, seen)
+        if not name.startswith("__") and (type(member) in _IMMUTABLE or isinstance(member, tuple)):
+            yield from _plain(name, member, seen)
+    for name, field in sorted(vars(cls).get("__pydantic_fields__", {}).items()):
+        yield from _plain(name, field.default, seen)
+
+
+def _functions_of(member: Any) -> tuple[Any, ...]:
+    """What a member of a class does when it is called, read or set."""
+    if isinstance(member, property):
+        return tuple(part for part in (member.fget, member.fset, member.fdel) if part is not None)
+    if isinstance(member, functools.cached_property):
+        return (member.func,)
+    found = member.__func__ if isinstance(member, staticmethod | classmethod) else member
+    return (found,) if isinstance(found, types.FunctionType) or callable(getattr(found, "__wrapped__", None)) else ()
 
 
 def _plain(what: str, value: Any, seen: set[int]) -> Iterator[str]:
@@ -106,7 +126,9 @@ def _plain(what: str, value: Any, seen: set[int]) -> Iterator[str]:
 @functools.lru_cache(maxsize=4096)
 def _describe(code: types.CodeType) -> str:
     constants = [_describe(part) if isinstance(part, types.CodeType) else _constant(part) for part in code.co_consts]
-    names = (code.co_names, code.co_freevars)
+    count = code.co_argcount + code.co_kwonlyargcount
+    takes = (code.co_varnames[:count], code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _STARRED)
+    names = (code.co_names, code.co_freevars, takes)
     return f"{code.co_name}:{code.co_code.hex()}:{code.co_exceptiontable.hex()}:{names}:{constants}"
 
 

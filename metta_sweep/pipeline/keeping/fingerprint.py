@@ -1,9 +1,9 @@
 """The digest of a value by its content, never by a stand-in: two different values never have the same one.
 
-Values that are equal to Python and of equal types have equal digests, whatever the process that makes them: the order of keys and
-of the members of sets does not count, every NaN is the same. ``1``, ``1.0`` and ``True`` differ, and so do ``0.0`` and ``-0.0``,
-lists and tuples, models of different classes. Functions and classes count by name and code. What has no content that can be seen
-this way has no digest, unless its origin is known.
+Values that are the same to whoever looks at them have equal digests, whatever the process that makes them: the order of the members
+of sets does not count, every NaN is the same. ``1``, ``1.0`` and ``True`` differ, and so do ``0.0`` and ``-0.0``, lists and tuples,
+dicts whose keys come in another order, models of different classes. Functions and classes count by name and code. What has no
+content that can be seen this way has no digest, unless its origin is known.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -30,7 +31,6 @@ _JSON_ATOMS: Final = frozenset({int, float, str, bool, types.NoneType})
 _BY_TEXT: Final = frozenset(
     {
         ("datetime", "timedelta"),
-        ("datetime", "timezone"),
         ("decimal", "Decimal"),
         ("fractions", "Fraction"),
         ("ipaddress", "IPv4Address"),
@@ -122,19 +122,14 @@ class _Writer:
 
     def _mapping(self, tag: str, value: Mapping[Any, Any]) -> None:
         if len(value) > 4 and set(map(type, value)) == {str} and set(map(type, value.values())) <= _JSON_ATOMS:
-            plain = _as_json(dict(sorted(value.items())))
+            plain = _as_json(dict(value))
             if plain is not None:
                 self._bytes(f"{tag} of atoms", plain)
                 return
         self._head(tag, len(value))
-        if set(map(type, value)) <= {str}:
-            for name in sorted(value):
-                self._text("key", name)
-                self.put(value[name])
-            return
-        for key, _, part in sorted((fingerprint(key, self._origin_of), index, key) for index, key in enumerate(value)):
-            self._text("key", key)
-            self.put(value[part])
+        for key, part in value.items():
+            self.put(key)
+            self.put(part)
 
     def _members(self, tag: str, value: Any) -> None:
         self._head(tag, len(value))
@@ -146,11 +141,19 @@ class _Writer:
     def _other(self, kind: type, value: Any) -> None:
         if (kind.__module__, kind.__qualname__) in _BY_TEXT:
             self._text(kind.__qualname__, str(value))
-        elif kind in (dt.datetime, dt.date, dt.time):
-            self._text(kind.__qualname__, value.isoformat())
+        elif value is Ellipsis:
+            self._text("mark", "...")
+        elif kind is dt.date:
+            self._text("date", value.isoformat())
+        elif kind is dt.datetime or kind is dt.time:
+            self._text(kind.__qualname__, f"{value.isoformat()} {value.fold}")
+            self.put(value.tzinfo)
+        elif kind.__name__ in ("timezone", "TzInfo") and isinstance(value, dt.tzinfo):
+            self._text("offset", f"{value.utcoffset(None)} {_own_name(value)}")
         elif isinstance(value, enum.Enum):
             self._named("enum", kind)
-            self._text("member", value.name if isinstance(value.name, str) else repr(value.value))
+            self._text("member", str(value.name))
+            self.put(value.value)
         elif isinstance(value, type):
             self._named("class", value)
             self._text("code", code_text(value))
@@ -162,6 +165,7 @@ class _Writer:
         elif dataclasses.is_dataclass(value):
             self._named("dataclass", kind)
             self._mapping("fields", _fields_of(value))
+            self._attributes(kind, value)
         elif not (self._function(value) or self._numeric(value) or self._subclass(kind, value)):
             self._by_origin(value)
 
@@ -177,7 +181,7 @@ class _Writer:
     def _function(self, value: Any) -> bool:
         if isinstance(value, functools.partial):
             self._head("partial", len(value.args))
-            for part in (value.func, *value.args, dict(value.keywords)):
+            for part in (value.func, *value.args, dict(sorted(value.keywords.items()))):
                 self.put(part)
         elif isinstance(value, types.MethodType):
             self._text("method", value.__func__.__qualname__)
@@ -191,7 +195,7 @@ class _Writer:
                 self.put(value.__defaults__)
                 self.put(value.__kwdefaults__)
                 for cell in value.__closure__ or ():
-                    self.put(cell.cell_contents)
+                    self.put(_content_of(cell))
                 self._open.discard(id(value))
         elif isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, types.ModuleType | types.NoneType):
             self._named("builtin", value)
@@ -216,13 +220,15 @@ class _Writer:
 
     def _subclass(self, kind: type, value: Any) -> bool:
         """A value of a class that a user derives from a plain one, or of one in ``collections``."""
-        extra = getattr(value, "__dict__", None)
         if isinstance(value, collections.deque):
             self._named("deque", kind)
+            self._text("maxlen", repr(value.maxlen))
             self._sequence("parts", list(value))
         elif isinstance(value, dict | types.MappingProxyType) or _is_context(value):
             self._named("mapping", kind)
             self._mapping("parts", dict(value))
+            if isinstance(value, collections.defaultdict):
+                self.put(value.default_factory)
         else:
             for base in _PLAIN:
                 if isinstance(value, base):
@@ -231,9 +237,21 @@ class _Writer:
                     break
             else:
                 return False
-        if extra:
-            self._mapping("attributes", extra)
+        self._attributes(kind, value)
         return True
+
+    def _attributes(self, kind: type, value: Any) -> None:
+        """What an object carries besides its fields or parts. What ``cached_property`` leaves there is made of the others."""
+        found = dict(getattr(value, "__dict__", None) or {})
+        found.update({name: getattr(value, name) for name in _slots_of(kind) if hasattr(value, name)})
+        fields = {field.name for field in dataclasses.fields(value)} if dataclasses.is_dataclass(value) else set[str]()
+        own = {
+            name: found[name]
+            for name in sorted(found.keys() - fields)
+            if not isinstance(inspect.getattr_static(kind, name, None), functools.cached_property)
+        }
+        if own:
+            self._mapping("attributes", own)
 
     def _by_origin(self, value: Any) -> None:
         origin = self._origin_of(value) if self._origin_of is not None else None
@@ -268,6 +286,28 @@ def _as_json(value: Any) -> bytes | None:
 
 def _fields_of(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if hasattr(value, field.name)}
+
+
+def _slots_of(kind: type) -> list[str]:
+    """The names in ``__slots__`` of a class that a user derived from a plain one."""
+    slots = (cls.__dict__.get("__slots__", ()) for cls in kind.__mro__ if cls.__module__ != "builtins")
+    names = (name for own in slots for name in ((own,) if isinstance(own, str) else own))
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
+
+
+def _content_of(cell: types.CellType) -> Any:
+    """What a function closes over; of a variable that has no value yet, a mark."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return Ellipsis
+
+
+def _own_name(zone: dt.tzinfo) -> str:
+    """The name that a fixed offset was given, if it is not the one that it has anyway: JSON brings that offset back."""
+    name = zone.tzname(None) or ""
+    usual = dt.timezone(zone.utcoffset(None) or dt.timedelta()).tzname(None)
+    return "" if name in (usual, usual.removeprefix("UTC")) else name
 
 
 def _is_context(value: Any) -> bool:
