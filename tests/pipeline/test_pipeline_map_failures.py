@@ -1,6 +1,6 @@
 """Maps: what a failing, stubborn or cancelled item does to the others."""
 
-# ruff: noqa: D103  # stages and helpers; each test says what it shows
+# ruff: noqa: D102, D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
 import asyncio
@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from metta_sweep.errors import BuildError, StageTimeout, StoreError
+from metta_sweep.errors import BuildError, DefinitionChanged, StageTimeout, StoreError
 from metta_sweep.pipeline import (
     ItemFailure,
     Pipeline,
     PipelineEvent,
     StageFailed,
+    StageRetried,
 )
+from metta_sweep.records import Checkpoint
 from metta_sweep.store.memory import MemoryStore
+from metta_sweep.testing import crash_at
 
 
 async def square(x: int) -> int:
@@ -194,3 +197,51 @@ async def test_a_stop_that_is_no_error_comes_as_itself() -> None:
 
     with pytest.raises(Stop):
         await mapped(stops, on_item_error="collect").build().run(xs=[1, 2])
+
+
+class Full(MemoryStore):
+    """A store that takes no checkpoint any more."""
+
+    def put_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
+        raise StoreError("Full", "there is no room left")
+
+
+def as_item(**hooks: Any) -> Pipeline:
+    """A map over a pipeline of one stage, that takes up every failure in one way or another."""
+    inner = Pipeline(x=int).stage("square", square)
+    plan = Pipeline(xs=list[int]).map("each", inner, over="xs", on_item_error="collect")
+    return plan.through(int, **hooks) if hooks else plan
+
+
+@pytest.mark.parametrize("hooks", [{}, {"retry": 2}, {"on_error": lambda _: 0}])
+async def test_an_error_of_the_store_within_an_item_is_no_failure_of_the_item(hooks: dict[str, Any]) -> None:
+    """It is neither collected nor retried nor replaced, and ends the run."""
+    heard: list[PipelineEvent] = []
+    with pytest.raises(StoreError, match="no room"):
+        await as_item(**hooks).build().run(name="full", store=Full(), xs=[1], listeners=[heard.append])
+    assert not any(isinstance(event, StageRetried) for event in heard)
+
+
+async def test_code_that_is_refused_within_an_item_is_no_failure_of_the_item() -> None:
+    """``on_code_change="refuse"`` ends the run, whatever becomes of items that fail."""
+    store = MemoryStore()
+    with crash_at("each[item=0]/square", "after"):
+        await as_item().build().run(name="changed", store=store, xs=[2])
+
+    async def cube(x: int) -> int:
+        return x**3
+
+    changed = as_item().override("each/square", cube).build()
+    with pytest.raises(DefinitionChanged, match="its code has changed"):
+        await changed.run(name="changed", store=store, xs=[2], on_code_change="refuse")
+
+
+@pytest.mark.parametrize("hooks", [{}, {"retry": 2}, {"on_error": lambda _: 0}])
+async def test_a_strict_observer_within_an_item_ends_the_run(hooks: dict[str, Any]) -> None:
+    """What an observer raises is no failure of the item, where hooks are strict."""
+
+    def broken(stage: str, data: object) -> None:
+        raise LookupError("an observer broke")
+
+    with pytest.raises(LookupError, match="an observer broke"):
+        await as_item(**hooks).with_global_hooks(after=broken).build().run(xs=[1, 2], strict_hooks=True)

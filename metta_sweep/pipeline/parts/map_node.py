@@ -61,6 +61,8 @@ class TolerantTrying(Trying):
         try:
             return await super().output(scope, address)
         except Exception as error:
+            if scope.run.broken is not None:
+                raise
             raise ItemFailed(error) from error
 
 
@@ -255,7 +257,7 @@ class _Gathering:
             output = stage.lean.check(await stage.lean.call(scope))
         except Exception as error:
             note_place(error, stage.name, scope.address(stage.name))
-            if self._collect:
+            if self._collect and run.broken is None:
                 raise ItemFailed(error) from error
             raise
         if run.record is not None:

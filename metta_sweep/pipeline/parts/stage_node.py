@@ -126,7 +126,7 @@ class StageNode:
     def _found(self, scope: Scope, address: str, inputs: str, key: str) -> Found | None:
         """The output that is recorded, or else cached, for what the stage reads; None when it has to run."""
         run = scope.run
-        found = self.keeping.find(scope, address, inputs) if run.needs_inputs and self.checkpoint else None
+        found = self._recorded(scope, address, inputs) if run.needs_inputs and self.checkpoint else None
         source = "checkpoint"
         if found is None and self.caching is not None:
             cached = self.caching.find(scope, key)
@@ -136,15 +136,26 @@ class StageNode:
             run.tell(StageReused(address, self.name, source))
         return found
 
+    def _recorded(self, scope: Scope, address: str, inputs: str) -> Found | None:
+        try:
+            return self.keeping.find(scope, address, inputs)
+        except Exception as error:
+            scope.run.broken = error
+            raise
+
     def _kept(self, scope: Scope, address: str, inputs: str, output: Any) -> Any:
         """The output as a resumed run will find it, recorded."""
         run = scope.run
-        if run.needs_inputs and self.checkpoint:
-            return self.keeping.put(scope, address, inputs, output)
-        if run.needs_inputs:
-            self.keeping.remember_origin(scope, address, inputs, output)
-        elif run.record is not None:
-            run.record(address, output, None)
+        try:
+            if run.needs_inputs and self.checkpoint:
+                return self.keeping.put(scope, address, inputs, output)
+            if run.needs_inputs:
+                self.keeping.remember_origin(scope, address, inputs, output)
+            elif run.record is not None:
+                run.record(address, output, None)
+        except Exception as error:
+            run.broken = error
+            raise
         return output
 
     def preview(self, preview: Preview) -> None:

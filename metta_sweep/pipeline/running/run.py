@@ -68,6 +68,7 @@ class Run:
 
     __slots__ = (
         "_run_id",
+        "broken",
         "clock",
         "keeps",
         "leaks",
@@ -112,6 +113,9 @@ class Run:
         """By the address of a stage: its thread, which nobody waits for any more and which still runs."""
         self.watch = Watch()
         """The deadlines of its stages."""
+        self.broken: Exception | None = None
+        """What ends the run whatever ``retry``, ``on_error`` and ``on_item_error`` of what encloses it say: an error of what keeps
+        outputs or, where hooks are strict, of an observer."""
         self._run_id = ""
         self.watched = bool(self.listeners) or self.profile is not None or self.needs_inputs
 
@@ -142,6 +146,7 @@ class Run:
                 listener(event)
             except Exception as error:
                 if self.strict_hooks:
+                    self.broken = error
                     raise
                 logger.warning("a listener raised %s at %s: %s", type(error).__name__, event.address, error, exc_info=error)
 
@@ -149,6 +154,7 @@ class Run:
         """An observer raised: strict hooks raise it, others are logged and told."""
         if self.strict_hooks:
             error.add_note(f"in hook {hook!r} of stage {stage!r} at {address}")
+            self.broken = error
             raise error
         logger.warning("hook %r of stage %r at %s raised %s: %s", hook, stage, address, type(error).__name__, error, exc_info=error)
         self.tell(HookFailed(address, stage, hook, error))

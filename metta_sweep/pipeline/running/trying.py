@@ -79,7 +79,7 @@ class Trying:
     async def _failed(self, error: Exception, scope: Scope, address: str, attempts: int, cancelling: int) -> Any:
         """The replacement that ``on_error`` gives; else the error stands, and says where it happened."""
         try:
-            if self.on_error is None or cancelled_since(cancelling):
+            if self.on_error is None or scope.run.broken is not None or cancelled_since(cancelling):
                 raise error
             return await self._replacement(error, address, cancelling)
         except Exception as last:
@@ -98,8 +98,8 @@ class Trying:
                 number = attempts[0]
                 if self.retry is None or number > self.retry.retries or not worth_retrying(error, self.retry):
                     raise
-                if cancelled_since(cancelling):
-                    raise  # what a cancelled run raises ends it: there is no other attempt
+                if scope.run.broken is not None or cancelled_since(cancelling):
+                    raise  # what a cancelled or broken run raises ends it: there is no other attempt
                 delay = self.retry.delay(number, stage_seed(scope.run.seed, address))
                 log_retry(address, number, error, delay)
                 if scope.run.listeners:
