@@ -119,6 +119,13 @@ class Store(Protocol):
         """Add a run. Raises ``StoreError`` when its id or name is taken."""
         ...
 
+    def begin_run(self, row: RunRow, records: Sequence[Record] = ()) -> None:
+        """Add a run, become its one driver, and append its first records: all or nothing.
+
+        Raises ``StoreError`` when its id or name is taken, or the records do not begin a journal.
+        """
+        ...
+
     def find_run(self, name: str) -> RunRow | None:
         """The run of that name (or, where no run has that name, of that id)."""
         ...

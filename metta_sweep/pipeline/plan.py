@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
 from metta_sweep.address import check_name
-from metta_sweep.clock import wall_time
 from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_you_mean
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.contracts.checks import Check, value_check
@@ -17,7 +15,7 @@ from metta_sweep.pipeline.describe import Description, describe
 from metta_sweep.pipeline.event_forms import log_event, logs_events
 from metta_sweep.pipeline.events import PipelineListener
 from metta_sweep.pipeline.hook_table import CODE_CHANGES, CodeChange
-from metta_sweep.pipeline.keeping.recording import BY_HAND, StoreRecorder
+from metta_sweep.pipeline.keeping.recording import BY_HAND, StoreRecorder, open_kept
 from metta_sweep.pipeline.keeping.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.mermaid import to_mermaid
 from metta_sweep.pipeline.proof.flow import FieldState, Unchecked
@@ -25,7 +23,7 @@ from metta_sweep.pipeline.run_inputs import checked_inputs
 from metta_sweep.pipeline.running.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.running.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.stream import PlanStream
-from metta_sweep.records import NullRecorder, Recorder, RunRow, Store, StoreReader
+from metta_sweep.records import NullRecorder, Recorder, Store, StoreReader
 
 __all__ = ["PipelineResult", "Plan"]
 
@@ -156,14 +154,14 @@ class Plan:
             return await self._execute(run, values, address)
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)
-        run_id = _open_run(store, name)
+        if name is not None:
+            check_name(name, "Plan.run(name=)")
+        kept, settled = open_kept(store, name, seed, definition or BY_HAND)
         try:
-            kept = StoreRecorder(store, run_id)
-            settled = kept.settle_seed(seed, definition or BY_HAND)
             run = self._new_run(kept, settled, listeners, strict_hooks=strict_hooks, on_code_change=on_code_change)
             return await self._execute(run, values, address)
         finally:
-            store.release(run_id)
+            store.release(kept.run_id)
 
     def stream(self, *, listeners: Sequence[PipelineListener] = (), **options: Any) -> PlanStream:
         """Run it as a stream of its events: ``async for event in plan.stream(n=3)``.
@@ -245,16 +243,6 @@ def _check_code_change(value: object, where: str) -> None:
             expected="'warn', 'rerun' or 'refuse'",
             remedy=f"Did you mean {guess!r}?" if guess else "Write on_code_change='rerun' to run again what has other code now",
         )
-
-
-def _open_run(store: Store, name: str | None) -> str:
-    """The id of the run to go on with, or of a new one, acquired."""
-    row = store.find_run(check_name(name, "Plan.run(name=)")) if name is not None else None
-    if row is None:
-        row = RunRow(uuid.uuid4().hex, name, wall_time())
-        store.create_run(row)
-    store.acquire(row.run_id)
-    return row.run_id
 
 
 def _profiled(node: Any) -> bool:

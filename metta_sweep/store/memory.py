@@ -55,6 +55,18 @@ class MemoryStore:
             self._names[row.name] = row.run_id
         self._runs[row.run_id] = _Run(row)
 
+    def begin_run(self, row: RunRow, records: Sequence[Record] = ()) -> None:
+        """Add a run, become its one driver, and append its first records."""
+        self.create_run(row)
+        try:
+            self.append(row.run_id, records)
+        except StoreError:
+            del self._runs[row.run_id]
+            if row.name is not None:
+                del self._names[row.name]
+            raise
+        self.acquire(row.run_id)
+
     def find_run(self, name: str) -> RunRow | None:
         """The run of that name or id."""
         run = self._runs.get(self._names.get(name, name))

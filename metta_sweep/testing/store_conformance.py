@@ -112,6 +112,32 @@ class StoreConformance:
         self.store.release(RUN)
         self.store.acquire(RUN)
 
+    def test_a_run_begins_with_its_driver_and_its_first_records(self) -> None:
+        """It is found, driven and has its journal at once, and goes on as one that was created and acquired."""
+        row = RunRow("begun", "letters", 2.5)
+        self.store.begin_run(row, [make_record(0), make_record(1)])
+        assert self.store.find_run("letters") == row
+        with _refused(RunInUse):
+            self.store.acquire("begun")
+        assert list(self.store.records("begun")) == [make_record(0), make_record(1)]
+        self.store.append("begun", [make_record(2)])
+        assert self.store.end_of("begun") == 3
+        self.store.release("begun")
+        self.store.acquire("begun")
+        self.store.append("begun", [make_record(3)])
+        assert self.store.end_of("begun") == 4
+
+    def test_a_run_that_cannot_begin_leaves_nothing(self) -> None:
+        """A name or an id that is taken, and records that begin no journal, are refused; the name stays free."""
+        for row in (RunRow(RUN, "other", 0.0), RunRow("other", "digits", 0.0), RunRow("other", RUN, 0.0)):
+            with _refused(StoreError):
+                self.store.begin_run(row)
+        with _refused(StoreError):
+            self.store.begin_run(RunRow("late", "letters", 0.0), [make_record(0), make_record(2)])
+        assert [row.run_id for row in self.store.runs()] == [RUN]
+        self.store.begin_run(RunRow("late", "letters", 0.0))
+        assert self.store.end_of("late") == 0
+
     def test_letting_go_twice_does_nothing(self) -> None:
         """A driver may end more than once."""
         self.store.release(RUN)

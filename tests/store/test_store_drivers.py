@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from store_kit import RUN, acknowledged, checkpoint, end, fill, python, raw, start, wait_for_line, writer
 
+from metta_sweep.clock import crash_points
 from metta_sweep.errors import RunInUse, StoreError
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteStore, open_reader
@@ -134,6 +135,47 @@ def test_two_processes_drive_two_runs_in_one_file(tmp_path: Path) -> None:
         end(process)
         assert len(list(store.records("mine"))) == number
         assert len(list(store.records(RUN))) == store.end_of(RUN) >= 20
+
+
+class Crash(Exception):
+    """The end of the process, for the store."""
+
+
+@pytest.mark.parametrize(("moment", "begun"), [("commit.before", False), ("commit.after", True)])
+def test_a_run_begins_whole_or_not_at_all(tmp_path: Path, moment: str, begun: bool) -> None:
+    """A crash around its only commit leaves all of it or nothing, and in either case no driver."""
+
+    def crash(name: str) -> None:
+        if name == moment:
+            raise Crash
+
+    path = tmp_path / "sweeps.db"
+    with start(path) as store, SqliteStore(path) as other:
+        with crash_points(crash), pytest.raises(Crash):
+            store.begin_run(RunRow("late", "letters", 0.0), [make_record(0)])
+        assert (other.find_run("letters") is not None) is begun
+        if begun:
+            other.acquire("late")
+        else:
+            other.begin_run(RunRow("late", "letters", 0.0), [make_record(0)])
+        other.append("late", [make_record(1)])
+        assert [record.seq for record in other.records("late")] == [0, 1]
+        with pytest.raises(StoreError, match="not driven by this store"):
+            store.append("late", [make_record(2)])
+
+
+def test_a_run_that_was_begun_belongs_to_its_first_driver(tmp_path: Path) -> None:
+    """Its records name the first driver; another one is refused, and so is the first when it was replaced."""
+    path = tmp_path / "sweeps.db"
+    with SqliteStore(path) as store:
+        store.begin_run(RunRow(RUN, None, 0.0), [make_record(0)])
+        with SqliteStore(path) as other, pytest.raises(RunInUse, match="in this process already"):
+            other.acquire(RUN)
+        with raw(path) as connection:
+            connection.execute("UPDATE runs SET epoch = epoch + 1")
+        with pytest.raises(StoreError, match="taken over by another driver"):
+            store.put_checkpoint(RUN, checkpoint("train"))
+    assert epochs(path) == [1]
 
 
 def test_threads_share_a_store(tmp_path: Path) -> None:

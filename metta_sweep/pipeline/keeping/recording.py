@@ -9,12 +9,41 @@ from typing import Any, Final
 
 from metta_sweep.clock import wall_time
 from metta_sweep.errors import DefinitionChanged
-from metta_sweep.records import Checkpoint, LoopState, Record, Store
+from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
-__all__ = ["BY_HAND", "StoreRecorder"]
+__all__ = ["BY_HAND", "StoreRecorder", "open_kept"]
 
 BY_HAND: Final = {"kind": "pipeline"}
 """What a kept run is when nothing else is said: a pipeline that somebody runs by hand."""
+
+
+_REMEMBERED: Final = 1 << 16
+"""Addresses of a new run that are remembered, so that nothing is looked for where nothing can be: some 10 MB at most."""
+
+
+def open_kept(store: Store, name: str | None, seed: int | None, definition: Mapping[str, Any]) -> tuple[StoreRecorder, int]:
+    """Become the driver of the run of that name, or of a new one.
+
+    Returns:
+        Its recorder, and its seed: the one given now, else the one it had before, else one drawn now.
+
+    Raises:
+        RunInUse: somebody drives it.
+        DefinitionChanged: it is of another kind.
+    """
+    row = store.find_run(name) if name is not None else None
+    if row is None:
+        row = RunRow(os.urandom(16).hex(), name, wall_time())
+        settled = _drawn() if seed is None else seed
+        store.begin_run(row, (_start(0, settled, definition),))
+        return StoreRecorder(store, row.run_id, new=True), settled
+    store.acquire(row.run_id)
+    try:
+        kept = StoreRecorder(store, row.run_id)
+        return kept, kept.settle_seed(seed, definition)
+    except BaseException:
+        store.release(row.run_id)
+        raise
 
 
 class StoreRecorder:
@@ -23,14 +52,17 @@ class StoreRecorder:
     Args:
         store: holds the run.
         run_id: the run; empty for one that is looked at before it exists.
+        new: nothing is recorded for it yet.
     """
 
     keeps = True
     needs_inputs = True
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, *, new: bool = False) -> None:
         self.store = store
         self._run_id = run_id
+        self._all: set[str] | None = set() if new else None
+        """Every address at which something is recorded; None: the store must be asked."""
 
     @property
     def run_id(self) -> str:
@@ -48,14 +80,10 @@ class StoreRecorder:
         Raises:
             DefinitionChanged: the run is of another kind.
         """
-        from pydantic_core import to_json
-
         kept = self.kept_seed(definition)
-        seed = given if given is not None else kept if kept is not None else int.from_bytes(os.urandom(4), "big")
+        seed = given if given is not None else kept if kept is not None else _drawn()
         if seed != kept:
-            payload = to_json({"version": 1, "seed": seed, "definition": definition})
-            record = Record(self.store.end_of(self._run_id), 0, "", "start", wall_time(), 0.0, payload)
-            self.store.append(self._run_id, (record,))
+            self.store.append(self._run_id, (_start(self.store.end_of(self._run_id), seed, definition),))
         return seed
 
     def kept_seed(self, definition: Mapping[str, Any]) -> int | None:
@@ -76,16 +104,35 @@ class StoreRecorder:
 
     def recorded(self, address: str) -> Checkpoint | None:
         """What is recorded at an address. Raises ``DamagedPayload`` for what is not what was written there."""
-        return self.store.get_checkpoint(self._run_id, address) if self._run_id else None
+        if not self._run_id or (self._all is not None and address not in self._all):
+            return None
+        return self.store.get_checkpoint(self._run_id, address)
 
     def record(self, address: str, output: object, checkpoint: Checkpoint | None) -> None:
         """Keep the output of a stage."""
-        if checkpoint is not None:
-            self.store.put_checkpoint(self._run_id, checkpoint)
+        if checkpoint is None:
+            return
+        known = self._all
+        if known is not None:  # before it is known to be kept: who looks for it then asks the store
+            known.add(address)
+            if len(known) > _REMEMBERED:
+                self._all = None
+        self.store.put_checkpoint(self._run_id, checkpoint)
 
     def loop_state(self, address: str) -> LoopState | None:
         """Loops are replayed: their stages are reused one by one."""
         return None
+
+
+def _drawn() -> int:
+    return int.from_bytes(os.urandom(4), "big")
+
+
+def _start(seq: int, seed: int, definition: Mapping[str, Any]) -> Record:
+    """What a run says of itself when it is taken up."""
+    from pydantic_core import to_json
+
+    return Record(seq, 0, "", "start", wall_time(), 0.0, to_json({"version": 1, "seed": seed, "definition": definition}))
 
 
 def _check_kind(kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -55,12 +55,22 @@ class OpenFiles:
 
     def are_unchanged(self) -> bool:
         """Whether each of them still lies in its place."""
-        return self._identities == (
-            identity_of(self._database),
-            identity_of(self._log),
-            identity_of(self._index),
-            identity_of(self._lock),
+        return self.log_size() is not None
+
+    def log_size(self) -> int | None:
+        """Bytes of the log; None when one of them no longer lies in its place."""
+        stat = os.stat
+        try:
+            database, log, index, lock = stat(self._database), stat(self._log), stat(self._index), stat(self._lock)
+        except OSError:
+            return None
+        found = (
+            (database.st_dev, database.st_ino),
+            (log.st_dev, log.st_ino),
+            (index.st_dev, index.st_ino),
+            (lock.st_dev, lock.st_ino),
         )
+        return log.st_size if found == self._identities else None
 
     def loss(self) -> tuple[str, bool]:
         """What happened to them, and whether something that was kept can be lost by it."""

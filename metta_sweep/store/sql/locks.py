@@ -39,6 +39,10 @@ if sys.platform == "win32":
             raise
         return True
 
+    def _write_at(handle: int, offset: int, text: bytes) -> None:
+        os.lseek(handle, offset, os.SEEK_SET)
+        os.write(handle, text)
+
     def _holder(handle: int, key: int) -> int | None:
         return _read_line(handle, key)  # all that can be told here
 
@@ -59,6 +63,9 @@ else:
                 return False
             raise
         return True
+
+    def _write_at(handle: int, offset: int, text: bytes) -> None:
+        os.pwrite(handle, text, offset)
 
     def _holder(handle: int, key: int) -> int | None:
         """The process that holds the lock of a run (0: it cannot be named); None when no other process does."""
@@ -181,8 +188,7 @@ class LockFile:
             return _read_line(self._handle, key)
 
     def _write_line(self, key: int, text: str) -> None:
-        os.lseek(self._handle, key * _LINE, os.SEEK_SET)
-        os.write(self._handle, f"{text:<{_LINE - 1}}\n".encode())
+        _write_at(self._handle, key * _LINE, f"{text:<{_LINE - 1}}\n".encode())
 
 
 def driver_in(path: Path, key: int) -> int | None:

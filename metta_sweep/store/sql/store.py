@@ -8,7 +8,7 @@ import sqlite3
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from metta_sweep.clock import crash_point, wall_time
 from metta_sweep.errors import RunInUse, StoreError
@@ -82,16 +82,30 @@ class SqliteStore(SqliteReader):
     def create_run(self, row: RunRow) -> None:
         """Add a run."""
         with self._using, self._writer as cursor:
-            if cursor.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
-                raise StoreError(
-                    f"store {str(self.path)!r}", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id"
-                )
-            if row.name is not None:
-                self._check_name_free(row.name)
-            cursor.execute(
-                "INSERT INTO runs (run_id, name, created, tags) VALUES (?, ?, ?, ?)",
-                (row.run_id, row.name, row.created, json.dumps(row.tags)),
-            )
+            self._add_run(cursor, row, 0)
+
+    def begin_run(self, row: RunRow, records: Sequence[Record] = ()) -> None:
+        """Add a run, become its one driver, and append its first records, in one transaction."""
+        locks = self._writer.locks
+        driven: int | None = None
+        with self._using:
+            try:
+                with self._writer as cursor:
+                    key = self._add_run(cursor, row, 1)
+                    pid = locks.become_driver(key)
+                    if pid is not None:
+                        raise self._in_use(row.run_id, pid)
+                    driven = key
+                    held = _Held(key, 1)
+                    values, held.end = self._record_values(held, records, 0)
+                    cursor.executemany(ADD_RECORD, values)
+            except BaseException:
+                if driven is not None:
+                    locks.stop_driving(driven)
+                raise
+            self._keys[row.run_id] = key
+            self._held[row.run_id] = held
+        crash_point("epoch.after")
 
     def rename_run(self, run_id: str, name: str) -> None:
         """Give a run another name."""
@@ -131,17 +145,9 @@ class SqliteStore(SqliteReader):
             StoreError: they do not continue the journal, this store does not drive the run, or it cannot be written.
         """
         held = self._held_run(run_id)
-        key, epoch = held.key, held.epoch
-        start = end = self.end_of(run_id) if held.end is None else held.end
-        values: list[tuple[object, ...]] = []
-        for record in records:
-            if record.seq != end:
-                raise StoreError(
-                    f"store {str(self.path)!r}", "the record does not continue the journal", found=record.seq, expected=f"seq {end}"
-                )
-            end += record.length
-            seq, count, address, kind, time, elapsed, payload = record
-            values.append((key, seq, count, address, kind, time, elapsed, epoch, seal_record(key, record), payload))
+        key = held.key
+        start = self.end_of(run_id) if held.end is None else held.end
+        values, end = self._record_values(held, records, start)
         held.end = None  # until it is known to be committed
         with self._using, self._writer as cursor:
             self._check_epoch(cursor, held, run_id)
@@ -195,6 +201,32 @@ class SqliteStore(SqliteReader):
                 remedy="Call acquire() before writing to it",
             )
         return held
+
+    def _add_run(self, cursor: sqlite3.Cursor, row: RunRow, epoch: int) -> int:
+        """Add a run with so many drivers, and return its key."""
+        if cursor.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
+            raise StoreError(
+                f"store {str(self.path)!r}", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id"
+            )
+        if row.name is not None:
+            self._check_name_free(row.name)
+        values = (row.run_id, row.name, row.created, json.dumps(row.tags), epoch)
+        cursor.execute("INSERT INTO runs (run_id, name, created, tags, epoch) VALUES (?, ?, ?, ?, ?)", values)
+        return cast("int", cursor.lastrowid)
+
+    def _record_values(self, held: _Held, records: Sequence[Record], end: int) -> tuple[list[tuple[object, ...]], int]:
+        """The rows of records that continue the journal at an end, and the end that it then has."""
+        key, epoch = held.key, held.epoch
+        values: list[tuple[object, ...]] = []
+        for record in records:
+            if record.seq != end:
+                raise StoreError(
+                    f"store {str(self.path)!r}", "the record does not continue the journal", found=record.seq, expected=f"seq {end}"
+                )
+            end += record.length
+            seq, count, address, kind, time, elapsed, payload = record
+            values.append((key, seq, count, address, kind, time, elapsed, epoch, seal_record(key, record), payload))
+        return values, end
 
     def _check_epoch(self, cursor: sqlite3.Cursor, held: _Held, run_id: str) -> None:
         found = cursor.execute("SELECT epoch FROM runs WHERE id = ?", (held.key,)).fetchone()

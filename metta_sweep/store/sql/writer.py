@@ -252,9 +252,10 @@ class Writer:
         flusher = self._flusher
         if flusher is not None and flusher.error is not None:
             raise self._error(f"it could not be flushed to the disk ({flusher.error})", "Check the disk, and run it again")
-        if self._lost is not None or not self._files.are_unchanged():
+        size = self._files.log_size() if self._lost is None else None
+        if size is None:
             raise self._error(*self._tell_loss())
-        self._log_size = os.fstat(self._log).st_size
+        self._log_size = size
 
     def _tell_loss(self) -> tuple[str, str]:
         """What happened to the file, and where all that it held was saved, once."""
