@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_promise_has_tests_that_exist() -> None:
-    """R1 to R10: each row of the table names a promise and at least three tests."""
-    rows = re.findall(r"^\| (R\d+) \|(.*)$", (ROOT / "docs/durability.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert [name for name, _ in rows] == [f"R{number}" for number in range(1, 11)]
+    """R1 to R10, and P1 to P10 of pipelines: each row of the tables names a promise and at least three tests."""
+    rows = re.findall(r"^\| ([RP]\d+) \|(.*)$", (ROOT / "docs/durability.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [name for name, _ in rows] == [f"{kind}{number}" for kind in "RP" for number in range(1, 11)]
     for promise, row in rows:
         named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
         assert len(named) >= 3, promise
