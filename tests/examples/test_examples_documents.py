@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,15 @@ def test_the_code_of_a_guide_runs(
     printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
     shown = re.findall(r"^```text\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     assert [block for block in shown if block.rstrip() not in printed] == []
+
+
+@pytest.mark.parametrize("name", ["durability", "logging"])
+def test_the_code_of_a_short_document_runs(name: str, tmp_path: Path) -> None:
+    """It runs in a process of its own, since it may set up logging, and leaves no file behind."""
+    code = re.findall(r"^```python\n(.*?)^```", (DOCS / f"{name}.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    environment = {**os.environ, "PYTHONPATH": str(DOCS.parent)}
+    subprocess.run([sys.executable, "-c", "\n".join(code)], check=True, cwd=tmp_path, env=environment)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table_of_the_guide_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
