@@ -79,6 +79,7 @@ __all__ = [
     "UnknownOption",
     "a_kind",
     "did_you_mean",
+    "message_of",
     "refuse_unknown",
 ]
 
@@ -414,6 +415,14 @@ def a_kind(value: object) -> str:
     """The type of a value with its article, as messages show it: ``"an int"``."""
     name = type(value).__qualname__
     return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"
+
+
+def message_of(error: BaseException) -> str:
+    """What an exception says. One of a user may fail to say what it is: that is no other failure."""
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001  # whatever it is, it is not what went wrong
+        return f"(its message cannot be made: {type(broken).__name__})"
 
 
 def _short(value: Any, limit: int = 200) -> str:

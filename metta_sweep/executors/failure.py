@@ -9,6 +9,7 @@ from typing import Final
 
 from metta_sweep.core.trial import TrialError
 from metta_sweep.core.values import encodable
+from metta_sweep.errors import message_of
 
 __all__ = ["error_name", "trial_error"]
 
@@ -22,13 +23,9 @@ def trial_error(error: BaseException) -> TrialError:
     What cannot be written as UTF-8, such as the odd name of a file, is spelled out.
     """
     kind = type(error)
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001  # an exception of a user may fail to say what it is
-        message = f"(its message cannot be made: {type(broken).__name__})"
     frames = _without_ours(error.__traceback__)
     text = "".join(traceback.format_exception(kind, error, frames))
-    return TrialError(encodable(error_name(kind)), _shortened(encodable(message)), _shortened(encodable(text)))
+    return TrialError(encodable(error_name(kind)), _shortened(encodable(message_of(error))), _shortened(encodable(text)))
 
 
 def error_name(kind: type[BaseException]) -> str:

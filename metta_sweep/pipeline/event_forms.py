@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from logging import DEBUG, getLogger
+from logging import DEBUG, INFO, getLogger
 from typing import Any, Final
 
+from metta_sweep.errors import message_of
 from metta_sweep.pipeline.contracts.typeforms import brief
 from metta_sweep.pipeline.events import (
     BranchTaken,
@@ -53,7 +54,8 @@ def log_retry(address: str, attempt: int, error: BaseException, delay: float) ->
 
 def log_failure(address: str, error: BaseException, attempts: int) -> None:
     """Log that a stage failed for good, on INFO: the error itself is raised to whoever runs the pipeline."""
-    _log.info("%s: %s", address, _failed(error, attempts))
+    if _log.isEnabledFor(INFO):
+        _log.info("%s: %s", address, _failed(error, attempts))
 
 
 def _kind(event: PipelineEvent) -> str:
@@ -90,10 +92,10 @@ def _failed(error: BaseException, attempts: int) -> str:
 
 
 def _error(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {message_of(error)}"
 
 
 def _plain(value: object) -> Any:
     if isinstance(value, BaseException):
-        return {"type": type(value).__name__, "message": str(value)}
+        return {"type": type(value).__name__, "message": message_of(value)}
     return value if value is None or isinstance(value, str | int | float | bool) else brief(value)

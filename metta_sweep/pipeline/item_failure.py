@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from metta_sweep.errors import message_of
+
 __all__ = ["ItemFailure"]
 
-_OURS: Final = str(Path(__file__).parent)
+_OURS: Final = str(Path(__file__).parents[1]) + os.sep
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +33,9 @@ class ItemFailure:
         shown = traceback.TracebackException.from_exception(error)
         frames = [frame for frame in shown.stack if not frame.filename.startswith(_OURS)]
         shown.stack = traceback.StackSummary.from_list(frames)
-        return cls(index, type(error).__qualname__, str(error), "".join(shown.format()))
+        return cls(index, type(error).__qualname__, _encodable(message_of(error)), _encodable("".join(shown.format())))
+
+
+def _encodable(text: str) -> str:
+    """The text, with what UTF-8 has no form for spelled out: the odd name of a file."""
+    return text.encode("utf-8", "backslashreplace").decode()

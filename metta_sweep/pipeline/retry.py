@@ -13,8 +13,13 @@ __all__ = ["Retry", "as_retry", "is_number"]
 
 
 def is_number(value: object) -> bool:
-    """Whether it is an int or float, no bool, and not NaN."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    """Whether it is an int or float, no bool, not NaN, and no int beyond all floats."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return not math.isnan(value)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,18 @@ class Refused(OSError):
     """An error of this module's own."""
 
 
+class Mute(Exception):
+    """Fails to say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("broken")
+
+
+def mute() -> int:
+    """Raises it."""
+    raise Mute
+
+
 class Stubborn:
     """Cannot be pickled, and has a method."""
 

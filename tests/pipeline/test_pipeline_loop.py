@@ -87,6 +87,19 @@ async def test_errors_name_the_iteration() -> None:
     assert divided.value.__notes__ == ["in the predicate of loop 'loop' at loop[0]"]
 
 
+async def test_a_verdict_that_is_neither_true_nor_false_says_where() -> None:
+    """What a predicate returns may refuse to be a bool, as arrays do: the error tells whose predicate it was."""
+
+    class Array:
+        def __bool__(self) -> bool:
+            raise ValueError("the truth value is ambiguous")
+
+    bad = Pipeline(n=Array).loop_while(lambda ctx: ctx.n, max_iterations=1).stage("n", Array).through(n=Array).end_loop()
+    with pytest.raises(ValueError, match="ambiguous") as caught:
+        await bad.build().run(n=Array())
+    assert caught.value.__notes__ == ["in the predicate of loop 'loop' at loop[0]"]
+
+
 async def test_carry_from_a_field() -> None:
     """``carry`` may begin with the value of an earlier field."""
     loop = Pipeline(start=int).loop_while(lambda ctx: ctx.turn < 5, carry={"turn": ref("start")}).stage("turn", turn).end_loop()

@@ -64,6 +64,7 @@ HOOKS: list[tuple[Callable[[], Any], str, str, str]] = [
     (lambda: hooks(timeout=0), "timeout", "0", "Write timeout=300"),
     (lambda: hooks(timeout=float("nan")), "timeout", "nan", "Write timeout=300"),
     (lambda: hooks(timeout=True), "timeout", "True", "Write timeout=300"),
+    (lambda: hooks(timeout=10**400), "timeout", "1000", "Write timeout=300"),
     (lambda: hooks(retry=-1), "retry", "-1", "Write retry=3"),
     (lambda: hooks(retry=1.5), "retry", "1.5", "Write retry=3"),  # type: ignore[arg-type]
     (lambda: hooks(after=3), "after", "3", "Write after=lambda d: ..."),  # type: ignore[arg-type]

@@ -173,6 +173,9 @@ async def test_keys_must_tell_items_apart() -> None:
         await plan.run(xs=[1, 2, 3])
     with pytest.raises(InvalidInput, match="key= of item 0"):
         await mapped(square, key=lambda x: "a/b").build().run(xs=[1])
+    with pytest.raises(ZeroDivisionError) as caught:
+        await mapped(square, key=lambda x: 1 // x).build().run(xs=[1, 0])
+    assert caught.value.__notes__ == ["in key= of map 'square' at square, for item 1"]
     assert calls == []
 
 

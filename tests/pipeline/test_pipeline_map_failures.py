@@ -245,3 +245,15 @@ async def test_a_strict_observer_within_an_item_ends_the_run(hooks: dict[str, An
 
     with pytest.raises(LookupError, match="an observer broke"):
         await as_item(**hooks).with_global_hooks(after=broken).build().run(xs=[1, 2], strict_hooks=True)
+
+
+async def test_a_collected_failure_is_json_and_begins_at_the_users_code() -> None:
+    """What UTF-8 has no form for is spelled out; a function in a thread shows no frames of the package."""
+
+    def opens(x: int) -> int:
+        raise FileNotFoundError("caf\udce9.txt")
+
+    failure = (await mapped(opens, on_item_error="collect").build().run(xs=[1])).square[0]
+    assert failure.message == r"caf\udce9.txt"
+    failure.traceback.encode()
+    assert failure.traceback.count('File "') == 1

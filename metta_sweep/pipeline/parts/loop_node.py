@@ -123,7 +123,7 @@ class LoopNode:
             verdict = self._predicate(context_of(values))
             if inspect.isawaitable(verdict):
                 verdict = await verdict
+            return bool(verdict)
         except Exception as error:
             error.add_note(f"in the predicate of loop {self.name!r} at {path}[{index}]")
             raise
-        return bool(verdict)

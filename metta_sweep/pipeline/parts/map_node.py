@@ -152,7 +152,11 @@ class MapNode:
         where = f"map {self.name!r} at {scope.address(self.name)}"
         first: dict[str, int] = {}
         for index, value in enumerate(items):
-            found = getattr(value, key) if isinstance(key, str) else key(value)
+            try:
+                found = getattr(value, key) if isinstance(key, str) else key(value)
+            except Exception as error:
+                error.add_note(f"in key= of {where}, for item {index}")
+                raise
             name = check_name(str(found) if isinstance(found, int) else found, f"{where}, key= of item {index}")
             if name in first:
                 raise InvalidInput(

@@ -98,7 +98,11 @@ def _as_data(error: BaseException) -> tuple[str, list[str], str]:
     kinds = [f"{_module(kind)}.{kind.__qualname__}" for kind in type(error).__mro__ if issubclass(kind, BaseException)]
     trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
     text = "".join(traceback.format_exception(type(error), error, trace))
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, kinds, text
+    try:
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001  # an exception of a user may fail to say what it is
+        message = f"(its message cannot be made: {type(broken).__name__})"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__, kinds, text
 
 
 def _module(kind: type) -> str:

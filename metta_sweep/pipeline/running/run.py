@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from metta_sweep.errors import Fault
+from metta_sweep.errors import Fault, message_of
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
 from metta_sweep.pipeline.hook_table import CodeChange
@@ -148,7 +148,9 @@ class Run:
                 if self.strict_hooks:
                     self.broken = error
                     raise
-                logger.warning("a listener raised %s at %s: %s", type(error).__name__, event.address, error, exc_info=error)
+                logger.warning(
+                    "a listener raised %s at %s: %s", type(error).__name__, event.address, message_of(error), exc_info=error
+                )
 
     def hook_failed(self, address: str, stage: str, hook: str, error: Exception) -> None:
         """An observer raised: strict hooks raise it, others are logged and told."""
@@ -156,7 +158,8 @@ class Run:
             error.add_note(f"in hook {hook!r} of stage {stage!r} at {address}")
             self.broken = error
             raise error
-        logger.warning("hook %r of stage %r at %s raised %s: %s", hook, stage, address, type(error).__name__, error, exc_info=error)
+        what = f"{type(error).__name__}: {message_of(error)}"
+        logger.warning("hook %r of stage %r at %s raised %s", hook, stage, address, what, exc_info=error)
         self.tell(HookFailed(address, stage, hook, error))
 
 

@@ -6,7 +6,8 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from metta_sweep.errors import ContractError, GateError
+from metta_sweep.errors import ContractError, GateError, message_of
+from metta_sweep.pipeline.contracts.typeforms import brief
 from metta_sweep.pipeline.event_forms import log_failure, log_retry
 from metta_sweep.pipeline.events import StageFailed, StageRetried
 from metta_sweep.pipeline.proof.signature import is_coroutine_callable
@@ -115,7 +116,7 @@ class Trying:
             if inspect.isawaitable(verdict):
                 verdict = await verdict
             if verdict is not None and not verdict:
-                raise GateError(f"stage {self.name!r} at {address}: its validate hook refused the output {output!r:.200}.")
+                raise GateError(f"stage {self.name!r} at {address}: its validate hook refused the output {brief(output, 200)}.")
         return output
 
     async def _replacement(self, error: Exception, address: str, cancelling: int) -> Any:
@@ -129,14 +130,14 @@ class Trying:
             if cancelled_since(cancelling):
                 raise asyncio.CancelledError from raised
             if raised is not error:
-                error.add_note(f"its on_error hook raised {type(raised).__name__}: {raised}")
+                error.add_note(f"its on_error hook raised {type(raised).__name__}: {message_of(raised)}")
             raise error from error.__cause__
         if replacement is None:
             raise error
         try:
             return await self._gated(replacement, address)
         except (ContractError, GateError) as refused:
-            refused.add_note(f"this is the replacement that its on_error hook gave for {type(error).__name__}: {error}")
+            refused.add_note(f"this is the replacement that its on_error hook gave for {type(error).__name__}: {message_of(error)}")
             raise
 
 
