@@ -37,6 +37,7 @@ LAZY: Final[frozenset[Any]] = frozenset(
 _HOLDING: Final[frozenset[Any]] = frozenset(
     {list, dict, set, frozenset, tuple, collections.abc.Sequence, collections.abc.Mapping, collections.abc.MutableMapping}
 )
+_MAPPINGS: Final[frozenset[Any]] = frozenset({collections.abc.Mapping, collections.abc.MutableMapping})
 _OPEN: Final = (Any, object)
 
 
@@ -54,7 +55,7 @@ def strict_form(form: Any, check_of: Callable[[Any], Callable[[Any], Any]], pend
         check_of: makes the check of a type; what it raises must be an error for pydantic.
         pending: refuses a value that was never awaited.
     """
-    from pydantic import AfterValidator, PlainValidator
+    from pydantic import AfterValidator, PlainValidator, WrapValidator
 
     def inner(part: Any) -> Any:
         return strict_form(part, check_of, pending)
@@ -69,11 +70,15 @@ def strict_form(form: Any, check_of: Callable[[Any], Callable[[Any], Any]], pend
         return Annotated[Any, PlainValidator(check_of(form))]
     if is_model(origin or form):
         return form if is_frozen(origin or form) else Annotated[form, AfterValidator(check_of(form))]
+    if form in _MAPPINGS:
+        return Annotated[form, WrapValidator(_as_it_is(form))]
     if origin is None:
         return Annotated[form, AfterValidator(_none_pending(pending))] if form in (list, dict, tuple, set, frozenset) else form
+    args = get_args(form)
+    if origin is type and getattr(args[0], "_is_protocol", False):
+        return type  # protocols refuse to be asked for their subclasses
     if origin in (typing.Literal, type, collections.abc.Callable) or type(form).__name__ == "TypeAliasType":
         return form
-    args = get_args(form)
     if origin is Annotated:
         first = inner(args[0])
         return form if first is args[0] else Annotated[(first, *args[1:])]
@@ -81,8 +86,8 @@ def strict_form(form: Any, check_of: Callable[[Any], Callable[[Any], Any]], pend
     same = all(new is old for new, old in zip(made, args, strict=True))
     rebuilt = form if same else _with_arguments(form, origin, made)
     if origin in _HOLDING and any(arg in _OPEN for arg in args):
-        return Annotated[rebuilt, AfterValidator(_none_pending(pending))]
-    return rebuilt
+        rebuilt = Annotated[rebuilt, AfterValidator(_none_pending(pending))]
+    return Annotated[rebuilt, WrapValidator(_as_it_is(origin))] if origin in _MAPPINGS else rebuilt
 
 
 def _with_arguments(form: Any, origin: Any, args: tuple[Any, ...]) -> Any:
@@ -92,6 +97,18 @@ def _with_arguments(form: Any, origin: Any, args: tuple[Any, ...]) -> Any:
         return origin[args]
     except TypeError:
         return form
+
+
+def _as_it_is(kind: type[Mapping[Any, Any]]) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    """Mappings that are no dicts stay what they are, unless their values must be made anew: strictly, pydantic takes dicts only."""
+
+    def check(value: Any, handler: Callable[[Any], Any]) -> Any:
+        if isinstance(value, dict) or not isinstance(value, kind):
+            return handler(value)
+        checked = handler(dict(value))
+        return value if all(checked[key] is item for key, item in value.items()) else checked
+
+    return check
 
 
 def _none_pending(refuse: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -120,6 +120,8 @@ class JsonForm:
         def fallback(value: Any) -> Any:
             if isinstance(value, Artifact):
                 return describe_artifact(value, files)
+            if isinstance(value, Mapping):
+                return dict(value)
             raise TypeError(f"a {type(value).__name__} has no JSON form")
 
         try:
@@ -138,7 +140,9 @@ class JsonForm:
         view = self._contract.view(output)
         try:
             plain = {
-                name: self._adapter(name).dump_python(value, by_alias=False, round_trip=True, context=artifact_context(files))
+                name: self._adapter(name).dump_python(
+                    value, by_alias=False, round_trip=True, warnings=False, context=artifact_context(files)
+                )
                 for name, value in view.items()
             }
         except (PydanticSerializationError, ContractError):

@@ -1,0 +1,89 @@
+"""Contracts of kinds of values that pydantic, asked strictly, would refuse or fail on: other mappings, classes by protocol."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import pytest
+from pydantic import BaseModel
+
+from metta_sweep.errors import BuildError
+from metta_sweep.pipeline import Pipeline
+from metta_sweep.pipeline.contracts.checks import Misfit, value_check
+from metta_sweep.store.memory import MemoryStore
+
+
+class Row(BaseModel):
+    """What a stage makes."""
+
+    n: int
+    note: str = ""
+
+
+class Narrow(BaseModel):
+    """What a reader takes of it."""
+
+    n: int
+
+
+class Steps(Protocol):
+    """What optimizers have."""
+
+    lr: float
+
+    def step(self) -> None:
+        """One step."""
+
+
+class Adam:
+    """One of them."""
+
+    lr = 0.1
+
+    def step(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("form", [Mapping[str, int], Mapping, Mapping[str, int] | None, Mapping[str, Any]])
+@pytest.mark.parametrize("value", [MappingProxyType({"a": 1}), ChainMap({"a": 1})])
+def test_a_mapping_need_not_be_a_dict(form: Any, value: Any) -> None:
+    """Where the contract says Mapping, any mapping passes, as it is."""
+    assert value_check(form)(value) is value
+    assert value_check(list[form])([value])[0] is value
+
+
+def test_mappings_are_looked_into() -> None:
+    """What they hold is checked, and one that cannot be changed is no MutableMapping."""
+    with pytest.raises(Misfit, match="valid string"):
+        value_check(Mapping[str, str])(MappingProxyType({"a": 1}))
+    with pytest.raises(Misfit):
+        value_check(MutableMapping[str, int])(MappingProxyType({"a": 1}))
+
+
+async def test_a_mapping_that_is_no_dict_is_kept_and_seen_as_a_reader_asks() -> None:
+    """Readers get instances of the models that they ask for, also out of such mappings; a resumed run the same."""
+
+    def make() -> Mapping[str, Row]:
+        return MappingProxyType({"a": Row(n=1)})
+
+    def read(rows: Mapping[str, Narrow]) -> str:
+        return repr(rows["a"])
+
+    plan = Pipeline().stage("make", make).through(rows=Mapping[str, Row]).stage("read", read).through(said=str).build()
+    store = MemoryStore()
+    assert [(await plan.run(store=store, name="kept")).said for _ in range(2)] == ["Narrow(n=1)"] * 2
+
+
+def of_a_class(cls: type[Steps]) -> float:
+    """A stage that takes the class of an optimizer."""
+    return cls.lr
+
+
+async def test_a_class_by_protocol_can_be_a_constant() -> None:
+    """A protocol cannot be asked for its subclasses: any class passes, and what is none is a fault, no crash of the build."""
+    assert (await Pipeline().stage("fit", of_a_class, cls=Adam).through(lr=float).build().run()).lr == 0.1
+    with pytest.raises(BuildError, match="the constant 'cls' does not fit"):
+        Pipeline().stage("fit", of_a_class, cls=3).through(lr=float).build()
