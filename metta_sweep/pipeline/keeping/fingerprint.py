@@ -27,7 +27,8 @@ __all__ = ["NoFingerprint", "fingerprint"]
 
 OriginOf = Callable[[Any], "str | None"]
 
-_JSON_ATOMS: Final = frozenset({int, float, str, bool, types.NoneType})
+_JSON_ATOMS: Final[frozenset[type]] = frozenset({int, float, str, bool, types.NoneType})
+_TAGS: Final = {kind: kind.__name__.encode() for kind in _JSON_ATOMS}
 _BY_TEXT: Final = frozenset(
     {
         ("datetime", "timedelta"),
@@ -74,6 +75,8 @@ def fingerprint(value: Any, origin_of: OriginOf | None = None) -> str:
     Raises:
         NoFingerprint: some part of it has neither content nor origin.
     """
+    if type(value) in _JSON_ATOMS:
+        return blake2b(_atom(value), digest_size=16).hexdigest()
     writer = _Writer(origin_of)
     try:
         writer.put(value)
@@ -96,7 +99,7 @@ class _Writer:
     def put(self, value: Any) -> None:
         kind = type(value)
         if kind in _JSON_ATOMS:
-            self._text(kind.__name__, repr(value) if kind is not str else value)
+            self._hash.update(_atom(value))
         elif kind is bytes or kind is bytearray:
             self._bytes(kind.__name__, bytes(value))
         elif kind is list or kind is tuple:
@@ -272,6 +275,12 @@ class _Writer:
 
     def _bytes(self, tag: str, data: bytes) -> None:
         self._hash.update(b"%s %d\n%s" % (tag.encode(), len(data), data))
+
+
+def _atom(value: Any) -> bytes:
+    """What is written of a number, a text, a truth value or None."""
+    data = (value if type(value) is str else repr(value)).encode("utf-8", "surrogatepass")
+    return b"%s %d\n%s" % (_TAGS[type(value)], len(data), data)
 
 
 def _as_json(value: Any) -> bytes | None:

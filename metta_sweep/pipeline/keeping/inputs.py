@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metta_sweep.errors import a_kind
@@ -56,11 +56,12 @@ class StageInputs:
             origins: where values without content come from.
         """
         parts: list[str] = []
-        for name, value in self._read(values, kept, item):
-            try:
+        name = ""
+        try:
+            for name, value in self._read(values, kept, item):
                 parts.append(f"{name}={_digest(value, origins)}")
-            except NoFingerprint as error:
-                return Inputs("", f"{name!r} ({a_kind(error.value)})")
+        except NoFingerprint as error:
+            return Inputs("", f"{name!r} ({a_kind(error.value)})")
         if self._seeded:
             parts.append(f"the seed={seed}")
         return Inputs(";".join(parts) or "nothing")
@@ -79,13 +80,15 @@ class StageInputs:
         """Who has yet to make what the stage reads; empty when all of that is known."""
         return preview.depends_on(self._reads, self._kept)
 
-    def _read(self, values: Mapping[str, Any], kept: Mapping[str, Any], item: Any) -> Iterator[tuple[str, Any]]:
+    def _read(self, values: Mapping[str, Any], kept: Mapping[str, Any], item: Any) -> list[tuple[str, Any]]:
         names = sorted(values) if self._reads is None else self._reads
-        yield from ((name, values[name]) for name in names if name in values)
+        read = [(name, values[name]) for name in names if name in values]
         if self._takes_item:
-            yield "the item", item
-        yield from ((name, kept[name]) for name in self._kept)
-        yield from self._constants.items()
+            read.append(("the item", item))
+        if self._kept:
+            read.extend((name, kept[name]) for name in self._kept)
+        read.extend(self._constants.items())
+        return read
 
     @functools.cached_property
     def _constants(self) -> dict[str, Any]:

@@ -50,6 +50,9 @@ class Judged(NamedTuple):
     """``migrate=`` made the output of what was recorded."""
 
 
+_NEW: Final = Judged("new", "nothing is recorded")
+
+
 class Keeping:
     """Keeps the outputs of one stage, and takes them up again.
 
@@ -100,6 +103,8 @@ class Keeping:
         """
         shelf = scope.run.shelf
         judged = self.judge(shelf, address, inputs)
+        if judged is _NEW:
+            return None
         if judged.error is not None:
             raise judged.error
         if judged.verdict == "rerun" and judged.reason.startswith((_DAMAGED, "the artifact")):
@@ -121,7 +126,7 @@ class Keeping:
         except DamagedPayload:
             return Judged("rerun", _DAMAGED)
         if found is None:
-            return Judged("new", "nothing is recorded")
+            return _NEW
         if digest(found.payload) != found.digest:
             return Judged("rerun", _DAMAGED)
         if not inputs or not found.inputs:

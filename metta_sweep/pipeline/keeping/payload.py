@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_origin
 
-from metta_sweep.errors import ContractError
+from metta_sweep.errors import ContractError, InvalidInput
 from metta_sweep.pipeline.contracts.checks import has_json_form, make_adapter, misfit_of
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.keeping.artifact import Artifact, Files, artifact_context, describe_artifact, nowhere
@@ -55,9 +56,9 @@ class JsonForm:
         Raises:
             ContractError: it cannot be kept, or could not be read back.
         """
-        payload = self._write(self._contract.view(output), files)
         if self._exact:
-            return Dumped(payload, output)
+            return Dumped(self._write_exact(output, files), output)
+        payload = self._write(self._contract.view(output), files)
         try:
             back = self.load(payload, files)
         except ContractError:
@@ -114,19 +115,38 @@ class JsonForm:
         self._adapters[name] = adapter
         return adapter
 
+    @functools.cached_property
+    def _to_json(self) -> Callable[..., bytes]:
+        from pydantic_core import to_json
+
+        return to_json
+
+    def _write_exact(self, output: Any, files: Files) -> bytes:
+        """Of fields of plain types, which need no more than the serializer."""
+        view = self._contract.view(output)
+        try:
+            return self._to_json(view)
+        except (ValueError, TypeError):
+            return self._write(view, files)  # which says what is wrong
+
     def _write(self, view: Mapping[str, Any], files: Files) -> bytes:
         from pydantic_core import PydanticSerializationError, to_json
 
+        failures: list[InvalidInput] = []
+        context = artifact_context(files, failures)
+
         def fallback(value: Any) -> Any:
             if isinstance(value, Artifact):
-                return describe_artifact(value, files)
+                return describe_artifact(value, context)
             if isinstance(value, Mapping):
                 return dict(value)
             raise TypeError(f"a {type(value).__name__} has no JSON form")
 
         try:
-            return to_json(view, by_alias=False, round_trip=True, fallback=fallback, context=artifact_context(files))
+            return to_json(view, by_alias=False, round_trip=True, fallback=fallback, context=context)
         except (PydanticSerializationError, TypeError) as error:
+            if failures:
+                raise failures[0] from None
             fields = ", ".join(map(repr, self._contract.fields))
             raise ContractError(
                 f"stage {self._contract.stage!r}: its output ({fields}) cannot be kept as JSON: {error}. "
