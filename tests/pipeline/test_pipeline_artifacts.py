@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from metta_sweep.errors import ContractError, InvalidInput
+from metta_sweep.errors import ContractError, InvalidInput, StoreError
 from metta_sweep.pipeline import Artifact, Pipeline
 from metta_sweep.pipeline.keeping.artifact import keep_file
 from metta_sweep.records import Store, digest
@@ -222,3 +222,65 @@ async def test_a_kept_file_goes_on_as_it_is(tmp_path: Path) -> None:
     result = await passing.through(b=Artifact).build().run(name="kept", store=store, model=written(tmp_path / "m"))
     assert result.a == result.b
     assert result.a.path == result.b.path == blobs(store)[0]
+
+
+async def test_a_file_that_is_edited_in_its_place_is_another_input(tmp_path: Path) -> None:
+    """One object, whose file changes between two runs, even to the same size within one tick of the clock."""
+    store, data = MemoryStore(), written(tmp_path / "data", b"one")
+    plan = Pipeline(data=Artifact).stage("read", lambda data: data.read_bytes().decode()).through(text=str).build()
+    found = []
+    for content in (b"one", b"two", b"three"):
+        (tmp_path / "data").write_bytes(content)
+        found.append((await plan.run(name="kept", store=store, data=data)).text)
+    assert found == ["one", "two", "three"]
+
+
+async def test_a_file_that_is_gone_too_early_is_said(tmp_path: Path) -> None:
+    """A temporary folder that ends with the stage, or with the run: the file is named, and how to mend it."""
+
+    def train() -> Artifact:
+        made = written(tmp_path / "model.bin")
+        made.path.unlink()
+        return made
+
+    for form, make in ((Artifact, train), (Trained, lambda: Trained(model=train())), (Any, train)):
+        plan = Pipeline().stage("train", make).through(model=form).build()
+        with pytest.raises(InvalidInput, match=r"(?s)'model.bin'.*No such file.*into a folder that is not removed") as caught:
+            await plan.run(name="kept", store=MemoryStore())
+        assert not isinstance(caught.value, StoreError)
+    reading = Pipeline(data=Artifact).stage("read", lambda data: 1).through(n=int).build()
+    with pytest.raises(InvalidInput, match=r"'model\.bin'"):
+        await reading.run(store=MemoryStore(), data=train())
+
+
+async def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, or a file where the folder should be: an error of the store, which says where. Nothing is recorded."""
+    store = SqliteStore(tmp_path / "store.db")
+    plan = plan_of(tmp_path, [])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _fails)
+        with pytest.raises(StoreError, match=r"store\.db\.artifacts.*no space left"):
+            await plan.run(name="kept", store=store)
+    store.artifact_folder().rmdir()
+    store.artifact_folder().write_text("in the way")
+    with pytest.raises(StoreError, match=r"(?s)'model.bin' cannot be copied there.*File exists"):
+        await plan.run(name="kept", store=store)
+    store.artifact_folder().unlink()
+    assert (await plan.run(name="kept", store=store)).n == len(b"weights")
+    store.close()
+
+
+async def test_what_lies_in_the_place_of_a_kept_file_is_noticed(tmp_path: Path) -> None:
+    """A folder, or a link that leads nowhere or to itself: the stage runs again, and what can be replaced is."""
+    store, calls = SqliteStore(tmp_path / "store.db"), list[int]()
+    plan = plan_of(tmp_path, calls)
+    place = (await plan.run(name="kept", store=store)).model.path
+    place.unlink()
+    place.symlink_to(place)
+    assert (await plan.run(name="kept", store=store)).model.read_bytes() == b"weights"
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(StoreError, match="cannot be copied there"):
+        await plan.run(name="kept", store=store)
+    assert len(calls) == 3
+    store.close()

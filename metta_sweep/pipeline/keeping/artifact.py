@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from metta_sweep.errors import InvalidInput
+from metta_sweep.errors import InvalidInput, StoreError
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -21,6 +22,10 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CHUNK: Final = 1 << 20
 _FOLDER: Final = "metta_sweep.artifacts"
 """The key of the validation and serialization context under which the folder of kept files is."""
+_FAILURES: Final = "metta_sweep.artifacts.failures"
+"""The key under which errors are left, which pydantic would make a text of."""
+_TICK: Final = 2_000_000_000
+"""Nanoseconds: the coarsest clock by which a file system tells when a file was changed."""
 
 
 Files = Callable[[], "Path | None"]
@@ -45,7 +50,7 @@ class Artifact:
         InvalidInput: it is no file.
     """
 
-    __slots__ = ("_digest", "name", "path", "size")
+    __slots__ = ("_digest", "_read_at", "name", "path", "size")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         given = Path(path).absolute()
@@ -60,17 +65,23 @@ class Artifact:
         self.size = given.stat().st_size
         """Bytes."""
         self._digest: str | None = None
+        self._read_at: tuple[int, ...] | None = None
+        """What the file looked like when the digest was made of it; None: it is not to be relied on."""
 
     @classmethod
     def _kept(cls, folder: Path, digest: str, size: int, name: str) -> Artifact:
         """The artifact that was kept in a folder; raises ``ArtifactLost`` where the file there is not that."""
         path = _place(folder, digest)
-        if not path.is_file():
-            raise ArtifactLost(f"the artifact {name!r} is missing (it was at {path})")
-        if path.stat().st_size != size or _digest_of(path) != digest:
-            raise ArtifactLost(f"the artifact {name!r} is damaged (it is at {path})")
-        artifact = object.__new__(cls)
-        artifact.path, artifact.name, artifact.size, artifact._digest = path, name, size, digest
+        try:
+            if not path.is_file():
+                raise ArtifactLost(f"the artifact {name!r} is missing (it was at {path})")
+            if path.stat().st_size != size or _digest_of(path) != digest:
+                raise ArtifactLost(f"the artifact {name!r} is damaged (it is at {path})")
+            artifact = object.__new__(cls)
+            artifact.path, artifact.name, artifact.size, artifact._digest = path, name, size, digest
+            artifact._read_at = _looks(path)
+        except OSError as error:
+            raise ArtifactLost(f"the artifact {name!r} cannot be read ({error})") from error
         return artifact
 
     def is_in(self, folder: Path) -> bool:
@@ -79,9 +90,19 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """Of the content: BLAKE2b, 256 bits, hexadecimal."""
-        if self._digest is None:
-            self._digest = _digest_of(self.path)
+        """Of the content now: BLAKE2b, 256 bits, hexadecimal. The file is read again when it may have changed since.
+
+        Raises:
+            InvalidInput: the file is gone.
+        """
+        try:
+            looks = _looks(self.path)
+            if self._digest is None or self._read_at != looks:
+                self._digest = _digest_of(self.path)
+                # a file may change twice within one tick of its clock, and look the same
+                self._read_at = looks if time.time_ns() - looks[0] > _TICK else None
+        except OSError as error:
+            raise _gone(self, error) from error
         return self._digest
 
     def open(self, mode: str = "rb", **options: Any) -> IO[Any]:
@@ -141,20 +162,45 @@ def nowhere() -> None:
     """There is no folder."""
 
 
-def describe_artifact(artifact: Artifact, files: Files) -> dict[str, Any]:
-    """The JSON form of an artifact, which is kept in the folder first."""
-    folder = files()
+def describe_artifact(artifact: Artifact, context: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON form of an artifact, which is kept in the folder first. ``context`` is one of ``artifact_context``."""
+    folder: Path | None = context.get(_FOLDER, nowhere)()
     if folder is None:
         raise ValueError("an artifact has a JSON form within a store only")
     if artifact.is_in(folder):
-        digest, size = artifact.digest, artifact.size
-    else:
+        return {"artifact": artifact.digest, "size": artifact.size, "name": artifact.name}
+    try:
         digest, size = keep_file(folder, artifact.path)
+    except OSError as error:
+        failure = _not_kept(artifact, folder, error)
+        context[_FAILURES].append(failure)
+        raise failure from error
     return {"artifact": digest, "size": size, "name": artifact.name}
 
 
+def _not_kept(artifact: Artifact, folder: Path, error: OSError) -> InvalidInput:
+    if not os.access(artifact.path, os.R_OK):
+        return _gone(artifact, error)
+    return StoreError(
+        f"the folder of kept files {str(folder)!r}",
+        f"the artifact {artifact.name!r} cannot be copied there: {error.strerror or error}",
+        found=str(error.filename2 or error.filename or folder),
+        remedy="Make room there, or make it a folder that can be written to, and run again",
+    )
+
+
+def _gone(artifact: Artifact, error: OSError) -> InvalidInput:
+    return InvalidInput(
+        f"the artifact {artifact.name!r}",
+        f"its file cannot be read: {error.strerror or error}",
+        found=str(artifact.path),
+        expected="a file that stays as long as it is read, and until the stage that returned it has ended",
+        remedy="Write it into a folder that is not removed before",
+    )
+
+
 def _described(artifact: Artifact, info: Any) -> dict[str, Any]:
-    return describe_artifact(artifact, (info.context or {}).get(_FOLDER, nowhere))
+    return describe_artifact(artifact, info.context or {})
 
 
 def _found(value: dict[str, Any], info: Any) -> Artifact:
@@ -206,6 +252,12 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def _looks(path: Path) -> tuple[int, ...]:
+    """What shows that a file was changed, without reading it."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
 def _digest_of(path: Path) -> str:
     content = blake2b(digest_size=32)
     for chunk in _chunks(path):
@@ -223,6 +275,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def artifact_context(files: Files) -> dict[str, Any]:
-    """The context in which pydantic writes and reads artifacts."""
-    return {_FOLDER: files}
+def artifact_context(files: Files, failures: list[InvalidInput] | None = None) -> dict[str, Any]:
+    """The context in which pydantic writes and reads artifacts. Errors are left in ``failures``: pydantic makes texts of them."""
+    return {_FOLDER: files, _FAILURES: [] if failures is None else failures}
