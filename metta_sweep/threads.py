@@ -21,7 +21,16 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-__all__ = ["Leaked", "ThreadCall", "WorkerThreads", "call_abandoned", "parent_loop", "run_on_parent_loop", "shared_workers"]
+__all__ = [
+    "Leaked",
+    "ThreadCall",
+    "WorkerThreads",
+    "awaited_threads",
+    "call_abandoned",
+    "parent_loop",
+    "run_on_parent_loop",
+    "shared_workers",
+]
 
 T = TypeVar("T")
 Done = Callable[[Any, Exception | None], None]
@@ -89,7 +98,7 @@ class ThreadCall:
             _call_on(self.loop, self._deliver, result, error)
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
-        _tracked(self.loop).discard(self)
+        awaited_threads(self.loop).discard(self)
         if not self.abandoned:
             self._done(result, error)
 
@@ -187,7 +196,7 @@ class WorkerThreads:
             raise RuntimeError(f"the worker threads {self.name!r} are closed.")
         loop = asyncio.get_running_loop()
         call = ThreadCall(self, loop, fn, done, name or getattr(fn, "__qualname__", None) or type(fn).__qualname__)
-        _tracked(loop).add(call)
+        awaited_threads(loop).add(call)
         with self._lock:
             if self.limit is not None and self._busy >= self.limit:
                 self._queue.append(call)
@@ -247,7 +256,7 @@ class WorkerThreads:
                 call._since = time.monotonic()
                 self._leaked.add(call)
             inner = call._inner
-        _tracked(call.loop).discard(call)
+        awaited_threads(call.loop).discard(call)
         if inner is not None:
             inner.cancel()
 
@@ -323,16 +332,16 @@ def _call_on(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *ar
             raise
 
 
-def _tracked(loop: asyncio.AbstractEventLoop) -> set[ThreadCall]:
-    """The calls that a loop keeps account of: a virtual clock must not jump while one runs. Others keep none."""
-    return cast("set[ThreadCall]", getattr(loop, "worker_calls", _Untracked))
+def awaited_threads(loop: asyncio.AbstractEventLoop) -> set[object]:
+    """What stands for each thread that somebody on a loop waits for: a virtual clock must not jump meanwhile. Others keep none."""
+    return cast("set[object]", getattr(loop, "awaited_threads", _Untracked))
 
 
 class _Untracked:
     @staticmethod
-    def add(call: ThreadCall) -> None:
+    def add(call: object) -> None:
         pass
 
     @staticmethod
-    def discard(call: ThreadCall) -> None:
+    def discard(call: object) -> None:
         pass

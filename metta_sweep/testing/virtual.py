@@ -23,8 +23,6 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple
 
-from metta_sweep.threads import ThreadCall
-
 __all__ = ["NothingToWaitFor", "VirtualLoop", "run_virtual"]
 
 T = TypeVar("T")
@@ -44,8 +42,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = 0.0
-        self.worker_calls: set[ThreadCall] = set()
-        """Calls in worker threads of the package that somebody waits for; they add and remove themselves."""
+        self.awaited_threads: set[object] = set()
+        """What stands for each worker thread of the package that somebody waits for; who waits adds and removes it."""
         self._executor_calls: set[asyncio.Future[Any]] = set()
         self._joining = False
         self._real = selectors.DefaultSelector()
@@ -76,7 +74,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Wait, for files, threads or the next timer: what the loop calls when nothing is ready."""
         if timeout is not None and timeout <= 0:
             return self._real.select(0)
-        if self.worker_calls or self._executor_calls or self._joining or len(self._real.get_map()) > self._own_files:
+        if self.awaited_threads or self._executor_calls or self._joining or len(self._real.get_map()) > self._own_files:
             return self._wait_really(timeout)
         events = self._real.select(0)
         if events:

@@ -291,6 +291,18 @@ async def test_the_last_items_are_not_waited_for(release: threading.Event) -> No
     assert len(result.out) == 2
 
 
+def test_a_virtual_clock_waits_for_the_thread_before() -> None:
+    """On a virtual clock, too, a retry waits for the thread that was left behind: that is no standstill."""
+    calls: list[int] = []
+
+    def sleeps() -> int:
+        calls.append(1)
+        time.sleep(0.0 if len(calls) > 1 else 0.15)
+        return len(calls)
+
+    assert run_virtual(one(sleeps, timeout=0.01, retry=1).build().run()).s == 2
+
+
 # -- nothing comes late ---------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from metta_sweep.pipeline.retry import Retry
 from metta_sweep.pipeline.running.deadline import Deadline, Limit
 from metta_sweep.pipeline.running.run import Scope
 from metta_sweep.pipeline.stage_context import StageContext
-from metta_sweep.threads import call_abandoned, shared_workers
+from metta_sweep.threads import awaited_threads, call_abandoned, shared_workers
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.running.processes import ProcessCall
@@ -53,7 +53,12 @@ class ThreadedCall:
 
     async def ended(self) -> None:
         """Wait until the thread is done with it."""
-        await self._ended.wait()
+        awaited, wait = awaited_threads(self._loop), object()
+        awaited.add(wait)
+        try:
+            await self._ended.wait()
+        finally:
+            awaited.discard(wait)
 
     def _end(self) -> None:
         self._ended.set()
