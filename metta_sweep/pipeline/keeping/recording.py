@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from metta_sweep.clock import wall_time
-from metta_sweep.errors import DefinitionChanged
+from metta_sweep.errors import DefinitionChanged, StoreError
 from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
 __all__ = ["BY_HAND", "StoreRecorder", "open_kept"]
@@ -35,8 +35,14 @@ def open_kept(store: Store, name: str | None, seed: int | None, definition: Mapp
     if row is None:
         row = RunRow(os.urandom(16).hex(), name, wall_time())
         settled = _drawn() if seed is None else seed
-        store.begin_run(row, (_start(0, settled, definition),))
-        return StoreRecorder(store, row.run_id, new=True), settled
+        try:
+            store.begin_run(row, (_start(0, settled, definition),))
+            return StoreRecorder(store, row.run_id, new=True), settled
+        except StoreError:
+            row = store.find_run(name) if name is not None else None
+            if row is None:
+                raise
+    # another process may have begun it a moment ago
     store.acquire(row.run_id)
     try:
         kept = StoreRecorder(store, row.run_id)
