@@ -515,3 +515,93 @@ async def test_a_key_stands_for_the_fields_never_for_the_constants() -> None:
     events: list[Any] = []
     assert (await mapped.run(xs=[2, 1], listeners=[events.append])).m == [7, 6]
     assert [(event.address, event.source) for event in events] == [("m[item=0]", "cache"), ("m[item=1]", "cache")]
+
+
+SETTINGS = {"step": 1}
+BOUNDS = (1, 2)
+LOG = logging.getLogger("test of caches")
+
+
+class Stepper:
+    step = 1
+
+    def up(self, n: int) -> int:
+        return n + self.step + SETTINGS["step"]
+
+
+def by_settings(n: int) -> int:
+    LOG.debug("objects without content do not stand in the way")
+    called("settings")
+    return n + SETTINGS["step"]
+
+
+def by_bounds(n: int) -> int:
+    called("bounds")
+    return n + BOUNDS[1]
+
+
+def by_class(n: int) -> int:
+    called("class")
+    return Stepper().up(n)
+
+
+@pytest.mark.parametrize(
+    ("fn", "name", "value"),
+    [
+        (by_settings, "SETTINGS", {"step": 5}),
+        (by_bounds, "BOUNDS", (1, 5)),
+        (by_class, "SETTINGS", {"step": 5}),
+        (by_class, "Stepper", type("Stepper", (Stepper,), {"step": 5, "__module__": __name__})),
+    ],
+)
+async def test_all_globals_with_content_count(
+    fn: Callable[..., Any], name: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dicts, tuples, and the classes of the module with what they read: another value is another output."""
+    store = MemoryStore()
+    before = (await outcome(cached(fn), store, n=1, other=0)).used
+    assert (await outcome(cached(fn), store, n=1, other=0)).used == before
+    monkeypatch.setitem(globals(), name, value)
+    assert (await outcome(cached(fn), store, n=1, other=0)).used > before
+    assert len(CALLS) == 2
+
+
+async def test_a_proxy_with_every_attribute_is_an_object_without_content() -> None:
+    """Loggers of structlog answer to any name; they are not asked what their content is."""
+
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            return lambda: None
+
+    result = await Pipeline(log=Any).stage("use", lambda log: 1).through(used=int).build().run(store=MemoryStore(), log=Proxy())
+    assert result.used == 1
+
+
+async def test_a_nested_pipeline_is_cached_by_its_wiring() -> None:
+    """Which field a stage writes, and the versions of the caches within, are part of the key."""
+    store = MemoryStore()
+
+    def around(field: str, version: int = 1) -> Pipeline:
+        inner = Pipeline(n=int).stage("first", twice).through(**{field: int}, cache=Cache(version=version))
+        return Pipeline(n=int, other=int).stage("use", inner.stage("last", lambda n: n).through(used=int)).through(cache=True)
+
+    assert (await outcome(around("n"), store, n=1, other=0)).used == 2
+    assert (await outcome(around("doubled"), store, n=1, other=0)).used == 1
+    assert (await outcome(around("n", version=2), store, n=1, other=0)).used == 2
+    assert CALLS == ["twice", "twice", "twice"]
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        Pipeline(n=int).stage("first", twice).through(used=int, on_error=lambda error: 0),
+        Pipeline(ns=list[int]).map("first", twice, over="ns", into="all", on_item_error="collect"),
+    ],
+    ids=["on_error", "collect"],
+)
+def test_what_forgives_failures_is_not_cached_as_a_whole(inner: Pipeline) -> None:
+    """A replacement, or a list with failures in it, is no output to be shared; its stages can be cached one by one."""
+    pipeline = Pipeline(n=int, ns=list[int]).stage("use", inner)
+    pipeline.build()
+    with pytest.raises(BuildError, match=r"use: cache: 'first' within it goes on after a failure.*one by one"):
+        pipeline.through(cache=True).build()

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Unkeyable", "code_parts", "helper_text"]
 
-_PLAIN: Final = frozenset({int, float, str, bytes, bool})
+_CODE: Final = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
+_WRITES: Final = frozenset({"add", "append", "clear", "discard", "extend", "insert", "update"})
+"""Methods that give nothing back: what is only used by these has no part in an output."""
 _PROPERTIES: Final = (property, functools.cached_property)
 
 
@@ -66,7 +68,7 @@ class _Walk:
         elif isinstance(fn, types.FunctionType):
             yield from self.function(fn)
         elif isinstance(fn, type):
-            yield code_text(fn)
+            yield from self.of_class(fn)
         elif isinstance(getattr(fn, "functions", None), tuple):  # a pipeline
             for part in fn.functions:
                 yield from self.callable(part)
@@ -78,6 +80,17 @@ class _Walk:
                 yield from self.method(call, fn)
             else:
                 yield Unkeyable(f"{a_kind(fn)}, whose code cannot be seen")
+
+    def of_class(self, cls: type) -> Iterator[Part]:
+        """The code of a class, and the globals that its methods read."""
+        if (id(cls), 0) in self._seen:
+            return
+        self._seen.add((id(cls), 0))
+        yield code_text(cls)
+        for member in vars(cls).values():
+            inner = getattr(member, "__func__", member)
+            if isinstance(inner, types.FunctionType) and inner.__module__ == cls.__module__:
+                yield from self.globals(inner)
 
     def function(self, fn: types.FunctionType) -> Iterator[Part]:
         if (id(fn), 0) in self._seen:
@@ -96,13 +109,19 @@ class _Walk:
                 yield from self.closed_over(name, cell)
 
     def globals(self, fn: types.FunctionType) -> Iterator[Part]:
-        """Plain values of its module that a function reads, and functions of that module that it calls."""
+        """Values of its module that a function reads, and functions and classes of that module that it uses.
+
+        What comes from other modules is a matter of ``include=``; objects without content, as a logger, are left to ``version=``.
+        """
         for name in _global_names(fn.__code__):
-            value = fn.__globals__.get(name)
-            if type(value) in _PLAIN:
-                yield f"global {name}={value!r}"
-            elif isinstance(value, types.FunctionType) and value.__module__ == fn.__module__:
-                yield from self.callable(value)
+            value = fn.__globals__.get(name, fn)
+            if isinstance(value, _CODE):
+                if getattr(value, "__module__", None) == fn.__module__:
+                    yield from self.callable(value)
+                continue
+            part = self.value(f"global {name}", value)
+            if not isinstance(part, Unkeyable):
+                yield part
 
     def closed_over(self, name: str, cell: types.CellType) -> Iterator[Part]:
         try:
@@ -163,7 +182,12 @@ class _Walk:
 @functools.lru_cache(maxsize=1024)
 def _global_names(code: types.CodeType) -> tuple[str, ...]:
     """The global names that code reads, here and in what is nested."""
-    names = {instruction.argval: None for instruction in dis.get_instructions(code) if instruction.opname == "LOAD_GLOBAL"}
+    steps = list(dis.get_instructions(code))
+    names = {
+        step.argval: None
+        for step, following in zip(steps, [*steps[1:], None], strict=True)
+        if step.opname == "LOAD_GLOBAL" and not (following and "LOAD" in following.opname and following.argval in _WRITES)
+    }
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names.update(dict.fromkeys(_global_names(constant)))

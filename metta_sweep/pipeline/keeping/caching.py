@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ from metta_sweep.records import digest
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.keeping.inputs import StageInputs
+    from metta_sweep.pipeline.parts.spec import Spec
     from metta_sweep.pipeline.parts.stage import StageSpec
     from metta_sweep.pipeline.proof.binding import Binding
     from metta_sweep.pipeline.proof.flow import Flow
@@ -144,8 +146,20 @@ class Caching:
         scope.run.shelf.warn_once(self._path, "stage %r is not cached: %s. %s", self._path, what, remedy)
 
 
+def _goes_on_after_failures(part: Spec) -> bool:
+    hooks: Mapping[str, Any] = getattr(getattr(part, "stage", part), "hooks", {})
+    return hooks.get("on_error") is not None or getattr(part, "collect", False)
+
+
 def check_cache(spec: StageSpec, binding: Binding, policy: Cache, flow: Flow) -> None:
     """Report what keeps a stage from being cached, as far as that shows when it is built."""
+    for path, within in spec.inner().items():
+        if _goes_on_after_failures(within):
+            flow.fault(
+                spec.name,
+                f"cache: {path!r} within it goes on after a failure, and what comes of that would be shared as if all went well. "
+                "Cache the stages within one by one.",
+            )
     for name in fields_without_json(spec.contract):
         found = type_name(spec.contract.fields[name])
         flow.fault(

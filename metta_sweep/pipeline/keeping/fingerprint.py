@@ -160,7 +160,7 @@ class _Writer:
         elif isinstance(value, type):
             self._named("class", value)
             self._text("code", code_text(value))
-        elif callable(getattr(value, "__fingerprint__", None)):
+        elif callable(getattr(kind, "__fingerprint__", None)):  # asked of the class: a proxy has every attribute
             self._named("own", kind)
             self._text("says", value.__fingerprint__())
         elif is_pydantic_model(kind):

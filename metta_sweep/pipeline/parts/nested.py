@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from metta_sweep.address import join
 from metta_sweep.errors import ContractError, Fault, did_you_mean
+from metta_sweep.pipeline.cache import as_cache
 from metta_sweep.pipeline.contracts.assignable import explain_mismatch
 from metta_sweep.pipeline.contracts.contract import Contract
 from metta_sweep.pipeline.contracts.models import default_values, make_model
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.hook_table import HOOKS
+from metta_sweep.pipeline.keeping.code_digest import code_text
 from metta_sweep.pipeline.keeping.resume_plan import UNKNOWN, Preview
 from metta_sweep.pipeline.parts.block import Block
 from metta_sweep.pipeline.parts.spec import Edit, Spec, compile_all, paths_of, providers_of
@@ -80,13 +82,14 @@ class NestedSpec(StageSpec):
         return replace(self, block=block, fn=PipelineCall(self.name, block))
 
     def content(self) -> dict[str, Any]:
-        """What its output depends on besides the fields that it reads: also the constants within, and its defaults."""
+        """What its output depends on besides the fields that it reads: its defaults; within it constants, contracts, policies."""
         within = paths_of(self.block.specs).items()
         defaults = {f"default {name}": make() for name, make in self.block.defaults.items() if name not in self.constants}
         return {
             **super().content(),
             **defaults,
             **{f"{path}, {name}": value for path, part in within for name, value in part.content().items()},
+            **{f"{path}, policies": _policies(part) for path, part in within},
         }
 
     def node(self, bound: StageBinding | None, flow: Flow) -> StageNode | None:
@@ -180,6 +183,16 @@ class NestedSpec(StageSpec):
             f"the contract of the pipeline {self.name!r} has the field {field!r}, which {why}; "
             f"at its end are: {', '.join(sure) or 'none'}. {hint}"
         )
+
+
+def _policies(part: Spec) -> tuple[str, ...]:
+    """What decides, beside its function, what a stage within gives: its contract, its gate, the version of its cache."""
+    stage = getattr(part, "stage", part)
+    if not isinstance(stage, StageSpec):
+        return ()
+    gate, cache = stage.hooks.get("validate"), as_cache(stage.hooks.get("cache"))
+    version = "" if cache is None else repr(cache.version)
+    return stage.contract.schema_digest, "" if gate is None else code_text(gate), version
 
 
 def _seeded(node: Any) -> bool:
