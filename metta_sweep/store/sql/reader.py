@@ -99,8 +99,8 @@ class SqliteReader:
 
     def find_run(self, name: str) -> RunRow | None:
         """The run of that name (or, where no run has that name, of that id)."""
-        found = self._fetch(f"{_RUN} WHERE name = ?", (name,)) or self._fetch(f"{_RUN} WHERE run_id = ?", (name,))
-        return self._run_row(found[0]) if found else None
+        found = self._fetch(f"{_RUN} WHERE name = ? OR run_id = ?", (name, name))
+        return self._run_row(max(found, key=lambda columns: columns[1] == name)) if found else None
 
     def runs(self) -> Sequence[RunRow]:
         """All runs, oldest first."""

@@ -111,7 +111,8 @@ class SqliteStore(SqliteReader):
         """Give a run another name."""
         key = self._key(run_id)
         with self._using, self._writer as cursor:
-            self._check_name_free(name)
+            if cursor.execute("SELECT 1 FROM runs WHERE name = ? OR run_id = ?", (name, name)).fetchone():
+                raise self._name_taken(name)
             cursor.execute("UPDATE runs SET name = ? WHERE id = ?", (name, key))
 
     def acquire(self, run_id: str) -> None:
@@ -204,13 +205,15 @@ class SqliteStore(SqliteReader):
 
     def _add_run(self, cursor: sqlite3.Cursor, row: RunRow, epoch: int) -> int:
         """Add a run with so many drivers, and return its key."""
-        if cursor.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
+        names = (row.run_id, row.name, row.name)
+        taken = cursor.execute("SELECT run_id FROM runs WHERE run_id IN (?, ?) OR name = ?", names).fetchall()
+        if (row.run_id,) in taken:
             raise StoreError(
                 f"store {str(self.path)!r}", f"there is a run {row.run_id!r} already", found=row.run_id, expected="a new id"
             )
-        if row.name is not None:
-            self._check_name_free(row.name)
-        values = (row.run_id, row.name, row.created, json.dumps(row.tags), epoch)
+        if taken:
+            raise self._name_taken(row.name)
+        values = (row.run_id, row.name, row.created, json.dumps(row.tags) if row.tags else "[]", epoch)
         cursor.execute("INSERT INTO runs (run_id, name, created, tags, epoch) VALUES (?, ?, ?, ?, ?)", values)
         return cast("int", cursor.lastrowid)
 
@@ -239,11 +242,10 @@ class SqliteStore(SqliteReader):
                 remedy="Let the other one finish",
             )
 
-    def _check_name_free(self, name: str) -> None:
-        if self._connection.execute("SELECT 1 FROM runs WHERE name = ? OR run_id = ?", (name, name)).fetchone():
-            raise StoreError(
-                f"store {str(self.path)!r}", f"there is a run named {name!r} already", found=name, expected="a name that is free"
-            )
+    def _name_taken(self, name: str | None) -> StoreError:
+        return StoreError(
+            f"store {str(self.path)!r}", f"there is a run named {name!r} already", found=name, expected="a name that is free"
+        )
 
     def _in_use(self, run_id: str, pid: int) -> RunInUse:
         row = self.find_run(run_id)
