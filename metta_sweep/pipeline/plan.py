@@ -19,7 +19,7 @@ from metta_sweep.pipeline.keeping.recording import BY_HAND, StoreRecorder, open_
 from metta_sweep.pipeline.keeping.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.mermaid import to_mermaid
 from metta_sweep.pipeline.proof.flow import FieldState, Unchecked
-from metta_sweep.pipeline.run_inputs import checked_inputs
+from metta_sweep.pipeline.run_inputs import check_options, checked_inputs
 from metta_sweep.pipeline.running.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.running.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.stream import PlanStream
@@ -141,6 +141,7 @@ class Plan:
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
+        check_options("Plan.run", store=store, seed=seed, listeners=listeners, inputs=inputs)
         values = checked_inputs({**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
         _check_code_change(on_code_change, "Plan.run(on_code_change=)")
         if recorder is not None and (store is not None or name is not None):
@@ -194,6 +195,7 @@ class Plan:
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: a stage makes what has no JSON form.
         """
+        check_options("Plan.plan_resume", store=store, seed=seed, listeners=(), inputs=inputs)
         values = checked_inputs({**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
         _check_code_change(on_code_change, "Plan.plan_resume(on_code_change=)")
         if self._faults_when_kept:

@@ -1,15 +1,17 @@
-"""The inputs of a run: what is given, against what is declared."""
+"""What a run is called with: its inputs against what is declared, and its options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from metta_sweep.errors import InvalidInput, did_you_mean
 from metta_sweep.pipeline.contracts.checks import Check, Misfit
 from metta_sweep.pipeline.contracts.typeforms import type_name
+from metta_sweep.pipeline.proof.signature import is_coroutine_callable
 
-__all__ = ["checked_inputs"]
+__all__ = ["check_options", "checked_inputs"]
 
 _KEYWORDS: Final = frozenset(
     {
@@ -26,6 +28,44 @@ _KEYWORDS: Final = frozenset(
     }
 )
 """Keywords of ``Plan.run``, which an input may be called like."""
+
+
+def check_options(where: str, *, store: object, seed: object, listeners: object, inputs: object) -> None:
+    """Refuse what would fail far from here, or be lost without a word.
+
+    Raises:
+        InvalidInput: a store, seed, listener or mapping of inputs that is none.
+    """
+    if store is not None and not hasattr(store, "find_run"):
+        remedy = (
+            f"Write store=SqliteStore({os.fspath(store)!r})"
+            if isinstance(store, str | os.PathLike)
+            else "Write store=MemoryStore()"
+        )
+        raise InvalidInput(f"{where}(store=)", "this is no store", found=store, expected="a Store", remedy=remedy)
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise InvalidInput(f"{where}(seed=)", "this is no seed", found=seed, expected="an int, or None", remedy="Write seed=7")
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InvalidInput(
+            f"{where}(inputs=)", "these are no inputs", found=inputs, expected="a mapping", remedy="Write inputs={'n': 3}"
+        )
+    if listeners:
+        _check_listeners(f"{where}(listeners=)", listeners)
+
+
+def _check_listeners(where: str, listeners: object) -> None:
+    if not isinstance(listeners, Collection):
+        raise InvalidInput(
+            where, "listeners come as a list", found=listeners, expected="a list of functions", remedy="Write listeners=[...]"
+        )
+    for listener in listeners:
+        if not callable(listener):
+            what, remedy = "a listener cannot be called", "Pass a function of the event: listeners=[print]"
+        elif is_coroutine_callable(listener):
+            what, remedy = "a listener is asynchronous, and nobody would await it", "Use plan.stream(), or a plain function"
+        else:
+            continue
+        raise InvalidInput(where, what, found=listener, expected="functions of one argument, the event", remedy=remedy)
 
 
 def checked_inputs(

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from metta_sweep.errors import ContractError, GateError
+from metta_sweep.errors import ContractError, GateError, InvalidInput
 from metta_sweep.pipeline import (
     HookFailed,
     Pipeline,
     PipelineEvent,
+    Plan,
     StageFailed,
     StageFinished,
     StageRetried,
@@ -280,3 +282,37 @@ async def test_runs_side_by_side() -> None:
     plan = Pipeline(n=int).stage("a", wait).stage("b", lambda a: a * 2).through(int).build()
     results = await asyncio.gather(*(plan.run(n=n) for n in range(10)))
     assert [result.b for result in results] == [n * 2 for n in range(10)]
+
+
+async def hears(event: PipelineEvent) -> None:
+    """A listener that nobody would await."""
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"store": "runs.db"}, r"Plan.run\(store=\): this is no store; found 'runs.db'; .* Write store=SqliteStore\('runs.db'\)\."),
+        ({"seed": "seven"}, r"Plan.run\(seed=\): this is no seed; found 'seven'; expected an int"),
+        ({"seed": True}, r"Plan.run\(seed=\)"),
+        ({"inputs": [3]}, r"Plan.run\(inputs=\): these are no inputs; found \[3\]; expected a mapping"),
+        ({"listeners": print}, r"Plan.run\(listeners=\): listeners come as a list"),
+        ({"listeners": [7]}, r"Plan.run\(listeners=\): a listener cannot be called; found 7"),
+        ({"listeners": [hears]}, r"Plan.run\(listeners=\): a listener is asynchronous, .* Use plan.stream\(\)"),
+    ],
+)
+async def test_options_that_are_none_are_refused(option: dict[str, Any], message: str) -> None:
+    """Before anything runs, with what was found and what to write: nothing fails far from there, or is lost without a word."""
+    ran: list[int] = []
+    plan = Pipeline(n=int).stage("s", ran.append).build()
+    with pytest.raises(InvalidInput, match=message):
+        await plan.run(**{"inputs": {"n": 1}, **option})
+    assert ran == []
+
+
+async def test_inputs_may_be_called_like_any_keyword_of_run() -> None:
+    """The remedy for a missing input says ``inputs=`` for each of them."""
+    keywords = [name for name, each in inspect.signature(Plan.run).parameters.items() if each.kind is each.KEYWORD_ONLY]
+    for name in keywords:
+        plan = Pipeline(**{name: int}).stage("s", lambda: None).build()
+        with pytest.raises(InvalidInput, match=rf"Pass inputs=\{{'{name}': \.\.\.\}}"):
+            await plan.run()
