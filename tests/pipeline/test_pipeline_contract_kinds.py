@@ -87,3 +87,31 @@ async def test_a_class_by_protocol_can_be_a_constant() -> None:
     assert (await Pipeline().stage("fit", of_a_class, cls=Adam).through(lr=float).build().run()).lr == 0.1
     with pytest.raises(BuildError, match="the constant 'cls' does not fit"):
         Pipeline().stage("fit", of_a_class, cls=3).through(lr=float).build()
+
+
+def any_model() -> BaseModel:
+    """A stage that may make any model."""
+    return Row(n=1)
+
+
+def read_any(made: BaseModel) -> str:
+    """A stage that takes any."""
+    return repr(made)
+
+
+async def test_the_base_of_all_models_is_a_type_like_others() -> None:
+    """BaseModel has no fields of its own: it is what a field may be, and any model is one."""
+    plan = Pipeline().stage("make", any_model).through(made=BaseModel).stage("read", read_any).through(said=str).build(strict=True)
+    assert (await plan.run()).said == "Row(n=1, note='')"
+    assert Pipeline().stage("make", any_model).build().nodes
+    with pytest.raises(BuildError, match="needs the field 'made', which nothing provides"):
+        Pipeline().stage("read", read_any).through(said=str).build()
+    with pytest.raises(BuildError, match="int, needs BaseModel"):
+        Pipeline(made=int).stage("read", read_any).through(said=str).build()
+
+
+async def test_the_base_of_all_models_cannot_be_kept() -> None:
+    """Read back as a BaseModel, the value would have lost its fields."""
+    plan = Pipeline().stage("make", any_model).through(made=BaseModel).build()
+    with pytest.raises(BuildError, match="cannot be kept as JSON; found the type BaseModel"):
+        await plan.run(store=MemoryStore(), name="kept")

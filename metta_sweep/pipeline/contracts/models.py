@@ -30,9 +30,11 @@ __all__ = [
 
 
 def is_pydantic_model(form: object) -> bool:
-    """Whether ``form`` is a pydantic model. Does not import pydantic."""
+    """Whether ``form`` is a pydantic model: ``BaseModel`` itself has no fields, and is none. Does not import pydantic."""
     pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and isinstance(form, type) and issubclass(form, pydantic.BaseModel)
+    if pydantic is None or form is pydantic.BaseModel:
+        return False
+    return isinstance(form, type) and issubclass(form, pydantic.BaseModel)
 
 
 def is_named_tuple(form: object) -> bool:

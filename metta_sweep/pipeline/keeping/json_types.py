@@ -35,7 +35,7 @@ def json_type(form: Any) -> Any:
     """
     origin = get_origin(form)
     kind = origin or form
-    if kind in _USED_ONCE or kind is type:
+    if kind in _USED_ONCE or kind in (type, _any_model()):
         raise NoJsonType
     if kind in _READ_AS_LIST:
         return list[tuple(json_type(part) for part in get_args(form) or (Any,))]  # type: ignore[misc]
@@ -53,6 +53,13 @@ def json_type(form: Any) -> Any:
     if origin is typing.Union or origin is types.UnionType:
         return typing.Union[made]  # noqa: UP007
     return origin[made] if origin is not None else form
+
+
+def _any_model() -> type:
+    """The base of all models: read back as one, a model would have lost its fields."""
+    from pydantic import BaseModel
+
+    return BaseModel
 
 
 def _typed_dict(form: Any) -> Any:
