@@ -17,8 +17,9 @@ from metta_sweep.pipeline.parts.stage_node import StageNode, no_json_form
 from metta_sweep.pipeline.proof.binding import Binding, bind
 from metta_sweep.pipeline.proof.flow import Flow
 from metta_sweep.pipeline.proof.outline import Wire, stage_wires
+from metta_sweep.pipeline.proof.returns import check_returns
 from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, ReadSignature, gives_generator
-from metta_sweep.pipeline.proof.validation import check_call, check_returns
+from metta_sweep.pipeline.proof.validation import check_call
 from metta_sweep.pipeline.running.observers import Observers
 
 if TYPE_CHECKING:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import collections.abc
 import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from metta_sweep.errors import did_you_mean
 from metta_sweep.pipeline.context import Context
-from metta_sweep.pipeline.contracts.assignable import explain_mismatch
 from metta_sweep.pipeline.contracts.checks import Misfit, value_check
 from metta_sweep.pipeline.contracts.models import field_types, is_model, may_have
 from metta_sweep.pipeline.contracts.typeforms import brief, type_name
@@ -29,7 +27,6 @@ __all__ = [
     "check_constant",
     "check_context_reads",
     "check_output_reads",
-    "check_returns",
     "check_stalled",
 ]
 
@@ -168,42 +165,6 @@ def _has(contract: Contract, attribute: str) -> bool:
     form = getattr(form, "__origin__", form)
     known = isinstance(form, type) and form.__module__ == "builtins" and form is not object
     return not known or hasattr(form, attribute)
-
-
-def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> None:
-    """Check the return annotation of a stage function against its contract.
-
-    A contract may be narrower than the annotation, since outputs are validated; a fault is only what can never fit.
-    """
-    origin = typing.get_origin(returns) or returns
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return  # its keys are known at run time only
-    if contract.kind == "none":
-        never = returns is not type(None) and explain_mismatch(type(None), returns, "") is not None
-        expected = "None"
-    elif contract.kind == "fields":
-        never = isinstance(origin, type) and not is_model(origin) and origin.__module__ == "builtins" and origin is not object
-        expected = f"a mapping, model or dataclass with the fields {', '.join(contract.fields)}"
-    else:
-        form = contract.model or next(iter(contract.fields.values()))
-        never = _never_fits(returns, form)
-        expected = type_name(form)
-    if never:
-        flow.fault(
-            name,
-            f"the stage function returns {type_name(returns)}, which its contract never takes; expected {expected}. "
-            "Mend the one or the other.",
-        )
-
-
-def _never_fits(returns: Any, form: Any) -> bool:
-    """Whether no value of one type is one of the other, as contracts check: flags are no numbers, models in lists fit by class."""
-    if returns is bool and form in (int, float, complex):
-        return True
-    if returns in (str, bytes) and typing.get_origin(form) is collections.abc.Sequence:
-        return True
-    fits = explain_mismatch(returns, form, "it", by_class="within") is None
-    return not fits and explain_mismatch(form, returns, "it", by_class="always") is not None
 
 
 def check_call(name: str, fn: Callable[..., Any], signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:
