@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from metta_sweep.errors import NotAwaited
+from metta_sweep.errors import NotAwaited, message_of
 from metta_sweep.pipeline.events import PipelineEvent, PipelineListener
 
 if TYPE_CHECKING:
@@ -73,7 +73,12 @@ class PlanStream:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except Exception as failure:
+            if error is None or failure is error:
+                raise
+            error.add_note(f"the run failed as well: {type(failure).__name__}: {message_of(failure)}")
 
     async def aclose(self) -> None:
         """Cancel the run if it has not ended, and wait for it. Raises its error, if it failed and nobody has seen that yet."""

@@ -178,6 +178,25 @@ async def test_an_error_while_cleaning_up_is_not_lost() -> None:
         await read()
 
 
+@pytest.mark.parametrize("kind", [KeyError, asyncio.CancelledError])
+async def test_an_error_of_the_run_does_not_hide_the_readers_own(kind: type[BaseException]) -> None:
+    """What the reader raises, a cancellation above all, is raised, with a note of what became of the run."""
+
+    async def fails(n: int) -> int:
+        raise ValueError(f"{n} is wrong")
+
+    async def reads() -> None:
+        async with Pipeline(n=int).stage("load", fails).build().stream(n=1) as events:
+            async for event in events:
+                if isinstance(event, StageFailed):
+                    await asyncio.sleep(0.001)  # the run has ended with its error
+                    raise kind
+
+    with pytest.raises(kind) as caught:
+        await reads()
+    assert caught.value.__notes__ == ["the run failed as well: ValueError: 1 is wrong"]
+
+
 async def test_a_slow_reader_holds_the_run_up() -> None:
     """Nothing is dropped, and few events wait, though the stages themselves never wait."""
     waiting: list[int] = []
