@@ -123,14 +123,15 @@ def crash_at(
         with crash_points(plan):
             yield plan
     except Crashed:
-        return
+        if not plan.crashed:
+            raise  # as another one was told, around this one
     except BaseExceptionGroup as group:
         if not plan.crashed or group.split(Crashed)[1] is not None:
             raise
-        return
     except BaseException as error:
         if not plan.crashed:
             error.add_note(f"before the crash: {plan.story()}")
         raise
-    if not plan.crashed:
-        raise NeverReached(plan.story())
+    else:
+        if not plan.crashed:
+            raise NeverReached(plan.story())

@@ -185,3 +185,15 @@ def test_a_process_can_really_be_killed(tmp_path: Path) -> None:
     assert (died.returncode, died.stdout.split()) == (-signal.SIGKILL, ["load", "double"])
     resumed = child("go on")
     assert (resumed.returncode, resumed.stdout.split(), resumed.stderr) == (0, ["double", "8"], "")
+
+
+async def test_a_crash_goes_through_blocks_that_wait_for_another_one() -> None:
+    """A block whose run another one's crash has ended does not say that all is well."""
+    plan, _ = counting()
+    after: list[str] = []
+    with crash_at("load") as outer:
+        with crash_at("nowhere"):
+            await plan.run(name="both", store=MemoryStore(), n=1)
+        after.append("reached")
+    assert outer.crashed
+    assert after == []
