@@ -94,13 +94,14 @@ def checked_inputs(
             )
     values: dict[str, Any] = {}
     for name, check in checks.items():
-        form = type_name(forms[name])
         if name not in given and name in defaults:
             values[name] = defaults[name]()
             continue
         if name not in given:
             remedy = f"Pass inputs={{{name!r}: ...}}" if name in _KEYWORDS else f"Pass {name}=..."
-            raise InvalidInput(f"Plan.run({name}=)", f"the input {name!r} is missing", expected=form, remedy=remedy)
+            raise InvalidInput(
+                f"Plan.run({name}=)", f"the input {name!r} is missing", expected=type_name(forms[name]), remedy=remedy
+            )
         try:
             values[name] = check(given[name])
         except Misfit as error:
@@ -109,7 +110,7 @@ def checked_inputs(
                 f"Plan.run({name}=)",
                 f"the input {name!r} does not fit its type{place}: {error.details}",
                 found=given[name],
-                expected=form,
+                expected=type_name(forms[name]),
                 remedy="Pass a value of that type; nothing is converted",
             ) from None
     return values
