@@ -142,7 +142,7 @@ class Plan:
             BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
         check_options("Plan.run", store=store, seed=seed, listeners=listeners, inputs=inputs)
-        values = checked_inputs({**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
+        values = checked_inputs("Plan.run", {**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
         _check_code_change(on_code_change, "Plan.run(on_code_change=)")
         if recorder is not None and (store is not None or name is not None):
             raise StoreError(
@@ -196,7 +196,7 @@ class Plan:
             BuildError: a stage makes what has no JSON form.
         """
         check_options("Plan.plan_resume", store=store, seed=seed, listeners=(), inputs=inputs)
-        values = checked_inputs({**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
+        values = checked_inputs("Plan.plan_resume", {**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
         _check_code_change(on_code_change, "Plan.plan_resume(on_code_change=)")
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)

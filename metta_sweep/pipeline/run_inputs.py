@@ -69,11 +69,16 @@ def _check_listeners(where: str, listeners: object) -> None:
 
 
 def checked_inputs(
-    given: Mapping[str, Any], forms: Mapping[str, Any], checks: Mapping[str, Check], defaults: Mapping[str, Callable[[], Any]]
+    where: str,
+    given: Mapping[str, Any],
+    forms: Mapping[str, Any],
+    checks: Mapping[str, Check],
+    defaults: Mapping[str, Callable[[], Any]],
 ) -> dict[str, Any]:
     """The values of all declared inputs.
 
     Args:
+        where: what is called, for messages.
         given: what the run was called with.
         forms: the declared inputs and their types.
         checks: the checks of those.
@@ -86,7 +91,7 @@ def checked_inputs(
         if name not in forms:
             guess = did_you_mean(name, [*forms, *sorted(_KEYWORDS)])
             raise InvalidInput(
-                f"Plan.run({name}=)",
+                f"{where}({name}=)",
                 f"{name!r} is no declared input",
                 found=given[name],
                 expected="one of " + (", ".join(forms) or "none"),
@@ -100,14 +105,14 @@ def checked_inputs(
         if name not in given:
             remedy = f"Pass inputs={{{name!r}: ...}}" if name in _KEYWORDS else f"Pass {name}=..."
             raise InvalidInput(
-                f"Plan.run({name}=)", f"the input {name!r} is missing", expected=type_name(forms[name]), remedy=remedy
+                f"{where}({name}=)", f"the input {name!r} is missing", expected=type_name(forms[name]), remedy=remedy
             )
         try:
             values[name] = check(given[name])
         except Misfit as error:
             place = f" at {error.path!r}" if error.path else ""
             raise InvalidInput(
-                f"Plan.run({name}=)",
+                f"{where}({name}=)",
                 f"the input {name!r} does not fit its type{place}: {error.details}",
                 found=given[name],
                 expected=type_name(forms[name]),

@@ -6,7 +6,7 @@ import collections.abc
 import keyword
 import typing
 from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from metta_sweep.errors import InvalidName, did_you_mean
 from metta_sweep.pipeline.contracts.contract import Contract
@@ -40,7 +40,7 @@ def fields(**types: Any) -> FieldSet:
 
 def check_field_name(name: str, where: str) -> str:
     """Return ``name`` if a field can have it; raise ``InvalidName`` if not."""
-    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+    if not isinstance(cast("object", name), str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise InvalidName(
             where,
             f"no field can be called {name!r}",

@@ -149,6 +149,7 @@ NAMES: list[tuple[Callable[[], Any], str]] = [
     (lambda: Pipeline(**{"not valid": int}), "'not valid'"),
     (lambda: Pipeline(**{"class": int}), "'class'"),
     (lambda: Pipeline().loop_while(lambda ctx: ctx.n, carry={"a-b": 1}), "'a-b'"),
+    (lambda: Pipeline().loop_while(lambda ctx: ctx.n, carry={3: 1}), "3"),  # type: ignore[dict-item]
     (lambda: Pipeline().loop_while(lambda ctx: ctx.n, name="a>b"), "'a>b'"),
     (lambda: fields(_x=int), "'_x'"),
     (lambda: fields(x=3), "3"),
@@ -217,6 +218,7 @@ PIPELINES: list[tuple[Callable[[], Any], str, str | None, tuple[str, ...]]] = [
     (looped(3), "loop", None, ("found 3", "Write loop_while(lambda")),
     (looped(lambda ctx: ctx.n < 3, carry={"n": "0"}), "loop", "n", ("'n'", "'0'", "provides int")),
     (looped(lambda ctx: ctx.m < 3, carry={"m": 1}), "loop", "m", ("'m'", "provides n")),
+    (looped(lambda ctx: ctx.n < 3, carry=3), "loop", None, ("carry=", "found 3", "carry={'n': 0}")),
     (looped(lambda ctx: ctx.n < 3, max_iterations=0), "loop", None, ("found 0", "Write max_iterations=100")),
     (looped(lambda ctx: ctx.n < 3, max_iterations=True), "loop", None, ("found True", "Write max_iterations=100")),
     (

@@ -407,7 +407,7 @@ async def _same(item: int) -> int:
 async def test_bad_arguments_are_refused() -> None:
     """Inputs, policies and names are checked as by ``run``; what cannot be kept has no resume."""
     store, plan = MemoryStore(), chain().build()
-    with pytest.raises(InvalidInput, match="the input 'other' is missing"):
+    with pytest.raises(InvalidInput, match=r"Plan.plan_resume\(other=\): the input 'other' is missing"):
         plan.plan_resume(name="kept", store=store, n=1)
     with pytest.raises(InvalidInput, match="no such policy"):
         plan.plan_resume(name="kept", store=store, n=1, other=1, on_code_change="never")  # type: ignore[arg-type]

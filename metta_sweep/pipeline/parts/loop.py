@@ -187,10 +187,14 @@ def new_loop(
     name: object, predicate: Predicate, carry: Mapping[str, Any] | None, max_iterations: int | None, where: str
 ) -> LoopSpec:
     """A loop without its body. ``where`` is the call that described it, for messages."""
-    carried = dict(carry or {})
+    faults = list(predicate_faults(predicate, "loop_while(lambda ctx: ctx.n < 3)"))
+    carried: dict[str, Any] = {}
+    if isinstance(cast("object", carry), Mapping):
+        carried.update(carry or {})
+    elif carry is not None:
+        faults.append(f"carry= cannot be used; found {brief(carry)}; expected first values of fields. Write carry={{'n': 0}}.")
     for key in carried:
         check_field_name(key, f"{where}(carry=)")
-    faults = list(predicate_faults(predicate, "loop_while(lambda ctx: ctx.n < 3)"))
     if max_iterations is not None and (
         isinstance(max_iterations, bool) or not isinstance(cast("object", max_iterations), int) or max_iterations < 1
     ):
