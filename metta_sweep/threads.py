@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar
 
 __all__ = [
     "Leaked",
@@ -196,18 +196,28 @@ class WorkerThreads:
             raise RuntimeError(f"the worker threads {self.name!r} are closed.")
         loop = asyncio.get_running_loop()
         call = ThreadCall(self, loop, fn, done, name or getattr(fn, "__qualname__", None) or type(fn).__qualname__)
-        awaited_threads(loop).add(call)
         with self._lock:
             if self.limit is not None and self._busy >= self.limit:
                 self._queue.append(call)
+                awaited_threads(loop).add(call)
                 return call
             self._busy += 1
             worker = self._idle.pop() if self._idle else None
         if worker is None:
-            worker = _Worker(self, f"{self.name}-{next(self._numbers)}")
-            worker.start()
+            worker = self._begun()
+        awaited_threads(loop).add(call)
         worker.inbox.put(call)
         return call
+
+    def _begun(self) -> _Worker:
+        worker = _Worker(self, f"{self.name}-{next(self._numbers)}")
+        try:
+            worker.start()
+        except RuntimeError:  # the system has no room for another thread
+            with self._lock:
+                self._busy -= 1
+            raise
+        return worker
 
     def close(self) -> None:
         """Take no more calls. Idle threads end now, the others with their calls; calls that wait are abandoned."""
@@ -334,14 +344,5 @@ def _call_on(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *ar
 
 def awaited_threads(loop: asyncio.AbstractEventLoop) -> set[object]:
     """What stands for each thread that somebody on a loop waits for: a virtual clock must not jump meanwhile. Others keep none."""
-    return cast("set[object]", getattr(loop, "awaited_threads", _Untracked))
-
-
-class _Untracked:
-    @staticmethod
-    def add(call: object) -> None:
-        pass
-
-    @staticmethod
-    def discard(call: object) -> None:
-        pass
+    kept: set[object] = getattr(loop, "awaited_threads", set())
+    return kept

@@ -256,3 +256,20 @@ os.waitpid(child, 0)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
 
     assert done.stdout == "child ()\n", done.stderr
+
+
+async def test_a_thread_that_cannot_begin_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no room for a thread, the call fails; its place is free for a later one."""
+
+    def refuses(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers = WorkerThreads(limit=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuses)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="can't start"):
+                await workers.run(lambda: 1)
+    assert workers.busy == 0
+    assert await workers.run(lambda: 2) == 2
+    workers.close()
