@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import a_kind
-from metta_sweep.pipeline.keeping.code_digest import code_text, own_code_text
+from metta_sweep.pipeline.keeping.code_digest import code_text, global_names, own_code_text
 from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
+from metta_sweep.pipeline.keeping.own_state import functions_in
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.cache import Cache
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Unkeyable", "code_parts", "helper_text"]
 
 _CODE: Final = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
-_WRITES: Final = frozenset({"add", "append", "clear", "discard", "extend", "insert", "update"})
-"""Methods that give nothing back: what is only used by these has no part in an output."""
 _PROPERTIES: Final = (property, functools.cached_property)
 
 
@@ -69,8 +68,8 @@ class _Walk:
             yield from self.function(fn)
         elif isinstance(fn, type):
             yield from self.of_class(fn)
-        elif isinstance(getattr(fn, "functions", None), tuple):  # a pipeline
-            for part in fn.functions:
+        elif (parts := functions_in(fn)) is not None:
+            for part in parts:
                 yield from self.callable(part)
         elif isinstance(fn, types.BuiltinFunctionType):
             yield f"builtin {fn.__module__}.{fn.__qualname__}"
@@ -113,7 +112,7 @@ class _Walk:
 
         What comes from other modules is a matter of ``include=``; objects without content, as a logger, are left to ``version=``.
         """
-        for name in _global_names(fn.__code__):
+        for name in global_names(fn.__code__):
             value = fn.__globals__.get(name, fn)
             if isinstance(value, _CODE):
                 if getattr(value, "__module__", None) == fn.__module__:
@@ -177,21 +176,6 @@ class _Walk:
             return f"{what}={fingerprint(value)}"
         except NoFingerprint as error:
             return Unkeyable(f"{what} ({a_kind(error.value)})")
-
-
-@functools.lru_cache(maxsize=1024)
-def _global_names(code: types.CodeType) -> tuple[str, ...]:
-    """The global names that code reads, here and in what is nested."""
-    steps = list(dis.get_instructions(code))
-    names = {
-        step.argval: None
-        for step, following in zip(steps, [*steps[1:], None], strict=True)
-        if step.opname == "LOAD_GLOBAL" and not (following and "LOAD" in following.opname and following.argval in _WRITES)
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names.update(dict.fromkeys(_global_names(constant)))
-    return tuple(names)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from metta_sweep.pipeline.keeping.own_state import functions_in, methods_of
 from metta_sweep.records import digest
 
-__all__ = ["code_digest", "code_text", "function_behind", "own_code_text"]
+__all__ = ["code_digest", "code_text", "function_behind", "global_names", "own_code_text"]
 
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, complex, types.NoneType})
+_WRITES: Final = frozenset({"add", "append", "clear", "discard", "extend", "insert", "update"})
+"""Methods that give nothing back."""
 _STARRED: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 def code_digest(fn: Callable[..., Any]) -> str:
     """The digest of a callable's own code: of a partial or method, that of the function behind it; of a class, that of its methods.
 
-    Defaults and closures count as far as they are plain values or functions. What the function calls by a global name does not.
+    Defaults and closures count as far as they are plain values or functions. So do functions of the same module that it names, and
+    methods of its own object; what it calls in other modules does not.
     """
-    return digest(code_text(fn).encode("utf-8", "surrogatepass"))
+    seen: set[int] = set()
+    texts = [text for part in (fn, *methods_of(fn)) for text in _texts(part, seen)]
+    return digest("\n".join(texts).encode("utf-8", "surrogatepass"))
 
 
 def function_behind(fn: Any) -> Any:
@@ -33,7 +40,7 @@ def function_behind(fn: Any) -> Any:
             fn = fn.__func__
         else:
             break
-    if isinstance(fn, types.FunctionType | type) or getattr(fn, "__code__", None) is not None or _parts_of(fn) is not None:
+    if isinstance(fn, types.FunctionType | type) or getattr(fn, "__code__", None) is not None or functions_in(fn) is not None:
         return fn
     call = getattr(type(fn), "__call__", None)  # noqa: B004  # its code is wanted
     return call if isinstance(call, types.FunctionType) else fn
@@ -49,12 +56,6 @@ def own_code_text(fn: types.FunctionType) -> str:
     return _describe(fn.__code__)
 
 
-def _parts_of(fn: Any) -> tuple[Any, ...] | None:
-    """The functions of a pipeline that is called as a stage; None for anything else."""
-    parts = getattr(fn, "functions", None)
-    return parts if isinstance(parts, tuple) else None
-
-
 def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
     fn = function_behind(fn)
     if id(fn) in seen:
@@ -63,7 +64,7 @@ def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
     if isinstance(fn, type):
         yield from _of_class(fn, seen)
         return
-    for part in _parts_of(fn) or ():
+    for part in functions_in(fn) or ():
         yield from _texts(part, seen)
     code = getattr(fn, "__code__", None)
     if not isinstance(code, types.CodeType):
@@ -73,6 +74,10 @@ def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
             yield from _texts(wrapped, seen)
         return
     yield _describe(code)
+    for name in global_names(code):
+        called = fn.__globals__.get(name)
+        if isinstance(called, types.FunctionType) and called.__module__ == fn.__module__:
+            yield from _texts(called, seen)
     yield from _plain("defaults", getattr(fn, "__defaults__", None) or (), seen)
     yield from _plain("keywords", tuple(sorted((getattr(fn, "__kwdefaults__", None) or {}).items())), seen)
     for cell in getattr(fn, "__closure__", None) or ():
@@ -121,6 +126,21 @@ def _plain(what: str, value: Any, seen: set[int]) -> Iterator[str]:
         yield from _texts(value, seen)
     else:
         yield f"{what} {value.__qualname__ if isinstance(value, type) else type(value).__qualname__}"
+
+
+@functools.lru_cache(maxsize=1024)
+def global_names(code: types.CodeType) -> tuple[str, ...]:
+    """The global names that code reads, here and in what is nested; what is only added to has no part in what it does."""
+    steps = list(dis.get_instructions(code))
+    names = {
+        step.argval: None
+        for step, following in zip(steps, [*steps[1:], None], strict=True)
+        if step.opname == "LOAD_GLOBAL" and not (following and "LOAD" in following.opname and following.argval in _WRITES)
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names.update(dict.fromkeys(global_names(constant)))
+    return tuple(names)
 
 
 @functools.lru_cache(maxsize=4096)

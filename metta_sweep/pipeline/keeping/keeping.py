@@ -11,6 +11,7 @@ from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.keeping.artifact import ArtifactLost
 from metta_sweep.pipeline.keeping.code_digest import code_digest
 from metta_sweep.pipeline.keeping.inputs import Inputs, StageInputs, changed_inputs
+from metta_sweep.pipeline.keeping.own_state import Setting, settings_of
 from metta_sweep.pipeline.keeping.payload import IllFormed, JsonForm, fields_without_json, read_object
 from metta_sweep.pipeline.keeping.resume_plan import UNKNOWN, depends
 from metta_sweep.records import Checkpoint, digest
@@ -28,6 +29,7 @@ __all__ = ["Found", "Judged", "Keeping", "Verdict"]
 Verdict = Literal["reuse", "rerun", "stale", "new", "orphan"]
 """What becomes of a recorded output. ``stale``: it is used, though the code or the contract has changed since."""
 
+_CHANGED: Final = "its code, or what it reads of its own object, has changed since"
 _DAMAGED: Final = "what is recorded is damaged and is not used"
 
 
@@ -71,10 +73,15 @@ class Keeping:
         self._migrate = spec.hooks.get("migrate")
         self._on_code_change: CodeChange | None = spec.hooks.get("on_code_change")
 
-    @cached_property
+    @property
     def code(self) -> str:
-        """The digest of the stage function's own code."""
-        return code_digest(self._spec.fn)
+        """The digest of the stage function's own code, and of the settings that it reads of its own object now."""
+        code, settings = self._written
+        return code if not settings else digest("".join((code, *(setting.text() for setting in settings))).encode())
+
+    @cached_property
+    def _written(self) -> tuple[str, tuple[Setting, ...]]:
+        return code_digest(self._spec.fn), settings_of(self._spec.fn)
 
     def inputs_in(self, scope: Scope) -> Inputs:
         """The digests of what the stage reads here."""
@@ -200,11 +207,11 @@ class Keeping:
 
     def _of_same_inputs(self, shelf: Shelf, address: str, found: Checkpoint) -> Judged:
         policy = self._on_code_change or shelf.on_code_change
-        changes = ["its code has changed since"] if found.code != self.code else []
+        changes = [_CHANGED if self._written[1] else "its code has changed since"] if found.code != self.code else []
         if changes and policy == "rerun":
             return Judged("rerun", changes[0])
         if changes and policy == "refuse":
-            return Judged("stale", f"{changes[0]}, which is refused", error=self._refusal(address))
+            return Judged("stale", f"{changes[0]}, which is refused", error=self._refusal(address, changes[0]))
         if found.schema != self._contract.schema_digest:
             changes.append("its contract has changed since")
         try:
@@ -250,8 +257,8 @@ class Keeping:
             except (ContractError, IllFormed, PydanticSerializationError):
                 raise ContractError(f"its migrate hook does not return what the contract takes: {error}") from None
 
-    def _refusal(self, address: str) -> DefinitionChanged:
+    def _refusal(self, address: str, what: str) -> DefinitionChanged:
         return DefinitionChanged(
-            f"stage {self._path!r}: its code has changed since its output at {address} was recorded, which on_code_change='refuse' "
-            "does not take. Change the code back, run with on_code_change='rerun' or 'warn', or run under another name."
+            f"stage {self._path!r}: {what}; its output at {address} was recorded before, which on_code_change='refuse' "
+            "does not take. Change it back, run with on_code_change='rerun' or 'warn', or run under another name."
         )
