@@ -264,7 +264,7 @@ class Named(NamedTuple):
 
 
 async def test_what_the_build_lets_through_runs() -> None:
-    """A function that returns a wider model runs under a contract for the narrower one; dataclasses in a list fit by class."""
+    """A function that returns a wider model runs under a contract for the narrower one, also where they are in a list."""
 
     def wider() -> Wider:
         return Wider(a=1)
@@ -274,8 +274,9 @@ async def test_what_the_build_lets_through_runs() -> None:
 
     ran = await Pipeline().stage("m", wider).through(m=Open).stage("rows", rows).through(rows=list[Open]).build().run()
     assert (ran.m, ran.rows) == (Open(a=1), [Open(a=1)])
+    assert (await Pipeline().stage("rows", rows).through(rows=list[Row]).build().run()).rows == [Row(a=1)]
     with pytest.raises(BuildError, match="never takes"):
-        Pipeline().stage("rows", rows).through(rows=list[Row]).build()
+        Pipeline().stage("rows", rows).through(rows=list[Named]).build()
 
 
 async def test_readers_get_instances_of_what_they_ask_for() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 from pydantic import BaseModel
@@ -115,3 +117,50 @@ async def test_the_base_of_all_models_cannot_be_kept() -> None:
     plan = Pipeline().stage("make", any_model).through(made=BaseModel).build()
     with pytest.raises(BuildError, match="cannot be kept as JSON; found the type BaseModel"):
         await plan.run(store=MemoryStore(), name="kept")
+
+
+@dataclass
+class Point:
+    """What a stage makes."""
+
+    x: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a reader takes of it."""
+
+    x: float
+
+
+class Spot(NamedTuple):
+    """The same as a tuple."""
+
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("needed", "seen"),
+    [
+        (list[Place], [Place(1.0)]),
+        (list[Spot], [Spot(1)]),
+        (list[Place | None], [Place(1.0)]),
+        (list[Place | Path], [Place(1.0)]),
+        (Sequence[Path | Spot], [Spot(1)]),
+        (list[Point | Spot], [Point(1)]),
+        (list[Narrow | Point], [Point(1)]),
+    ],
+)
+async def test_dataclasses_and_named_tuples_are_seen_by_their_fields_at_any_depth(needed: Any, seen: Any) -> None:
+    """What the build lets through by its fields, a reader gets as an instance of what it asks for; an exact one as it is."""
+
+    def make() -> list[Point]:
+        return [Point(1)]
+
+    def read(points: Any) -> Any:
+        return points
+
+    read.__annotations__["points"] = needed
+    plan = Pipeline().stage("make", make).through(points=list[Point]).stage("read", read).through(seen=Any).build()
+    assert (await plan.run()).seen == seen

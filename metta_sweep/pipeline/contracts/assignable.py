@@ -10,7 +10,7 @@ import collections.abc
 import enum
 import types
 import typing
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from metta_sweep.pipeline.contracts.assignable_generic import arguments_of, parameters_of, plain, tuple_parts
 from metta_sweep.pipeline.contracts.assignable_structural import (
@@ -19,7 +19,7 @@ from metta_sweep.pipeline.contracts.assignable_structural import (
     protocol_mismatch,
     typed_dict_mismatch,
 )
-from metta_sweep.pipeline.contracts.models import is_model, is_pydantic_model
+from metta_sweep.pipeline.contracts.models import is_model
 from metta_sweep.pipeline.contracts.typeforms import type_name
 
 __all__ = ["explain_mismatch"]
@@ -30,27 +30,23 @@ _DEEPEST: Final = 40
 """Types that are nested deeper than this make themselves: the rest of them cannot be told."""
 
 
-ByClass = Literal["never", "within", "always"]
-
-
-def explain_mismatch(provided: Any, needed: Any, path: str, *, by_class: ByClass = "never") -> str | None:
+def explain_mismatch(provided: Any, needed: Any, path: str, *, by_class: bool = False) -> str | None:
     """None when it fits or cannot be told; else the reason: ``results[*].score: provides float | None, needs float``.
 
     Args:
         provided: a type.
         needed: a type.
         path: how the reason calls the value.
-        by_class: where models fit by their class, and not by their fields: "never", "within" other types, or "always".
+        by_class: models fit by their class only, and not by their fields.
     """
-    return _Comparison({"never": None, "within": path, "always": ""}[by_class]).explain(provided, needed, path)
+    return _Comparison(by_class).explain(provided, needed, path)
 
 
 class _Comparison:
     """One comparison, which remembers the pairs that it is within: recursive types end there."""
 
-    def __init__(self, top: str | None) -> None:
-        self._top = top
-        """Where alone models that are not pydantic's fit by their fields; None: everywhere; empty: nowhere, whichever they are."""
+    def __init__(self, by_class: bool) -> None:
+        self._by_class = by_class
         self._within: list[tuple[Any, Any]] = []
 
     def explain(self, provided: Any, needed: Any, path: str) -> str | None:
@@ -128,7 +124,7 @@ class _Comparison:
         if _is_protocol(want):
             return protocol_mismatch(self.explain, provided, needed, path)
         if is_model(have) and is_model(want) and (get_args(needed) or not issubclass(have, want)):
-            if self._top is not None and (self._top != path or not path) and not (self._top and is_pydantic_model(want)):
+            if self._by_class:
                 return _reason(provided, needed, path)
             return fields_mismatch(self.explain, provided, needed, path)
         if _is_subclass(have, want) or want in _TOWER.get(have, ()):

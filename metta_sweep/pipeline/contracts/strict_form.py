@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, get_args, get_origin
 
-from metta_sweep.pipeline.contracts.models import is_frozen, is_model
+from metta_sweep.pipeline.contracts.models import is_frozen, is_model, is_pydantic_model
 
 __all__ = ["LAZY", "is_unchecked_protocol", "strict_form"]
 
@@ -69,11 +69,10 @@ def strict_form(form: Any, check_of: Callable[[Any], Callable[[Any], Any]], pend
     if typing.is_typeddict(form) or is_unchecked_protocol(form) or (origin or form) in LAZY:
         return Annotated[Any, PlainValidator(check_of(form))]
     if is_model(origin or form):
-        return form if is_frozen(origin or form) else Annotated[form, AfterValidator(check_of(form))]
-    if form in _MAPPINGS:
-        return Annotated[form, WrapValidator(_as_it_is(form))]
+        own = _own_form(form, check_of)
+        return own if is_pydantic_model(origin or form) else Annotated[own, WrapValidator(_or_by_fields((form,), check_of))]
     if origin is None:
-        return Annotated[form, AfterValidator(_none_pending(pending))] if form in (list, dict, tuple, set, frozenset) else form
+        return _bare_form(form, pending)
     args = get_args(form)
     if origin is type and getattr(args[0], "_is_protocol", False):
         return type  # protocols refuse to be asked for their subclasses
@@ -82,12 +81,60 @@ def strict_form(form: Any, check_of: Callable[[Any], Callable[[Any], Any]], pend
     if origin is Annotated:
         first = inner(args[0])
         return form if first is args[0] else Annotated[(first, *args[1:])]
+    if origin in (typing.Union, types.UnionType) and (models := tuple(filter(_is_plain_model, args))):
+        made = tuple(_own_form(arg, check_of) if arg in models else inner(arg) for arg in args)
+        return Annotated[_with_arguments(form, origin, made), WrapValidator(_or_by_fields(models, check_of))]
     made = tuple(inner(arg) for arg in args)
     same = all(new is old for new, old in zip(made, args, strict=True))
     rebuilt = form if same else _with_arguments(form, origin, made)
     if origin in _HOLDING and any(arg in _OPEN for arg in args):
         rebuilt = Annotated[rebuilt, AfterValidator(_none_pending(pending))]
     return Annotated[rebuilt, WrapValidator(_as_it_is(origin))] if origin in _MAPPINGS else rebuilt
+
+
+def _bare_form(form: Any, pending: Callable[[Any], Any]) -> Any:
+    """A class without arguments."""
+    from pydantic import AfterValidator, WrapValidator
+
+    if form in _MAPPINGS:
+        return Annotated[form, WrapValidator(_as_it_is(form))]
+    return Annotated[form, AfterValidator(_none_pending(pending))] if form in (list, dict, tuple, set, frozenset) else form
+
+
+def _is_plain_model(form: Any) -> bool:
+    """Whether pydantic takes instances of the class only, and no other models by their fields."""
+    kind = get_origin(form) or form
+    return is_model(kind) and not is_pydantic_model(kind)
+
+
+def _own_form(model: Any, check_of: Callable[[Any], Callable[[Any], Any]]) -> Any:
+    from pydantic import AfterValidator
+
+    return model if is_frozen(get_origin(model) or model) else Annotated[model, AfterValidator(check_of(model))]
+
+
+def _or_by_fields(
+    models: tuple[Any, ...], check_of: Callable[[Any], Callable[[Any], Any]]
+) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    """What is no instance of any of the types may still be a model that has the fields of one of these."""
+    checks = [(get_origin(model) or model, check_of(model)) for model in models]
+
+    def check(value: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core import PydanticCustomError, ValidationError
+
+        try:
+            return handler(value)
+        except ValidationError:
+            others = [by_fields for kind, by_fields in checks if is_model(type(value)) and not isinstance(value, kind)]
+            for by_fields in others:
+                try:
+                    return by_fields(value)
+                except PydanticCustomError:
+                    if len(checks) == 1:
+                        raise
+            raise
+
+    return check
 
 
 def _with_arguments(form: Any, origin: Any, args: tuple[Any, ...]) -> Any:

@@ -200,7 +200,7 @@ def _field(name: str, what: str, parameter: Parameter, flow: Flow) -> Bound | No
 
 def _seen_as(provided: Any, annotation: Any) -> Callable[[Any], Any] | None:
     """What makes real instances of the models that a reader asks for, where those provided are of other classes."""
-    if annotation in (MISSING, UNRESOLVED) or explain_mismatch(provided, annotation, "it", by_class="always") is None:
+    if annotation in (MISSING, UNRESOLVED) or explain_mismatch(provided, annotation, "it", by_class=True) is None:
         return None
     return value_check(annotation)
 
