@@ -150,7 +150,8 @@ def kept(bench: Bench, rounds: int) -> None:
         rows,
     )
     print(
-        "  Ours keeps each output with digests of what it read, of its contract and of its code, and first looks for it in a run that it resumes.\n"
+        "  Ours keeps each output with digests of what it read, of its contract and of its code, and looks for it first\n"
+        "  in a run that is resumed; these here are new.\n"
         "  Ten stages open and release a run of their own, but for the rows of 1,000.\n"
         "  'no': a commit survives the death of any process and reaches the disk later (write-ahead log, synchronous=NORMAL):\n"
         "  ours by default, the peers when told so by hand. 'yes': a commit waits for the disk: the peers as delivered.\n"
