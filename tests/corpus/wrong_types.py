@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from .cases import Pipeline, unseen, wrong
+from .cases import Pipeline, wrong
 from .parts import (
     Batch,
     Box,
@@ -222,7 +222,7 @@ def model_for_a_string() -> Any:
     return _reader(Task, str)
 
 
-@unseen("read", field="data", says="needs Iterable")
+@wrong("read", field="data", says="needs Iterable")
 def model_for_an_iterable() -> Any:
     """A model is an iterable of pairs of name and value, which is hardly meant."""
     return _reader(Trial, Iterable[Trial])

@@ -16,6 +16,7 @@ from metta_sweep.pipeline.contracts.assignable_generic import arguments_of, para
 from metta_sweep.pipeline.contracts.assignable_structural import (
     fields_mismatch,
     from_mapping,
+    may_be_called,
     protocol_mismatch,
     typed_dict_mismatch,
 )
@@ -141,6 +142,8 @@ class _Comparison:
         if not issubclass(have, _CALLABLE):
             return _reason(provided, needed, path)
         mine, wanted = get_args(provided), get_args(needed)
+        if have is not _CALLABLE and len(wanted) == 2:
+            return self._called(provided, have, wanted, path)
         if have is not _CALLABLE or len(mine) != 2 or len(wanted) != 2:
             return None
         takes, gets = mine[0], wanted[0]
@@ -151,6 +154,15 @@ class _Comparison:
                 if self.explain(given, taken, path) is not None:
                     return f"argument {index} of {path}: takes {type_name(taken)}, would get {type_name(given)}"
         return self.explain(mine[1], wanted[1], f"result of {path}")
+
+    def _called(self, provided: Any, have: type, wanted: tuple[Any, ...], path: str) -> str | None:
+        """A class makes instances of itself; an object is called with what its ``__call__`` takes."""
+        if have is type:
+            made = get_args(provided)
+            return self.explain(made[0], wanted[1], f"result of {path}") if made else None
+        if isinstance(wanted[0], list) and not may_be_called(have, "__call__", len(wanted[0])):
+            return f"{path}: provides {type_name(provided)}, which cannot be called with {len(wanted[0])} arguments"
+        return None
 
     def _arguments(self, provided: Any, needed: Any, want: type, path: str) -> str | None:
         wanted = get_args(needed)
@@ -184,11 +196,11 @@ class _Comparison:
             rest = [part for part in mine if part is not Ellipsis]
             reasons = (self.explain(part, wanted[0], f"{path}[*]") for part in rest)
             return next((reason for reason in reasons if reason is not None), None)
-        if mine[-1] is Ellipsis:
+        if mine[-1] is Ellipsis and mine[0] is not Any:
             return f"{path}: provides a tuple of any length, needs {len(wanted)} elements"
-        if len(mine) != len(wanted):
+        if len(mine) != len(wanted) and mine[-1] is not Ellipsis:
             return f"{path}: provides {len(mine)} elements, needs {len(wanted)}"
-        for index, (a, b) in enumerate(zip(mine, wanted, strict=True)):
+        for index, (a, b) in enumerate(zip(mine, wanted, strict=False)):
             reason = self.explain(a, b, f"{path}[{index}]")
             if reason is not None:
                 return reason

@@ -5,12 +5,13 @@ from __future__ import annotations
 import collections
 import collections.abc
 import functools
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Final, get_args, get_origin
 
-from metta_sweep.pipeline.contracts.models import field_types, is_named_tuple
+from metta_sweep.pipeline.contracts.models import field_types, is_named_tuple, is_pydantic_model
 
 __all__ = ["arguments_of", "fields_of_form", "parameters_of", "plain", "substituted", "tuple_parts"]
 
@@ -91,6 +92,8 @@ def _known(have: Any, args: tuple[Any, ...], count: int) -> tuple[Any, ...] | No
         return (_ELEMENTS[have],)
     if typing.is_typeddict(have):
         return (str, _union(field_types_of_typed_dict(have)))[:count]
+    if is_pydantic_model(have) and have.__iter__ is sys.modules["pydantic"].BaseModel.__iter__:
+        return (tuple[str, Any],)  # names and values
     if issubclass(have, tuple) and (have is tuple or is_named_tuple(have)):
         parts = args if have is tuple else tuple_parts(have)
         return (_union([part for part in parts if part is not Ellipsis]),) if parts else ()

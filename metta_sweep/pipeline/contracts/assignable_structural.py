@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import types
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, get_args, get_origin
@@ -12,7 +13,7 @@ from metta_sweep.pipeline.contracts.assignable_generic import arguments_of, fiel
 from metta_sweep.pipeline.contracts.models import default_values, is_model, resolved_hints, typed_dict_fields
 from metta_sweep.pipeline.contracts.typeforms import type_name
 
-__all__ = ["fields_mismatch", "from_mapping", "protocol_members", "protocol_mismatch", "typed_dict_mismatch"]
+__all__ = ["fields_mismatch", "from_mapping", "may_be_called", "protocol_members", "protocol_mismatch", "typed_dict_mismatch"]
 
 Explain = Callable[[Any, Any, str], str | None]
 """Compares two types, within the comparison that asks."""
@@ -21,14 +22,16 @@ Explain = Callable[[Any, Any, str], str | None]
 def fields_mismatch(explain: Explain, provided: Any, needed: Any, path: str) -> str | None:
     """Every field that the model ``needed`` asks for is there, and fits."""
     optional = default_values(get_origin(needed) or needed)
-    have = fields_of_form(provided)
-    for name, form in fields_of_form(needed).items():
+    have, wanted = fields_of_form(provided), fields_of_form(needed)
+    for name, form in wanted.items():
         if name in have:
             reason = explain(have[name], form, f"{path}.{name}")
             if reason is not None:
                 return reason
         elif name not in optional:
             return f"{path}.{name}: is not provided, needs {type_name(form)}"
+    if wanted and wanted.keys().isdisjoint(have):
+        return f"{path}: provides {type_name(provided)}, which has no field of {type_name(needed)}"
     return None
 
 
@@ -152,7 +155,7 @@ def _may_have(have: type) -> bool:
     """Whether instances may have attributes that their class does not name: such as are set when they are made."""
     if is_model(have):
         return False
-    return bool(have.__dictoffset__) or any("__getattr__" in vars(base) for base in have.__mro__) or have is type
+    return bool(have.__dictoffset__) or _answers_anything(have) or have is type
 
 
 def _method_mismatch(explain: Explain, have: type, mine: dict[str, Any], name: str, method: Any, place: str) -> str | None:
@@ -160,11 +163,48 @@ def _method_mismatch(explain: Explain, have: type, mine: dict[str, Any], name: s
         return explain(mine[name], Callable[..., Any], place)
     there = inspect.getattr_static(have, name, None)
     if there is None:
-        return None if any("__getattr__" in vars(base) for base in have.__mro__) else _LACKING
+        return None if _answers_anything(have) else _LACKING
     if isinstance(there, property):
         return explain(_result_of(there.fget), Callable[..., Any], place)
-    same_kind = inspect.iscoroutinefunction(there) == inspect.iscoroutinefunction(method)
-    return explain(_result_of(there), _result_of(method), f"{place}()") if same_kind else None
+    given = _given_to(method)
+    if given and not any(may_be_called(have, name, count) for count in given):
+        return f"{place}() cannot be called with {given[-1]} argument{'s' * (given[-1] != 1)}"
+    awaited, makes = inspect.iscoroutinefunction(method), _result_of(method)
+    if inspect.iscoroutinefunction(there) != awaited:
+        return None if awaited or makes in (Any, object) else f"{place}() is asynchronous, needs {type_name(makes)}"
+    return None if makes is types.NoneType else explain(_result_of(there), makes, f"{place}()")
+
+
+def _answers_anything(have: type) -> bool:
+    """Whether a class says itself what names its instances have. Models of pydantic do so for private attributes only."""
+    return any("__getattr__" in vars(base) for base in have.__mro__ if base.__module__ != "pydantic.main")
+
+
+def may_be_called(have: type, name: str, given: int) -> bool:
+    """Whether a method of a class may be called with so many arguments, by position; True where that cannot be told."""
+    method = inspect.getattr_static(have, name, None)
+    own = isinstance(method, types.FunctionType)
+    if not own and not isinstance(method, staticmethod | classmethod):
+        return True
+    function = method if own else method.__func__
+    try:
+        inspect.signature(function).bind(*([None] * (given + (not isinstance(method, staticmethod)))))
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
+def _given_to(method: Any) -> range:
+    """How many arguments a method of a protocol may be called with, besides the object; none where that cannot be told."""
+    if not isinstance(method, types.FunctionType):
+        return range(0)
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(parameter.kind not in plain for parameter in parameters):
+        return range(0)
+    return range(sum(parameter.default is inspect.Parameter.empty for parameter in parameters), len(parameters) + 1)
 
 
 def _is_method(member: Any) -> bool:

@@ -243,13 +243,15 @@ def _model_instance(form: Any) -> Check:
 def _by_fields(form: Any, value: Any) -> Any:
     """An instance of a model, made of the fields of another one."""
     given: dict[str, Any] = {}
-    has = field_types(type(value))
+    has, wanted = field_types(type(value)), fields_of_form(form)
     optional = default_values(get_origin(form) or form)
-    for name, kind in fields_of_form(form).items():
+    for name, kind in wanted.items():
         if name in has:
             given[name] = checked_at(name, value_check(kind), getattr(value, name))
         elif name not in optional:
             raise Misfit(f"found {shown(value)}, which has no {name!r}; expected {type_name(form)}")
+    if wanted and wanted.keys().isdisjoint(has):
+        raise Misfit(f"found {shown(value)}, which has no field of {type_name(form)}")
     return make_model(get_origin(form) or form, given)
 
 

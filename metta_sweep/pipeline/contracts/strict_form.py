@@ -146,7 +146,7 @@ def _with_arguments(form: Any, origin: Any, args: tuple[Any, ...]) -> Any:
         return form
 
 
-def _as_it_is(kind: type[Mapping[Any, Any]]) -> Callable[[Any, Callable[[Any], Any]], Any]:
+def _as_it_is(kind: Any) -> Callable[[Any, Callable[[Any], Any]], Any]:
     """Mappings that are no dicts stay what they are, unless their values must be made anew: strictly, pydantic takes dicts only."""
 
     def check(value: Any, handler: Callable[[Any], Any]) -> Any:
