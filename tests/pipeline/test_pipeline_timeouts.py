@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -346,6 +347,52 @@ async def test_a_late_result_is_written_nowhere(kind: str, release: threading.Ev
     again = await pipeline.build().run(recorder=StoreRecorder(store, "r"), listeners=[told.append])
     assert again.s == 1
     assert isinstance(told[-1], StageReused)
+
+
+async def test_what_a_timed_out_pipeline_goes_on_to_make_is_written_nowhere() -> None:
+    """A stage in it takes the cancellation for its own: neither its output nor what would follow it is recorded."""
+    ran: list[str] = []
+
+    async def stubborn() -> int:
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            ran.append("stubborn")
+        return 99
+
+    async def then(stubborn: int) -> int:
+        ran.append("then")
+        return stubborn
+
+    store = MemoryStore()
+    inner = Pipeline().stage("stubborn", stubborn).stage("then", then)
+    plan = Pipeline().stage("train", inner).through(int, timeout=0.005, on_error=lambda error: 1).build()
+    assert (await plan.run(name="late", store=store)).train == 1
+    row = store.find_run("late")
+    assert row is not None
+    assert list(store.checkpoint_addresses(row.run_id)) == ["train"]
+    assert ran == ["stubborn"]
+
+
+async def test_a_run_that_is_cancelled_records_nothing_more() -> None:
+    """Also where a stage takes the cancellation for its own."""
+    began = asyncio.Event()
+
+    async def stubborn() -> int:
+        began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(20)
+        return 99
+
+    store = MemoryStore()
+    run = asyncio.create_task(one(stubborn).build().run(name="late", store=store))
+    await began.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    row = store.find_run("late")
+    assert row is not None
+    assert list(store.checkpoint_addresses(row.run_id)) == []
 
 
 def test_a_coroutine_that_does_not_let_itself_be_cancelled(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.pipeline.proof.validation import check_context_reads, check_output_reads
+from metta_sweep.pipeline.running.trying import cancel_count, cancelled_since, end_cancelled
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.contracts.contract import Contract
@@ -107,14 +108,12 @@ async def _tell(scope: Scope, name: str, address: str, hook: str, observer: Call
 
 async def _listen(told: Awaitable[Any]) -> None:
     """Wait for an asynchronous observer. A cancellation that comes meanwhile goes through, whatever the observer makes of it."""
-    task = asyncio.current_task()
-    cancelling = task.cancelling() if task is not None else 0
+    cancelling = cancel_count()
     try:
         await told
     except Exception as error:
-        if task is not None and task.cancelling() > cancelling:
+        if cancelled_since(cancelling):
             raise asyncio.CancelledError from error
         raise
-    if task is not None and task.cancelling() > cancelling:
-        await asyncio.sleep(0)  # where a cancellation was asked for and has not come yet, it comes here
-        raise asyncio.CancelledError
+    if cancelled_since(cancelling):
+        await end_cancelled()

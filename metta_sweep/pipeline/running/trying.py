@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from metta_sweep.errors import ContractError, GateError, message_of
 from metta_sweep.pipeline.contracts.typeforms import brief
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.parts.stage import StageSpec
     from metta_sweep.pipeline.proof.binding import Binding
 
-__all__ = ["Trying", "cancel_count", "cancelled_since"]
+__all__ = ["Trying", "cancel_count", "cancelled_since", "end_cancelled"]
 
 
 class Trying:
@@ -55,8 +55,6 @@ class Trying:
             needs_context=binding.needs_stage_context,
             process=process,
         )
-        self._goes_on = self.retry is not None or self.on_error is not None
-        """An error need not be the end of it."""
         self._total = None if total is None else Limit(spec.name, total, "total_timeout")
         plain = on_loop and timeout is None and total is None and self.retry is None and self.on_error is None
         self.only_call = binding.call if plain else None
@@ -65,17 +63,22 @@ class Trying:
     async def output(self, scope: Scope, address: str) -> tuple[Any, int, bool]:
         """The checked output, the number of attempts that it took, and whether it is a replacement that ``on_error`` gave."""
         attempts = [1]
-        cancelling = cancel_count() if self._goes_on else 0
+        cancelling = cancel_count()
+        replaced = False
         try:
             if self.only_call is not None:
                 scope.node = self.name
-                return await self._gated(await self.only_call(scope), address), 1, False
-            if self._total is None:
-                return await self._attempts(scope, address, attempts, cancelling), attempts[0], False
-            with Deadline(self._total, scope, address):
-                return await self._attempts(scope, address, attempts, cancelling), attempts[0], False
+                output = await self._gated(await self.only_call(scope), address)
+            elif self._total is None:
+                output = await self._attempts(scope, address, attempts, cancelling)
+            else:
+                with Deadline(self._total, scope, address):
+                    output = await self._attempts(scope, address, attempts, cancelling)
         except Exception as error:  # noqa: BLE001  # it is raised there, unless there is a replacement
-            return await self._failed(error, scope, address, attempts[0], cancelling), attempts[0], True
+            output, replaced = await self._failed(error, scope, address, attempts[0], cancelling), True
+        if cancelled_since(cancelling):
+            await end_cancelled()
+        return output, attempts[0], replaced
 
     async def _failed(self, error: Exception, scope: Scope, address: str, attempts: int, cancelling: int) -> Any:
         """The replacement that ``on_error`` gives; else the error stands, and says where it happened."""
@@ -150,3 +153,9 @@ def cancel_count() -> int:
 def cancelled_since(cancelling: int) -> bool:
     """Whether the task was asked to end since then. Whatever its stage made of that, the run does not go on."""
     return cancel_count() > cancelling
+
+
+async def end_cancelled() -> NoReturn:
+    """End a task that was asked to end and went on: what it has made since is too late, and is written nowhere."""
+    await asyncio.sleep(0)  # where the cancellation has not come yet, it comes here
+    raise asyncio.CancelledError
