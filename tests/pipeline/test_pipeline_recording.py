@@ -225,3 +225,34 @@ async def test_memory_does_not_grow_with_iterations() -> None:
 
     small, large = await used(100), await used(5000)
     assert large < small + 20_000
+
+
+async def test_a_stage_that_changes_what_it_reads_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A resumed run would not see the change: one warning names stage and field. What is returned as that field is none."""
+
+    def extend(xs: list[int]) -> int:
+        xs.append(4)
+        return len(xs)
+
+    def extended(xs: list[int]) -> list[int]:
+        xs.append(4)
+        return xs
+
+    first = Pipeline(n=int).stage("make", lambda n: [n] * 3).through(xs=list[int])
+    with caplog.at_level(logging.WARNING, "metta_sweep"):
+        await (
+            first.stage("extend", extended)
+            .through(xs=list[int])
+            .stage("use", lambda xs: len(xs))
+            .through(int)
+            .build()
+            .run(store=MemoryStore(), n=1)
+        )
+        await first.stage("extend", extend).through(checkpoint=False).build().run(store=MemoryStore(), n=1)
+        await first.stage("extend", extend).build().run(n=1)
+    assert caplog.messages == []
+    looping = first.loop(Pipeline().stage("extend", extend).through(n=int), while_=lambda ctx: ctx.n < 6)
+    with caplog.at_level(logging.WARNING, "metta_sweep"):
+        await looping.build().run(store=MemoryStore(), n=1)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("stage 'loop/extend' changes what it reads in place: 'xs'. A resumed run, which")

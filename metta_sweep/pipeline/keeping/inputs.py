@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.errors import a_kind
 from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.parts.stage import StageSpec
 
 __all__ = ["Inputs", "StageInputs", "changed_inputs", "of_partial"]
+
+
+_FIXED: Final = frozenset({int, float, str, bool, bytes, NoneType})
 
 
 class Inputs(NamedTuple):
@@ -65,6 +69,12 @@ class StageInputs:
         if self._seeded:
             parts.append(f"the seed={seed}")
         return Inputs(";".join(parts) or "nothing")
+
+    def may_be_changed(self, values: Mapping[str, Any], item: Any) -> bool:
+        """Whether something that it reads is no plain value, so that it can be changed in place."""
+        names = values if self._reads is None else self._reads
+        read = (*(values.get(name) for name in names), item, *self._constants.values())
+        return not all(type(value) in _FIXED for value in read)
 
     def constants(self, origins: Origins) -> str:
         """The digests of its constants; those without content are left out."""

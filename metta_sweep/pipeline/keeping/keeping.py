@@ -14,6 +14,7 @@ from metta_sweep.pipeline.keeping.inputs import Inputs, StageInputs, changed_inp
 from metta_sweep.pipeline.keeping.own_state import Setting, settings_of
 from metta_sweep.pipeline.keeping.payload import IllFormed, JsonForm, fields_without_json, read_object
 from metta_sweep.pipeline.keeping.resume_plan import UNKNOWN, depends
+from metta_sweep.pipeline.keeping.shelf import logger
 from metta_sweep.records import Checkpoint, digest
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Judged(NamedTuple):
     """What a run raises instead of using it."""
     migrated: bool = False
     """``migrate=`` made the output of what was recorded."""
+    lost: bool = False
+    """It was recorded, and is damaged or not there any more."""
 
 
 _NEW: Final = Judged("new", "nothing is recorded")
@@ -114,7 +117,7 @@ class Keeping:
             return None
         if judged.error is not None:
             raise judged.error
-        if judged.verdict == "rerun" and judged.reason.startswith((_DAMAGED, "the artifact")):
+        if judged.lost:
             shelf.warn_once(address, "the checkpoint at %s: %s; the stage runs again", address, judged.reason)
         if judged.verdict not in ("reuse", "stale"):
             return None
@@ -131,11 +134,11 @@ class Keeping:
         try:
             found = shelf.recorder.recorded(address)
         except DamagedPayload:
-            return Judged("rerun", _DAMAGED)
+            return Judged("rerun", _DAMAGED, lost=True)
         if found is None:
             return _NEW
         if digest(found.payload) != found.digest:
-            return Judged("rerun", _DAMAGED)
+            return Judged("rerun", _DAMAGED, lost=True)
         if not inputs or not found.inputs:
             return Judged("rerun", "what it reads cannot be compared with what it was")
         if found.inputs != inputs:
@@ -175,11 +178,27 @@ class Keeping:
             The output as a resumed run will find it.
         """
         shelf = scope.run.shelf
+        if shelf.is_first(self._path):
+            self._check_reads_unchanged(scope, inputs)
         checkpoint, output = self._checkpoint(shelf, address, inputs, output)
         crash_point("persist.before", address)
         shelf.recorder.record(address, output, checkpoint)
         crash_point("persist.after", address)
         return output
+
+    def _check_reads_unchanged(self, scope: Scope, before: str) -> None:
+        """Warn of a stage that changes what it reads: where its output is used again, nobody changes that."""
+        if not before or not self.reader.may_be_changed(scope.values, scope.item):
+            return
+        now = self.inputs_in(scope).digest
+        names = [name for name in changed_inputs(before, now) if name not in self._contract.fields]
+        if now and names:
+            logger.warning(
+                "stage %r changes what it reads in place: %s. A resumed run, which takes its recorded output instead, does not do "
+                "that. Let it return what it makes of it, as a field of its own",
+                self._path,
+                ", ".join(map(repr, names)),
+            )
 
     def remember_origin(self, scope: Scope, address: str, inputs: str, output: Any) -> None:
         """Of a stage that is not kept: remember where its output comes from, for those who read what has no content."""
@@ -217,9 +236,9 @@ class Keeping:
         try:
             output, migrated = self._load(shelf, found)
         except IllFormed:
-            return Judged("rerun", _DAMAGED)
+            return Judged("rerun", _DAMAGED, lost=True)
         except ArtifactLost as error:
-            return Judged("rerun", str(error))
+            return Judged("rerun", str(error), lost=True)
         except ContractError as error:
             return Judged("stale", "what is recorded no longer fits its contract", error=error)
         if migrated:
