@@ -3,6 +3,7 @@
 # ruff: noqa: D103  # stages and helpers; each test says what it shows
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -17,6 +18,21 @@ class State(BaseModel, frozen=True):
 
     n: int
     total: int = 0
+
+
+class Notes(BaseModel):
+    """What stages may change."""
+
+    taken: list[int]
+    last: int
+
+
+@dataclass(slots=True)
+class Journal:
+    """The same as a dataclass."""
+
+    taken: list[int]
+    last: int
 
 
 async def turn(turn: int) -> int:
@@ -103,6 +119,24 @@ async def test_carried_lists_begin_anew_in_each_run() -> None:
     for _ in range(2):
         result = await plan.run()
         assert (result.notes, result.seen) == ([1, 2], {"turns": [1, 2]})
+
+
+@pytest.mark.parametrize("kind", [Notes, Journal])
+async def test_carried_models_begin_anew_in_each_run(kind: type[Notes | Journal]) -> None:
+    """Also where a stage changes a model itself, or a list within it."""
+
+    async def note(turn: int, notes: Any) -> Any:
+        notes.taken.append(turn)
+        notes.last = turn
+        return notes
+
+    body = BODY.stage("note", note).through(notes=kind)
+    first = kind(taken=[], last=0)
+    plan = counting(2, body, carry={"turn": 0, "notes": first}).build()
+    for _ in range(2):
+        result = await plan.run()
+        assert (result.notes.taken, result.notes.last) == ([1, 2], 2)
+    assert first == kind(taken=[], last=0)
 
 
 def test_what_the_body_declares_must_be_there() -> None:

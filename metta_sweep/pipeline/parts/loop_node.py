@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.address import join
 from metta_sweep.errors import Fault, LoopLimit
 from metta_sweep.pipeline.context import context_of
+from metta_sweep.pipeline.contracts.models import field_types, is_model, is_named_tuple
 from metta_sweep.pipeline.events import LoopIterationStarted
 from metta_sweep.pipeline.keeping.resume_plan import Preview
 from metta_sweep.pipeline.proof.outline import Group, Part, Wire, constants_shown
@@ -21,12 +24,20 @@ __all__ = ["LoopNode"]
 
 
 def _fresh(value: Any) -> Any:
-    """A value to begin with, with lists, dicts and sets of its own: a stage that changes them does not change the pipeline."""
-    if type(value) is list:
-        return [_fresh(part) for part in value]
-    if type(value) is dict:
+    """A value to begin with, with containers and models of its own: a stage that changes them does not change the pipeline."""
+    kind: Any = type(value)
+    if kind in (list, tuple):
+        return kind(map(_fresh, value))
+    if kind is dict:
         return {key: _fresh(part) for key, part in value.items()}
-    return set(value) if type(value) is set else value
+    if kind is set:
+        return set(value)
+    if not is_model(kind) or is_named_tuple(kind):
+        return value
+    own = copy.copy(value)
+    for name in filter(functools.partial(hasattr, value), field_types(kind)):
+        object.__setattr__(own, name, _fresh(getattr(value, name)))
+    return own
 
 
 class LoopNode:
