@@ -149,7 +149,8 @@ class Pipeline(Generic[In, Cur]):
             name: unique where it stands; an item's address is ``name[item=0]``.
             fn: as for ``stage()``. Its first parameter, or the first declared input of a pipeline, is the item.
             over: the field that holds the items: a list, tuple or another sequence.
-            into: the field that gets the list of outputs; called like the map by default.
+            into: the field that gets the list of outputs; by default the one that ``.through(name=Type)`` names, else it is
+                called like the map.
             limit: how many items run at once.
             on_item_error: ``"fail"``: the first failure ends the others and is raised. ``"collect"``: an ``ItemFailure`` stands
                 in the place of the output, and the others go on.

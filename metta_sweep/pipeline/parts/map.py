@@ -64,7 +64,14 @@ class MapSpec:
             else collections.abc.Mapping[str, Any]
         )
         element: Any = either(form, ItemFailure) if self.collect else form
-        return {self.into or self.name: list[element]}
+        return {self.into or self._named or self.name: list[element]}
+
+    @property
+    def _named(self) -> str | None:
+        """The one field that ``.through(name=Type)`` named, if any."""
+        contract = self.stage.contract
+        named = contract.kind == "one" and not self.stage.inferred
+        return next(iter(contract.fields)) if named else None
 
     def surely(self) -> frozenset[str]:
         """The field that it writes."""
@@ -91,6 +98,7 @@ class MapSpec:
         before = len(flow.faults)
         for message in self.faults:
             flow.fault(self.name, message)
+        self._check_items_known(flow)
         parameter = self._item_parameter(flow)
         element = self._element(flow)
         if parameter is not None and element is not MISSING:
@@ -108,6 +116,17 @@ class MapSpec:
         if self.collect:
             node.trying = TolerantTrying(stage, bound.binding)
         return MapNode(self, node, flow.at(self.name), next(iter(provided), None), over)
+
+    def _check_items_known(self, flow: Flow) -> None:
+        """What ``into=`` gathers needs a contract."""
+        signature = self.stage.signature
+        if self.into is not None and self.stage.inferred and signature is not None and signature.returns is MISSING:
+            flow.fault(
+                self.name,
+                f"into={self.into!r} gathers what has no contract; found a function without a return annotation. "
+                "Annotate what it returns, or write .through(Type).",
+                self.into,
+            )
 
     def _item_parameter(self, flow: Flow) -> Parameter | None:
         """The parameter that gets the item: the first one that does not ask for the ``StageContext``."""
