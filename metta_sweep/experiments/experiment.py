@@ -100,12 +100,19 @@ class Experiment:
         return self._store()
 
     def pipeline(self) -> Pipeline:
-        """The pipeline of this experiment."""
+        """The pipeline of this experiment. A ``Plan``, built already, does as well."""
         raise InvalidInput(type(self).__name__, "it has no pipeline", remedy="Define pipeline(self) and return a Pipeline")
 
     def build(self) -> Plan:
         """The pipeline, checked. Raises ``BuildError`` with all its faults."""
-        return self.pipeline().build()
+        made: object = self.pipeline()
+        if isinstance(made, Pipeline):
+            return made.build()
+        if isinstance(made, Plan):
+            return made
+        remedy = "Return what it describes: return Pipeline()..." if made is None else "Return Pipeline()..."
+        kind = type(self).__name__
+        raise InvalidInput(f"{kind}.pipeline()", "it returns no pipeline", found=made, expected="a Pipeline", remedy=remedy)
 
     def run(self, **inputs: Any) -> Any:
         """Run it with the inputs that its pipeline declares.

@@ -85,6 +85,28 @@ def test_an_experiment_without_a_pipeline() -> None:
         Experiment().run()
 
 
+@pytest.mark.parametrize("made", [None, "a text"])
+def test_a_pipeline_method_that_returns_none(made: Any) -> None:
+    """A forgotten return is one error that names the class and says what to write."""
+
+    class Forgot(Experiment):
+        def pipeline(self) -> Pipeline:
+            return made
+
+    with pytest.raises(InvalidInput, match=rf"^Forgot\.pipeline\(): it returns no pipeline; found {made!r}.*Return Pipeline\(\)"):
+        Forgot().run()
+
+
+def test_a_pipeline_method_may_return_a_plan() -> None:
+    """What is built already is run as it is."""
+
+    class Planned(Experiment):
+        def pipeline(self) -> Any:
+            return Draws().build()
+
+    assert Planned(seed=3).run().drawn == Draws(seed=3).run().drawn
+
+
 def test_faults_of_the_pipeline_come_before_anything_runs() -> None:
     """build() and run() raise them all at once."""
 
