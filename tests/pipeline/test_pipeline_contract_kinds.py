@@ -7,10 +7,10 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from metta_sweep.errors import BuildError
 from metta_sweep.pipeline import Pipeline
@@ -164,3 +164,55 @@ async def test_dataclasses_and_named_tuples_are_seen_by_their_fields_at_any_dept
     read.__annotations__["points"] = needed
     plan = Pipeline().stage("make", make).through(points=list[Point]).stage("read", read).through(seen=Any).build()
     assert (await plan.run()).seen == seen
+
+
+class Lenient(BaseModel):
+    """A model that can be made of nothing."""
+
+    steps: int = 3
+
+
+class Cat(BaseModel):
+    """One of two."""
+
+    kind: Literal["cat"] = "cat"
+
+
+class Dog(BaseModel):
+    """The other."""
+
+    kind: Literal["dog"] = "dog"
+
+
+@dataclass
+class Holder:
+    """It holds some."""
+
+    rows: list[Row]
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        (list[Row], [{"n": 1}]),
+        (list[Lenient], [Adam()]),
+        (list[Lenient], [Row(n=1)]),
+        (dict[str, Lenient], {"a": {}}),
+        (Lenient | int, Adam()),
+        (Annotated[Lenient, "said"], {"a": 1}),
+        (Holder, Holder([{"n": 1}])),  # type: ignore[list-item]
+        (list[Annotated[Cat | Dog, Field(discriminator="kind")]], [{"kind": "cat"}]),
+    ],
+)
+def test_nothing_is_made_a_model_on_the_way(form: Any, value: Any) -> None:
+    """A dict or any object in the place of a model is refused at any depth, as it is at the top: nothing is converted."""
+    with pytest.raises(Misfit):
+        value_check(form)(value)
+
+
+def test_instances_of_a_discriminated_union_pass() -> None:
+    """What tells its members apart is their class."""
+    pet = Annotated[Cat | Dog, Field(discriminator="kind")]
+    dog = Dog()
+    assert value_check(pet)(dog) is dog
+    assert value_check(list[pet])([dog, Cat()]) == [dog, Cat()]

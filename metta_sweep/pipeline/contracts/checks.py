@@ -190,7 +190,7 @@ def _through_pydantic(form: Any) -> Check:
 
     def check(value: Any) -> Any:
         try:
-            return validate(value, strict=True, from_attributes=True)
+            return validate(value, strict=True)
         except ValidationError as error:
             raise misfit_of(error) from None
 

@@ -12,7 +12,9 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, get_args, get_origin
 
-from metta_sweep.pipeline.contracts.models import is_frozen, is_model, is_pydantic_model
+from metta_sweep.pipeline.contracts.misfits import shown
+from metta_sweep.pipeline.contracts.models import is_frozen, is_model
+from metta_sweep.pipeline.contracts.typeforms import type_name
 
 __all__ = ["LAZY", "is_unchecked_protocol", "strict_form"]
 
@@ -69,8 +71,7 @@ def strict_form(form: Any, check_of: Callable[[Any], Callable[[Any], Any]], pend
     if typing.is_typeddict(form) or is_unchecked_protocol(form) or (origin or form) in LAZY:
         return Annotated[Any, PlainValidator(check_of(form))]
     if is_model(origin or form):
-        own = _own_form(form, check_of)
-        return own if is_pydantic_model(origin or form) else Annotated[own, WrapValidator(_or_by_fields((form,), check_of))]
+        return Annotated[_own_form(form, check_of), WrapValidator(_or_by_fields((form,), check_of))]
     if origin is None:
         return _bare_form(form, pending)
     args = get_args(form)
@@ -80,8 +81,9 @@ def strict_form(form: Any, check_of: Callable[[Any], Callable[[Any], Any]], pend
         return form
     if origin is Annotated:
         first = inner(args[0])
-        return form if first is args[0] else Annotated[(first, *args[1:])]
-    if origin in (typing.Union, types.UnionType) and (models := tuple(filter(_is_plain_model, args))):
+        said = [part for part in args[1:] if getattr(part, "discriminator", None) is None]  # instances say themselves what they are
+        return form if first is args[0] else Annotated[(first, *said)] if said else first
+    if origin in (typing.Union, types.UnionType) and (models := tuple(arg for arg in args if is_model(get_origin(arg) or arg))):
         made = tuple(_own_form(arg, check_of) if arg in models else inner(arg) for arg in args)
         return Annotated[_with_arguments(form, origin, made), WrapValidator(_or_by_fields(models, check_of))]
     made = tuple(inner(arg) for arg in args)
@@ -101,16 +103,21 @@ def _bare_form(form: Any, pending: Callable[[Any], Any]) -> Any:
     return Annotated[form, AfterValidator(_none_pending(pending))] if form in (list, dict, tuple, set, frozenset) else form
 
 
-def _is_plain_model(form: Any) -> bool:
-    """Whether pydantic takes instances of the class only, and no other models by their fields."""
-    kind = get_origin(form) or form
-    return is_model(kind) and not is_pydantic_model(kind)
-
-
 def _own_form(model: Any, check_of: Callable[[Any], Callable[[Any], Any]]) -> Any:
-    from pydantic import AfterValidator
+    """Instances of the model only: left to itself, pydantic makes one of dicts, and of any object that has no field of it."""
+    from pydantic import AfterValidator, BeforeValidator
+    from pydantic_core import PydanticCustomError
 
-    return model if is_frozen(get_origin(model) or model) else Annotated[model, AfterValidator(check_of(model))]
+    kind = get_origin(model) or model
+
+    def an_instance(value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        details = f"found {shown(value)}, expected an instance of {type_name(model)}"
+        raise PydanticCustomError("misfit", "{details}", {"details": details, "path": ""})
+
+    after = () if is_frozen(kind) else (AfterValidator(check_of(model)),)
+    return Annotated[(model, *after, BeforeValidator(an_instance))]
 
 
 def _or_by_fields(
