@@ -151,7 +151,10 @@ class Plan:
         if store is None:
             if name is not None:
                 raise StoreError("Plan.run(name=)", "a named run needs a store", found=name, remedy="Pass store=MemoryStore()")
-            run = self._new_run(recorder or NullRecorder(), seed or 0, listeners, strict_hooks=strict_hooks)
+            given = recorder or NullRecorder()
+            if given.keeps and given.needs_inputs and self._faults_when_kept:
+                raise BuildError(self._faults_when_kept)
+            run = self._new_run(given, seed or 0, listeners, strict_hooks=strict_hooks, on_code_change=on_code_change)
             return await self._execute(run, values, address)
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)

@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel, PrivateAttr, SecretStr
 
 from metta_sweep.errors import BuildError, ContractError, DefinitionChanged, InvalidInput
-from metta_sweep.pipeline import Pipeline, StageContext, ref
+from metta_sweep.pipeline import Pipeline, StageContext, StoreRecorder, ref
 from metta_sweep.records import digest
 from metta_sweep.store.memory import MemoryStore
 
@@ -255,6 +255,8 @@ async def test_secrets_are_not_kept_as_stars() -> None:
     plan = Pipeline().stage("make", lambda: SecretStr("x")).through(made=SecretStr).build()
     with pytest.raises(BuildError, match="'made' cannot be kept as JSON"):
         await plan.run(store=MemoryStore())
+    with pytest.raises(BuildError, match="'made' cannot be kept as JSON"):
+        await plan.run(recorder=StoreRecorder(MemoryStore(), "by hand"))
 
 
 # -- changed code -----------------------------------------------------------------------------------------------------------------
@@ -287,6 +289,10 @@ async def test_changed_code_is_refused_where_it_is_asked_for() -> None:
         await counted(calls, lambda: 2).build().run(name="kept", store=store, on_code_change="refuse")
     lenient = counted(calls, lambda: 2, on_code_change="warn").build()
     assert (await lenient.run(name="kept", store=store, on_code_change="refuse")).n == 1
+    row = store.find_run("kept")
+    assert row is not None
+    with pytest.raises(DefinitionChanged, match="its code has changed"):
+        await counted(calls, lambda: 2).build().run(recorder=StoreRecorder(store, row.run_id), on_code_change="refuse")
     with pytest.raises(InvalidInput, match="Did you mean 'refuse'"):
         await lenient.run(on_code_change="refused")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="Did you mean 'on_code_change'"):
