@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +285,15 @@ async def test_what_lies_in_the_place_of_a_kept_file_is_noticed(tmp_path: Path) 
         await plan.run(name="kept", store=store)
     assert len(calls) == 3
     store.close()
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    """A copy that nobody has touched for an hour; one that another process may be writing stays."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    for name, age in (("new-old", 4000), ("new-young", 10), ("other", 4000)):
+        (folder / name).write_bytes(b"x")
+        then = time.time() - age
+        os.utime(folder / name, (then, then))
+    keep_file(folder, written(tmp_path / "model.bin").path)
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == ["new-young", "other"]

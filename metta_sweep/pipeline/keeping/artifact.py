@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -24,6 +25,9 @@ _FOLDER: Final = "metta_sweep.artifacts"
 """The key of the validation and serialization context under which the folder of kept files is."""
 _FAILURES: Final = "metta_sweep.artifacts.failures"
 """The key under which errors are left, which pydantic would make a text of."""
+_UNFINISHED: Final = "new-"
+_ABANDONED: Final = 3600.0
+"""Seconds after which nobody writes any more to a copy that was not touched."""
 _TICK: Final = 2_000_000_000
 """Nanoseconds: the coarsest clock by which a file system tells when a file was changed."""
 
@@ -214,11 +218,13 @@ def keep_file(folder: Path, source: Path) -> tuple[str, int]:
     """Copy a file into a folder, under the digest of its content, and return that and the size.
 
     It is there whole or not at all, and on the disk when this returns. What is there already, undamaged, is not written again.
+    What killed processes left half written is removed.
     """
     import tempfile
 
     folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix="new-", dir=folder)
+    _remove_abandoned(folder)
+    handle, temporary = tempfile.mkstemp(prefix=_UNFINISHED, dir=folder)
     try:
         content, size = blake2b(digest_size=32), 0
         with os.fdopen(handle, "wb") as target:
@@ -235,9 +241,18 @@ def keep_file(folder: Path, source: Path) -> tuple[str, int]:
             Path(temporary).chmod(0o444)
             Path(temporary).replace(place)
             _sync_folder(place.parent)
+            _sync_folder(folder)
     finally:
         Path(temporary).unlink(missing_ok=True)
     return digest, size
+
+
+def _remove_abandoned(folder: Path) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):  # another process was faster
+                if entry.name.startswith(_UNFINISHED) and entry.stat().st_mtime < time.time() - _ABANDONED:
+                    Path(entry).unlink()
 
 
 def _place(folder: Path, digest: str) -> Path:
