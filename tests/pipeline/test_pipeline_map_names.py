@@ -14,10 +14,11 @@ def test_into_needs_a_contract() -> None:
     """What is gathered under a name has a type: a function that does not say what it returns is a fault of the build."""
     with pytest.raises(BuildError) as caught:
         Pipeline(xs=list[int]).map("m", lambda x: x, over="xs", into="ys").build()
-    assert [str(fault) for fault in caught.value.faults] == [
+    (fault,) = caught.value.faults
+    assert str(fault) == (
         "m: into='ys' gathers what has no contract; found a function without a return annotation. "
         "Annotate what it returns, or write .through(Type)."
-    ]
+    )
 
 
 async def half(x: int) -> float:

@@ -119,8 +119,9 @@ class MapSpec:
 
     def _check_items_known(self, flow: Flow) -> None:
         """What ``into=`` gathers needs a contract."""
-        signature = self.stage.signature
-        if self.into is not None and self.stage.inferred and signature is not None and signature.returns is MISSING:
+        signature, contract = self.stage.signature, self.stage.contract
+        unknown = self.stage.inferred and contract.kind == "none" and signature is not None and signature.returns is MISSING
+        if self.into is not None and unknown:
             flow.fault(
                 self.name,
                 f"into={self.into!r} gathers what has no contract; found a function without a return annotation. "
