@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, Unpack, overload
 
 from metta_sweep.address import check_name
 from metta_sweep.errors import UnknownOption
-from metta_sweep.pipeline.describe import Description as Described
-from metta_sweep.pipeline.description import Description, declared, default_name, new_stage
+from metta_sweep.pipeline.describe import Description
+from metta_sweep.pipeline.description import Draft, declared, default_name, new_stage
 from metta_sweep.pipeline.parts.branch import new_branch
 from metta_sweep.pipeline.parts.loop import new_loop
 from metta_sweep.pipeline.parts.map import MapSpec, map_faults
@@ -327,7 +327,7 @@ class Pipeline(Generic[In, Cur]):
         """
         return plan_of(self._state.block(), strict=strict)
 
-    def describe(self) -> Described:
+    def describe(self) -> Description:
         """The contract table of the built pipeline: ``build().describe()``."""
         return self.build().describe()
 
@@ -335,7 +335,7 @@ class Pipeline(Generic[In, Cur]):
         """The flowchart of the built pipeline: ``build().to_mermaid()``."""
         return self.build().to_mermaid()
 
-    def _with(self, state: Description) -> Self:
+    def _with(self, state: Draft) -> Self:
         new = object.__new__(type(self))
         new._state = state  # of its own class
         return new

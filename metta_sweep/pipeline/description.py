@@ -20,10 +20,10 @@ from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.proof.signature import UNRESOLVED, read_signature
 from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through, type_problems
 
-__all__ = ["Description", "declared", "default_name", "new_stage"]
+__all__ = ["Draft", "declared", "default_name", "new_stage"]
 
 
-class Description(NamedTuple):
+class Draft(NamedTuple):
     """What has been described so far."""
 
     inputs: Mapping[str, Any]
@@ -38,11 +38,11 @@ class Description(NamedTuple):
     faults: tuple[Fault, ...] = ()
     """Faults of the description that belong to no stage."""
 
-    def settled(self) -> Description:
+    def settled(self) -> Draft:
         """The same with its pending stage in place."""
         return self if self.pending is None else self.added(self.pending)._replace(pending=None)
 
-    def added(self, part: Spec) -> Description:
+    def added(self, part: Spec) -> Draft:
         """The same with one more part."""
         loop, parts = self.blocks[-1]
         return self._replace(blocks=(*self.blocks[:-1], (loop, (*parts, part))))
@@ -51,7 +51,7 @@ class Description(NamedTuple):
         """The names that are taken in the innermost open block."""
         return {spec.name for spec in self.blocks[-1][1]}
 
-    def through(self, given: Any, absent: object, keywords: Mapping[str, Any]) -> Description:
+    def through(self, given: Any, absent: object, keywords: Mapping[str, Any]) -> Draft:
         """The same with the contract and hooks of its last stage; ``given`` is ``absent`` where there was no contract."""
         pending = self.pending
         if pending is None:
@@ -64,7 +64,7 @@ class Description(NamedTuple):
             return self._replace(pending=pending.with_stage(read_through(pending.stage, given, absent, keywords)))
         return self._replace(pending=read_through(pending, given, absent, keywords))
 
-    def loop_ended(self) -> Description:
+    def loop_ended(self) -> Draft:
         """The same with its innermost open loop ended."""
         state = self.settled()
         loop, body = state.blocks[-1]
@@ -74,14 +74,14 @@ class Description(NamedTuple):
             )
         return state._replace(blocks=state.blocks[:-1]).added(loop.ended(body))
 
-    def hooked(self, hooks: Mapping[str, Any]) -> Description:
+    def hooked(self, hooks: Mapping[str, Any]) -> Draft:
         """The same with more global hooks."""
         given = {name: value for name, value in hooks.items() if value is not None}
         problems = check_global_hooks(given)
         faults = (*self.faults, *(Fault("global hooks", problem) for problem in problems))
         return self._replace(hooks=add_global_hooks(self.hooks, {} if problems else given), faults=faults)
 
-    def _with_fault(self, place: str, message: str) -> Description:
+    def _with_fault(self, place: str, message: str) -> Draft:
         return self._replace(faults=(*self.faults, Fault(place, message)))
 
     def block(self) -> Block:
@@ -100,7 +100,7 @@ class Description(NamedTuple):
         return Block(state.inputs, state.defaults, rest, state.hooks, tuple(faults))
 
 
-def declared(state: type | None, inputs: Mapping[str, Any]) -> Description:
+def declared(state: type | None, inputs: Mapping[str, Any]) -> Draft:
     """The beginning of a pipeline: its inputs."""
     faults: list[Fault] = []
     types_: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def declared(state: type | None, inputs: Mapping[str, Any]) -> Description:
                 Fault("inputs", f"the input {name!r} needs a type; found {brief(form)}; expected a type. {remedy}.", name)
             )
             types_[name] = Any
-    return Description(types_, defaults, faults=tuple(faults))
+    return Draft(types_, defaults, faults=tuple(faults))
 
 
 def new_stage(name: str, fn: object, constants: Mapping[str, Any], caller: types.FrameType) -> StageSpec:

@@ -7,7 +7,7 @@ from typing import Any
 
 from metta_sweep.errors import Fault, did_you_mean
 from metta_sweep.pipeline.contracts.typeforms import brief
-from metta_sweep.pipeline.description import Description, new_stage
+from metta_sweep.pipeline.description import Draft, new_stage
 from metta_sweep.pipeline.parts.map import MapSpec
 from metta_sweep.pipeline.parts.spec import Spec, edited, paths_of
 from metta_sweep.pipeline.parts.stage import StageSpec
@@ -15,7 +15,7 @@ from metta_sweep.pipeline.parts.stage import StageSpec
 __all__ = ["overridden"]
 
 
-def overridden(state: Description, path: object, replacement: object, caller: types.FrameType) -> Description:
+def overridden(state: Draft, path: object, replacement: object, caller: types.FrameType) -> Draft:
     """A settled description in which the stage at ``path`` calls something else; what cannot be replaced is a fault of it."""
     parts: dict[str, Spec] = {}
     prefixes: list[str] = []
