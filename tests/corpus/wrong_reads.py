@@ -9,7 +9,7 @@ from typing import Any
 
 from metta_sweep.pipeline import Cache, StageContext
 
-from .cases import Pipeline, unseen, wrong
+from .cases import Pipeline, wrong
 from .parts import Batch, SuggestionOutput, Task, TrainingOutput, Trial, count, suggest
 
 
@@ -135,7 +135,7 @@ def hook_by_an_attrgetter() -> Any:
     return _suggested(validate=operator.attrgetter("trails"))
 
 
-@unseen("suggest", field="trails", says=("'metrics'",))
+@wrong("suggest", field="trails", says=("'metrics'",))
 def metrics_by_key() -> Any:
     """Metrics are a dict with the fields of the output."""
     return _suggested(metrics=lambda d: len(d["trails"]))
@@ -170,7 +170,7 @@ def annotation_of_a_gate_of_a_bare_value() -> Any:
     return Pipeline(n=int).stage("count", count).through(m=int, validate=check)
 
 
-@unseen("count", field="on_error", says=("str", "int"))
+@wrong("count", field="on_error", says=("str", "int"))
 def replacement_of_another_type() -> Any:
     """The handler says that it returns what the contract never takes."""
 
@@ -206,7 +206,7 @@ def misspelt_input_of_a_hook() -> Any:
     return _suggested(before=lambda d: d.seeds)
 
 
-@unseen("count", field="size", says=("'before'", "nothing provides"))
+@wrong("count", field="size", says=("'before'", "nothing provides"))
 def annotation_of_a_before_hook() -> Any:
     """The hook asks for a view with fields that are not there."""
 
@@ -231,7 +231,7 @@ def key_of_an_item() -> Any:
     return Pipeline(trials=list[Trial]).map("rate", rate, over="trials", key=lambda trial: trial.idd)
 
 
-@unseen("count", field="stage", says=("StageContext",))
+@wrong("count", field="stage", says=("StageContext",))
 def constant_for_a_stage_context() -> Any:
     """The parameter gets what the framework knows about the execution, and no constant."""
 

@@ -136,6 +136,13 @@ def _source_of(
     """The source of one parameter, in the order of the design; None: leave it to its default, or a fault was reported."""
     what = f"parameter {parameter.name!r}"
     if _asks_for(parameter, StageContext):
+        if parameter.name in constants:
+            flow.fault(
+                name,
+                f"{what} is a StageContext, which says what the framework knows about an execution; "
+                f"found the constant {brief(constants[parameter.name])} for it. Leave the constant out.",
+                parameter.name,
+            )
         return Bound(_stage_context, ())
     if parameter.name in constants:
         return _constant(name, parameter.name, constants[parameter.name], parameter.annotation, flow)

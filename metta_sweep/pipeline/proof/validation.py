@@ -11,7 +11,7 @@ from metta_sweep.pipeline.context import Context
 from metta_sweep.pipeline.contracts.checks import Misfit, value_check
 from metta_sweep.pipeline.contracts.models import field_types, is_model, may_have
 from metta_sweep.pipeline.contracts.typeforms import brief, type_name
-from metta_sweep.pipeline.proof.hook_types import asks_nothing, check_output_annotation
+from metta_sweep.pipeline.proof.hook_types import check_context_annotation, check_metrics_annotation, check_output_annotation
 from metta_sweep.pipeline.proof.reads import Reads, reads_of
 from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, ReadSignature, gives_async_generator, gives_generator
 
@@ -26,12 +26,14 @@ __all__ = [
     "check_carried",
     "check_constant",
     "check_context_reads",
+    "check_metrics_reads",
     "check_output_reads",
     "check_stalled",
 ]
 
 ANNOTATE_CONTEXT: Final = "Annotate it with a model of the fields that it reads, or name these fields as parameters"
 ANNOTATE_OUTPUT: Final = "Let it read attributes of its argument directly, or annotate that with the type of the output"
+_CHANGES_A_DICT: Final = frozenset({"setdefault", "update"})
 READ_DIRECTLY: Final = (
     "Let it read attributes of its argument directly, as in lambda d: d.n > 0, or annotate it with object if it reads none"
 )
@@ -57,7 +59,8 @@ def check_context_reads(
         parameter: the parameter that gets the context; by default the one that the function has.
     """
     reads = reads_of(fn, parameter)
-    if (reads is None or reads.escapes or _asks_the_mapping(reads, flow)) and not (parameter is None and asks_nothing(fn)):
+    settled = parameter is None and check_context_annotation(name, what, fn, flow)
+    if (reads is None or reads.escapes or _asks_the_mapping(reads, flow)) and not settled:
         remedy = ANNOTATE_CONTEXT if parameter else READ_DIRECTLY
         flow.leave_unchecked(name, f"{what} uses its argument in ways that cannot be followed", remedy)
     if reads is None:
@@ -115,6 +118,33 @@ def check_output_reads(name: str, hook: str, fn: Callable[..., Any], contract: C
             )
             flow.fault(
                 name, f"{what} reads {attribute!r} of the stage's output, which has {fields} ({_shape(contract)}).{hint}", attribute
+            )
+
+
+def check_metrics_reads(name: str, fn: Callable[..., Any], contract: Contract, flow: Flow) -> None:
+    """Check which of the output's fields a ``metrics`` hook looks up. What passes them all on asks for none."""
+    check_metrics_annotation(name, fn, flow)
+    reads = reads_of(fn)
+    if reads is None or reads.escapes or not _CHANGES_A_DICT.isdisjoint((*reads.always, *reads.sometimes)):
+        return
+    for key in dict.fromkeys((*reads.keys, *reads.keys_sometimes)):
+        if key in contract.fields:
+            _check_chains(name, "hook 'metrics'", key, contract.fields[key], reads, flow)
+            continue
+        guess = did_you_mean(key, contract.fields)
+        hint = f"Did you mean {guess!r}?" if guess else "Mend the one or the other."
+        flow.fault(
+            name,
+            f"hook 'metrics' reads {key!r} of the output's fields, which are {', '.join(contract.fields) or 'none'}. {hint}",
+            key,
+        )
+    for attribute in (*reads.always, *reads.sometimes):
+        if not hasattr(dict, attribute):
+            flow.fault(
+                name,
+                f"hook 'metrics' reads the attribute {attribute!r}, but gets a dict of the output's fields. "
+                f"Write d[{attribute!r}], or after= for the output itself.",
+                attribute,
             )
 
 

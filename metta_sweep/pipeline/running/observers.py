@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from metta_sweep.pipeline.proof.validation import check_context_reads, check_output_reads
+from metta_sweep.pipeline.proof.hook_types import check_handler
+from metta_sweep.pipeline.proof.validation import check_context_reads, check_metrics_reads, check_output_reads
 from metta_sweep.pipeline.running.trying import cancel_count, cancelled_since, end_cancelled
 
 if TYPE_CHECKING:
@@ -74,10 +75,14 @@ class Observers:
         return cls(get("before"), get("after"), get("metrics"), around("before", ()), around("after", ()), profiled=profiled)
 
     def check_outputs(self, spec: StageSpec, flow: Flow) -> None:
-        """Check what hooks read of the stage's output."""
+        """Check what hooks read of the stage's output, and what may replace it."""
         for hook in ("after", "validate"):
             if hook in spec.hooks:
                 check_output_reads(spec.name, hook, spec.hooks[hook], spec.contract, flow)
+        if "metrics" in spec.hooks:
+            check_metrics_reads(spec.name, spec.hooks["metrics"], spec.contract, flow)
+        if "on_error" in spec.hooks:
+            check_handler(spec.name, spec.hooks["on_error"], spec.contract, flow)
 
     async def tell_before(self, scope: Scope, name: str, address: str) -> None:
         """Tell those who asked that the stage begins; they get what it may read."""
