@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Lean", "Node", "Run", "Scope", "note_place", "run_nodes"]
 
 logger: Final = logging.getLogger("metta_sweep")
+_ITERATION: Final = re.compile(r"\[\d+\]")
 
 
 class Node(Protocol):
@@ -131,6 +133,11 @@ class Run:
         if not self.leaks:
             return ()
         return tuple(at for at in self.leaks if at == address or (at.startswith(address) and at[len(address)] in "/["))
+
+    def leaks_before(self, address: str) -> tuple[ThreadedCall, ...]:
+        """The threads of this stage that still run though they were given up: of an attempt, or an iteration, before this one."""
+        path = _ITERATION.sub("", address)
+        return tuple(call for at, call in self.leaks.items() if at == address or _ITERATION.sub("", at) == path)
 
     async def leaks_ended(self, address: str) -> None:
         """Wait until no thread of this stage, or of one within it, runs on after it was given up."""
@@ -254,6 +261,9 @@ async def run_nodes(nodes: Sequence[Node], scope: Scope) -> None:
 
 
 def note_place(error: BaseException, stage: str, address: str, attempt: int = 1, attempts: int = 1) -> None:
-    """Say in an exception where it happened."""
-    count = f" (attempt {attempt} of {attempts})" if attempts > 1 else ""
-    error.add_note(f"in stage {stage!r} at {address}{count}")
+    """Say in an exception where it happened, unless the note of a hook says that already."""
+    place = f"stage {stage!r} at {address}"
+    if attempts > 1:
+        error.add_note(f"in {place} (attempt {attempt} of {attempts})")
+    elif not any(note.startswith("in hook") and note.endswith(place) for note in getattr(error, "__notes__", ())):
+        error.add_note(f"in {place}")

@@ -115,9 +115,13 @@ class Trying:
     async def _gated(self, raw: Any, address: str) -> Any:
         output = self._check(raw)
         if self.validate is not None:
-            verdict = self.validate(output)
-            if inspect.isawaitable(verdict):
-                verdict = await verdict
+            try:
+                verdict = self.validate(output)
+                if inspect.isawaitable(verdict):
+                    verdict = await verdict
+            except Exception as error:
+                error.add_note(f"in hook 'validate' of stage {self.name!r} at {address}")
+                raise
             if verdict is not None and not verdict:
                 raise GateError(f"stage {self.name!r} at {address}: its validate hook refused the output {brief(output, 200)}.")
         return output
