@@ -121,6 +121,7 @@ async def test_contracts_that_changed() -> None:
     assert "its contract has changed since" in row(int | None)[1]
     assert "the run will raise ContractError: stage 'first'" in row(str)[1]
     assert "it is migrated" in row(str, migrate=lambda values: str(values["first"]))[1]
+    assert row(str, migrate=lambda values: values["frist"]) == ("stale", "the run will raise KeyError: 'frist'")
 
 
 async def test_orphans_come_last() -> None:

@@ -188,7 +188,7 @@ def _not_kept(artifact: Artifact, folder: Path, error: OSError) -> InvalidInput:
     return StoreError(
         f"the folder of kept files {str(folder)!r}",
         f"the artifact {artifact.name!r} cannot be copied there: {error.strerror or error}",
-        found=str(error.filename2 or error.filename or folder),
+        **({"found": str(error.filename)} if error.filename else {}),
         remedy="Make room there, or make it a folder that can be written to, and run again",
     )
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from metta_sweep.clock import crash_point
-from metta_sweep.errors import ContractError, DamagedPayload, DefinitionChanged, MettaSweepError
+from metta_sweep.errors import ContractError, DamagedPayload, DefinitionChanged
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.keeping.artifact import ArtifactLost
 from metta_sweep.pipeline.keeping.code_digest import code_digest
@@ -40,6 +40,13 @@ class Found(NamedTuple):
     output: Any
 
 
+class _HookFailed(Exception):
+    """A ``migrate`` hook raised: a run raises that, a preview tells it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class Judged(NamedTuple):
     """What a recorded output is worth."""
 
@@ -47,8 +54,8 @@ class Judged(NamedTuple):
     reason: str
     output: Any = None
     """Where it is used."""
-    error: MettaSweepError | None = None
-    """What a run raises instead of using it."""
+    error: Exception | None = None
+    """What a run raises instead of using it: an error of ours, or of the ``migrate`` hook."""
     migrated: bool = False
     """``migrate=`` made the output of what was recorded."""
     lost: bool = False
@@ -241,6 +248,8 @@ class Keeping:
             return Judged("rerun", str(error), lost=True)
         except ContractError as error:
             return Judged("stale", "what is recorded no longer fits its contract", error=error)
+        except _HookFailed as failed:
+            return Judged("stale", "its migrate hook fails", error=failed.error)
         if migrated:
             changes.append("it is migrated")
         verdict: Verdict = "stale" if changes else "reuse"
@@ -267,7 +276,7 @@ class Keeping:
             made = self._migrate(stored)
         except Exception as error:
             error.add_note(f"in the migrate hook of stage {stage!r}")
-            raise
+            raise _HookFailed(error) from error
         try:
             return self._contract.check(made)
         except ContractError as error:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from metta_sweep.clock import wall_time
-from metta_sweep.errors import DefinitionChanged, StoreError
+from metta_sweep.errors import DefinitionChanged, StoreError, a_kind
 from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
-__all__ = ["BY_HAND", "StoreRecorder", "open_kept"]
+__all__ = ["BY_HAND", "StoreRecorder", "keep_aside", "open_kept"]
 
 BY_HAND: Final = {"kind": "pipeline"}
 """What a kept run is when nothing else is said: a pipeline that somebody runs by hand."""
@@ -21,8 +21,10 @@ _REMEMBERED: Final = 1 << 16
 """Addresses of a new run that are remembered, so that nothing is looked for where nothing can be: some 10 MB at most."""
 
 
-def open_kept(store: Store, name: str | None, seed: int | None, definition: Mapping[str, Any]) -> tuple[StoreRecorder, int]:
-    """Become the driver of the run of that name, or of a new one.
+def open_kept(
+    store: Store, name: str | None, seed: int | None, definition: Mapping[str, Any], *, fresh: bool = False
+) -> tuple[StoreRecorder, int]:
+    """Become the driver of the run of that name, or of a new one; of a new one in any case where ``fresh`` says so.
 
     Returns:
         Its recorder, and its seed: the one given now, else the one it had before, else one drawn now.
@@ -32,6 +34,9 @@ def open_kept(store: Store, name: str | None, seed: int | None, definition: Mapp
         DefinitionChanged: it is of another kind.
     """
     row = store.find_run(name) if name is not None else None
+    if row is not None and fresh:
+        keep_aside(store, row)
+        row = None
     if row is None:
         row = RunRow(os.urandom(16).hex(), name, wall_time())
         settled = _drawn() if seed is None else seed
@@ -50,6 +55,20 @@ def open_kept(store: Store, name: str | None, seed: int | None, definition: Mapp
     except BaseException:
         store.release(row.run_id)
         raise
+
+
+def keep_aside(store: Store, row: RunRow) -> None:
+    """Free the name of a run: it is kept as ``name@1``, or with the next number that is free.
+
+    Raises:
+        RunInUse: somebody drives it.
+    """
+    store.acquire(row.run_id)
+    store.release(row.run_id)
+    number = 1
+    while store.find_run(f"{row.name}@{number}") is not None:
+        number += 1
+    store.rename_run(row.run_id, f"{row.name}@{number}")
 
 
 class StoreRecorder:
@@ -97,15 +116,12 @@ class StoreRecorder:
 
         Raises:
             DefinitionChanged: the run is of another kind.
+            StoreError: what is kept of its start is no such thing.
         """
-        from pydantic_core import from_json
-
         kept: int | None = None
-        for record in self.store.records(self._run_id):
-            if record.kind == "start":
-                note = from_json(record.payload)
-                kept = note["seed"]
-                _check_kind(note.get("definition", BY_HAND), definition)
+        for record in self.store.records(self._run_id, kind="start"):
+            kept, before = _noted(self._run_id, record)
+            _check_kind(before, definition)
         return kept
 
     def recorded(self, address: str) -> Checkpoint | None:
@@ -139,6 +155,24 @@ def _start(seq: int, seed: int, definition: Mapping[str, Any]) -> Record:
     from pydantic_core import to_json
 
     return Record(seq, 0, "", "start", wall_time(), 0.0, to_json({"version": 1, "seed": seed, "definition": definition}))
+
+
+def _noted(run_id: str, record: Record) -> tuple[int, Mapping[str, Any]]:
+    """The seed and the definition in the record of a start."""
+    from pydantic_core import from_json
+
+    try:
+        note = from_json(record.payload)
+        seed, definition = note["seed"], note.get("definition", BY_HAND)
+        if type(seed) is not int or not isinstance(definition, Mapping):
+            raise TypeError(f"its seed is {a_kind(seed)}, its definition {a_kind(definition)}")
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StoreError(
+            f"run {run_id!r}, the record of a start before event {record.seq}",
+            f"its payload is no note of a start ({error!s:.200})",
+            remedy="The journal is damaged. Run under another name: this one is kept beside it",
+        ) from error
+    return seed, definition
 
 
 def _check_kind(kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
