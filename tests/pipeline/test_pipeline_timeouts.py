@@ -237,6 +237,34 @@ async def test_a_retried_pipeline_waits_for_the_threads_inside(release: threadin
     assert max(most) == 1
 
 
+async def test_an_iteration_waits_for_the_thread_of_the_one_before() -> None:
+    """However many iterations time out, and are replaced, never do two copies of one stage run at once."""
+    lock = threading.Lock()
+    running: list[int] = []
+    most: list[int] = []
+
+    def sleeps(turn: int) -> int:
+        with lock:
+            running.append(turn)
+            most.append(len(running))
+        time.sleep(0.03)
+        with lock:
+            running.remove(turn)
+        return turn
+
+    plan = (
+        Pipeline()
+        .loop_while(lambda ctx: ctx.turn < 5, carry={"turn": 0})
+        .stage("sleeps", sleeps)
+        .through(int, timeout=0.005, on_error=lambda error: -1)
+        .stage("turn", lambda turn: turn + 1)
+        .through(turn=int)
+        .end_loop()
+    )
+    assert (await plan.build().run()).sleeps == -1
+    assert most == [1, 1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("replacement", [None, -1])
 async def test_a_timed_out_item_keeps_its_place_while_its_thread_runs(replacement: int | None, release: threading.Event) -> None:
     """With a limit of 2, never do more than two threads of a map run: those that timed out are among them, replaced or not."""

@@ -98,12 +98,12 @@ class Attempt:
     async def run(self, scope: Scope, address: str, number: int) -> Any:
         """The raw output. Raises ``StageTimeout`` at the deadline, whatever the function does.
 
-        The thread of an attempt before this one is waited for first, and a process is made ready: that takes nothing off the
-        timeout.
+        A thread that an attempt, or an iteration of a loop, before this one left behind is waited for first, and a process is made
+        ready: that takes nothing off the timeout.
         """
-        leaks = scope.run.leaks
-        if leaks and address in leaks:
-            await self._thread_ended(address, number, leaks[address])
+        if scope.run.leaks:
+            for before in scope.run.leaks_before(address):
+                await self._thread_ended(address, number, before)
         scope.node = self._name
         try:
             if self._process is not None:
