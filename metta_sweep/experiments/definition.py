@@ -40,22 +40,22 @@ def as_kept(definition: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def check_same_definition(name: str, kept: Mapping[str, Any], given: Mapping[str, Any], *, can_start_over: bool = True) -> None:
+def check_same_definition(name: str, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Raise ``DefinitionChanged``, showing each difference, unless both describe the same experiment.
 
     Args:
         name: the name that both have.
         kept: the definition in the journal.
         given: the one of now, ``as_kept``.
-        can_start_over: whether ``run(fresh=True)`` is there to recommend.
     """
     differences = list(_differences("", kept, given))
     if not differences:
         return
     shown = "\n".join(f"  {path}: kept {before!r}, given {after!r}" for path, before, after in differences)
     fresh = f"start over with run(fresh=True): the old run is then kept as '{name}@1' or the next free number"
-    remedy = f"run it as it was, or {fresh}" if can_start_over else "or run it as it was"
-    raise DefinitionChanged(f"another experiment is kept under the name {name!r}:\n{shown}\nGive this one another name, {remedy}.")
+    raise DefinitionChanged(
+        f"another experiment is kept under the name {name!r}:\n{shown}\nGive this one another name, run it as it was, or {fresh}."
+    )
 
 
 def check_name_is_free(name: str, store: Store, given: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ def check_name_is_free(name: str, store: Store, given: Mapping[str, Any]) -> Non
         return
     for record in store.records(row.run_id, kind="start"):
         kept = read_start(row.run_id, record).definition
-        check_same_definition(name, _kind_and_class(kept), given, can_start_over=False)
+        check_same_definition(name, _kind_and_class(kept), given)
 
 
 def _kind_and_class(definition: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Never, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Never, Self
 
 from metta_sweep.address import check_name
 from metta_sweep.core.seeds import draw_seed
@@ -13,7 +13,9 @@ from metta_sweep.errors import InvalidInput, UnknownOption, refuse_unknown
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import resolve_store
-from metta_sweep.pipeline import Pipeline, Plan, ResumePlan
+from metta_sweep.pipeline import Pipeline, PipelineListener, PipelineResult, Plan, PlanStream, ResumePlan
+from metta_sweep.pipeline.hook_table import CodeChange
+from metta_sweep.pipeline.run_inputs import given_inputs
 from metta_sweep.records import Store
 
 __all__ = ["Experiment", "refuse_positional"]
@@ -114,18 +116,67 @@ class Experiment:
         kind = type(self).__name__
         raise InvalidInput(f"{kind}.pipeline()", "it returns no pipeline", found=made, expected="a Pipeline", remedy=remedy)
 
-    def run(self, **inputs: Any) -> Any:
-        """Run it with the inputs that its pipeline declares.
+    def run(
+        self,
+        inputs: object = None,
+        *,
+        fresh: bool = False,
+        on_code_change: CodeChange = "warn",
+        strict_hooks: bool = False,
+        listeners: Sequence[PipelineListener] = (),
+        **more_inputs: Any,
+    ) -> Any:
+        """Run it with the inputs that its pipeline declares: ``experiment.run(n=3)``.
 
         In a script: blocks, and returns the result. Inside an event loop (a notebook, a stage): ``await experiment.run()``.
         A named one is kept: stages whose inputs are unchanged are not run again.
 
+        Args:
+            inputs: a mapping of inputs, or an instance of the state model of its pipeline.
+            fresh: start over; a kept run of the name stays as ``name@1``, or with the next number that is free.
+            on_code_change: what becomes of recorded outputs whose stage has other code now: ``"warn"`` uses them and says so,
+                ``"rerun"`` runs the stage again, ``"refuse"`` raises.
+            strict_hooks: an error of an observer ends the run.
+            listeners: called with every event.
+            more_inputs: single inputs; where one is called like an option of this method, write ``inputs={"fresh": 3}``.
+
         Raises:
             DefinitionChanged: an experiment of another kind or class is kept under the name.
+            InvalidInput: an input is missing, unknown, or of the wrong type.
         """
-        return run_either_way(lambda: self.arun(**inputs), f"{type(self).__name__}.run()", kept_as=self.name)
+        options = _Options(fresh, on_code_change, strict_hooks, listeners)
+        return run_either_way(
+            lambda: self._execute(inputs, more_inputs, options), f"{type(self).__name__}.run()", kept_as=self.name
+        )
 
-    def plan_resume(self, **inputs: Any) -> ResumePlan:
+    async def arun(
+        self,
+        inputs: object = None,
+        *,
+        fresh: bool = False,
+        on_code_change: CodeChange = "warn",
+        strict_hooks: bool = False,
+        listeners: Sequence[PipelineListener] = (),
+        **more_inputs: Any,
+    ) -> Any:
+        """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
+        return await self._execute(inputs, more_inputs, _Options(fresh, on_code_change, strict_hooks, listeners))
+
+    def stream(
+        self,
+        inputs: object = None,
+        *,
+        fresh: bool = False,
+        on_code_change: CodeChange = "warn",
+        strict_hooks: bool = False,
+        listeners: Sequence[PipelineListener] = (),
+        **more_inputs: Any,
+    ) -> PlanStream:
+        """Run it as a stream of its events, inside an event loop: ``async for event in experiment.stream(n=3)``."""
+        options = _Options(fresh, on_code_change, strict_hooks, listeners)
+        return PlanStream(lambda stream: self._execute(inputs, more_inputs, options._replace(listeners=[*listeners, stream])))
+
+    def plan_resume(self, inputs: object = None, *, on_code_change: CodeChange = "warn", **more_inputs: Any) -> ResumePlan:
         """What ``run`` with these inputs would do with what is recorded, before anything runs: print it, or read its ``rows``.
 
         Raises:
@@ -141,23 +192,48 @@ class Experiment:
                 expected="a named experiment",
                 remedy=f"Write {kind}(name='first')",
             )
+        plan, given = self._called("plan_resume", inputs, more_inputs)
         store = self._store()
         check_name_is_free(self.name, store, self._definition)
-        return self.build().plan_resume(name=self.name, store=store, seed=self.seed, inputs=inputs, definition=self._definition)
+        return plan.plan_resume(
+            name=self.name, store=store, seed=self.seed, on_code_change=on_code_change, inputs=given, definition=self._definition
+        )
+
+    async def _execute(self, inputs: object, more: Mapping[str, Any], options: _Options) -> PipelineResult:
+        plan, given = self._called("run", inputs, more)
+        if self.name is None:
+            seed = self.seed if self.seed is not None else draw_seed()
+            return await plan.run(seed=seed, inputs=given, **options._asdict())
+        store = self._store()
+        if not options.fresh:
+            check_name_is_free(self.name, store, self._definition)
+        return await plan.run(
+            name=self.name, store=store, seed=self.seed, inputs=given, definition=self._definition, **options._asdict()
+        )
+
+    def _called(self, method: str, inputs: object, more: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+        """Its plan, which calls itself by the name of this class, and all inputs. Refuses what belongs to the constructor."""
+        kind = type(self).__name__
+        plan = self.build().owned_by(kind, ("inputs", *_Options._fields))
+        given = given_inputs(f"{kind}.{method}", inputs, more)
+        for name in ("name", "store", "seed"):
+            if name in given and name not in plan.inputs:
+                what, remedy = "this is said when an experiment is made", f"Write {kind}({name}=...).{method}(...)"
+                raise InvalidInput(f"{kind}.{method}({name}=)", what, found=given[name], remedy=remedy)
+        return plan, given
 
     @property
     def _definition(self) -> dict[str, Any]:
         return {"kind": "experiment", "class": type(self).__qualname__}
 
-    async def arun(self, **inputs: Any) -> Any:
-        """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
-        plan = self.build()
-        if self.name is None:
-            return await plan.run(seed=self.seed if self.seed is not None else draw_seed(), inputs=inputs)
-        store = self._store()
-        definition = self._definition
-        check_name_is_free(self.name, store, definition)
-        return await plan.run(name=self.name, store=store, seed=self.seed, inputs=inputs, definition=definition)
+
+class _Options(NamedTuple):
+    """How a run is to be done."""
+
+    fresh: bool
+    on_code_change: CodeChange
+    strict_hooks: bool
+    listeners: Sequence[PipelineListener]
 
 
 def refuse_positional(kind: str, positional: Sequence[object], example: str) -> None:

@@ -22,6 +22,7 @@ from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.pipeline.keeping.recording import keep_aside
 from metta_sweep.records import RunRow, Store
 
 __all__ = ["DEFAULT_TRIALS", "open_run"]
@@ -111,12 +112,7 @@ def _take(
 def _create(plan: Blueprint, store: Store, before: RunRow | None) -> RunRow | None:
     """A new run; None when another process was quicker. The one that had its name before keeps it with a number."""
     if before is not None:
-        store.acquire(before.run_id)
-        store.release(before.run_id)
-        number = 1
-        while store.find_run(f"{plan.name}@{number}") is not None:
-            number += 1
-        store.rename_run(before.run_id, f"{plan.name}@{number}")
+        keep_aside(store, before)
     row = RunRow(f"{plan.label}-{os.urandom(4).hex()}", plan.name, wall_time(), plan.tags)
     try:
         store.create_run(row)

@@ -183,7 +183,7 @@ class SweepExperiment(Experiment):
 
     # -- running ---------------------------------------------------------------------------------------------------------------
 
-    def run(
+    def run(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # a sweep takes a budget, no inputs
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
     ) -> SweepResult:
         """Run until the budget is spent, or for another of the stop reasons, and return the result.
@@ -212,13 +212,13 @@ class SweepExperiment(Experiment):
             resume=how_to_go_on(more=more, fresh=fresh),
         )
 
-    async def arun(
+    async def arun(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # the same
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
     ) -> SweepResult:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
         return await self._run(self._checked(budget, more, unknown), more, fresh=fresh)
 
-    def plan_resume(self, **inputs: Any) -> Never:
+    def plan_resume(self, inputs: object = None, **options: Any) -> Never:
         """A sweep has no such plan: it goes on from its journal, trial by trial, and reuses no recorded output of a stage.
 
         Raises:
@@ -230,7 +230,7 @@ class SweepExperiment(Experiment):
             remedy="Call run() to go on, or look with the command line where it stands: metta-sweep show NAME",
         )
 
-    def stream(
+    def stream(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it tells of trials
         self, budget: int | Budget | None = None, *, more: int | None = None, fresh: bool = False, **unknown: Never
     ) -> Updates:
         """Run, and tell on the way: ``for update in experiment.stream(budget=60)``, or ``async for`` inside an event loop."""

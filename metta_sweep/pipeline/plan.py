@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from metta_sweep.pipeline.keeping.recording import BY_HAND, StoreRecorder, open_
 from metta_sweep.pipeline.keeping.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.mermaid import to_mermaid
 from metta_sweep.pipeline.proof.flow import FieldState, Unchecked
-from metta_sweep.pipeline.run_inputs import check_options, checked_inputs
+from metta_sweep.pipeline.run_inputs import RUN_OPTIONS, check_options, checked_inputs, given_inputs
 from metta_sweep.pipeline.running.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.running.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.stream import PlanStream
@@ -56,6 +57,11 @@ class PipelineResult:
 
 class Plan:
     """A pipeline that passed its build. Runs any number of times, also side by side."""
+
+    _owner = "Plan"
+    """Whose ``run`` messages speak of."""
+    _options: Collection[str] = RUN_OPTIONS
+    """What that takes besides inputs."""
 
     def __init__(
         self,
@@ -116,7 +122,8 @@ class Plan:
         listeners: Sequence[PipelineListener] = (),
         strict_hooks: bool = False,
         on_code_change: CodeChange = "warn",
-        inputs: Mapping[str, Any] | None = None,
+        fresh: bool = False,
+        inputs: object = None,
         definition: Mapping[str, Any] | None = None,
         **more_inputs: Any,
     ) -> PipelineResult:
@@ -132,7 +139,9 @@ class Plan:
             strict_hooks: an error of an observer ends the run.
             on_code_change: what becomes of recorded outputs whose stage has other code now: ``"warn"`` uses them and says so,
                 ``"rerun"`` runs the stage again, ``"refuse"`` raises. A stage may have its own: ``.through(on_code_change=...)``.
-            inputs: values of declared inputs; needed where an input is called like a keyword of this method.
+            fresh: start over; a kept run of the name stays as ``name@1``, or with the next number that is free.
+            inputs: values of declared inputs; needed where an input is called like a keyword of this method. An instance of the
+                state model does as well.
             definition: what a kept run is, as JSON values; by default ``{"kind": "pipeline"}``.
             more_inputs: values of declared inputs.
 
@@ -141,9 +150,10 @@ class Plan:
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
-        check_options("Plan.run", store=store, seed=seed, listeners=listeners, inputs=inputs)
-        values = checked_inputs("Plan.run", {**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
-        _check_code_change(on_code_change, "Plan.run(on_code_change=)")
+        where = f"{self._owner}.run"
+        check_options(where, store=store, seed=seed, listeners=listeners)
+        values = self._values(where, given_inputs(where, inputs, more_inputs))
+        _check_code_change(on_code_change, f"{where}(on_code_change=)")
         if recorder is not None and (store is not None or name is not None):
             raise StoreError(
                 "Plan.run(recorder=)", "a recorder is given beside a store or name", found=name, remedy="Give one of them"
@@ -160,7 +170,7 @@ class Plan:
             raise BuildError(self._faults_when_kept)
         if name is not None:
             check_name(name, "Plan.run(name=)")
-        kept, settled = open_kept(store, name, seed, definition or BY_HAND)
+        kept, settled = open_kept(store, name, seed, definition or BY_HAND, fresh=fresh)
         try:
             run = self._new_run(kept, settled, listeners, strict_hooks=strict_hooks, on_code_change=on_code_change)
             return await self._execute(run, values, address)
@@ -184,7 +194,7 @@ class Plan:
         seed: int | None = None,
         address: str = "",
         on_code_change: CodeChange = "warn",
-        inputs: Mapping[str, Any] | None = None,
+        inputs: object = None,
         definition: Mapping[str, Any] | None = None,
         **more_inputs: Any,
     ) -> ResumePlan:
@@ -198,9 +208,10 @@ class Plan:
             InvalidInput: an input is missing, unknown, or of the wrong type.
             BuildError: a stage makes what has no JSON form.
         """
-        check_options("Plan.plan_resume", store=store, seed=seed, listeners=(), inputs=inputs)
-        values = checked_inputs("Plan.plan_resume", {**(inputs or {}), **more_inputs}, self.inputs, self._checks, self._defaults)
-        _check_code_change(on_code_change, "Plan.plan_resume(on_code_change=)")
+        where = f"{self._owner}.plan_resume"
+        check_options(where, store=store, seed=seed, listeners=())
+        values = self._values(where, given_inputs(where, inputs, more_inputs))
+        _check_code_change(on_code_change, f"{where}(on_code_change=)")
         if self._faults_when_kept:
             raise BuildError(self._faults_when_kept)
         row = store.find_run(check_name(name, "Plan.plan_resume(name=)"))
@@ -213,6 +224,15 @@ class Plan:
         for node in self.nodes:
             node.preview(preview)
         return ResumePlan(name, preview.finished())
+
+    def owned_by(self, owner: str, options: Collection[str]) -> Plan:
+        """The same plan, whose messages speak of ``owner.run(...)``, which takes these options besides inputs."""
+        plan = copy.copy(self)
+        plan._owner, plan._options = owner, options  # noqa: SLF001  # one of this class
+        return plan
+
+    def _values(self, where: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        return checked_inputs(where, given, self.inputs, self._checks, self._defaults, self._options)
 
     def _new_run(
         self,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from metta_sweep.errors import InvalidInput, did_you_mean
 from metta_sweep.pipeline.contracts.checks import Check, Misfit
+from metta_sweep.pipeline.contracts.models import field_types, is_model
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.proof.signature import is_coroutine_callable
 
-__all__ = ["check_options", "checked_inputs"]
+__all__ = ["RUN_OPTIONS", "check_options", "checked_inputs", "given_inputs"]
 
-_KEYWORDS: Final = frozenset(
+RUN_OPTIONS: Final = frozenset(
     {
         "name",
         "store",
@@ -23,6 +24,7 @@ _KEYWORDS: Final = frozenset(
         "listeners",
         "strict_hooks",
         "on_code_change",
+        "fresh",
         "inputs",
         "definition",
     }
@@ -30,11 +32,11 @@ _KEYWORDS: Final = frozenset(
 """Keywords of ``Plan.run``, which an input may be called like."""
 
 
-def check_options(where: str, *, store: object, seed: object, listeners: object, inputs: object) -> None:
+def check_options(where: str, *, store: object, seed: object, listeners: object) -> None:
     """Refuse what would fail far from here, or be lost without a word.
 
     Raises:
-        InvalidInput: a store, seed, listener or mapping of inputs that is none.
+        InvalidInput: a store, seed or listener that is none.
     """
     if store is not None and not hasattr(store, "find_run"):
         remedy = (
@@ -45,10 +47,6 @@ def check_options(where: str, *, store: object, seed: object, listeners: object,
         raise InvalidInput(f"{where}(store=)", "this is no store", found=store, expected="a Store", remedy=remedy)
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise InvalidInput(f"{where}(seed=)", "this is no seed", found=seed, expected="an int, or None", remedy="Write seed=7")
-    if inputs is not None and not isinstance(inputs, Mapping):
-        raise InvalidInput(
-            f"{where}(inputs=)", "these are no inputs", found=inputs, expected="a mapping", remedy="Write inputs={'n': 3}"
-        )
     if listeners:
         _check_listeners(f"{where}(listeners=)", listeners)
 
@@ -68,12 +66,31 @@ def _check_listeners(where: str, listeners: object) -> None:
         raise InvalidInput(where, what, found=listener, expected="functions of one argument, the event", remedy=remedy)
 
 
+def given_inputs(where: str, inputs: object, more: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run was called with: a mapping, or the fields of an instance of a model, and single inputs, which win.
+
+    Raises:
+        InvalidInput: ``inputs`` is neither.
+    """
+    if inputs is None:
+        return dict(more)
+    if isinstance(inputs, Mapping):
+        return {**cast("Mapping[str, Any]", inputs), **more}
+    if not is_model(type(inputs)):
+        expected = "a mapping, or an instance of the state model"
+        raise InvalidInput(
+            f"{where}(inputs=)", "these are no inputs", found=inputs, expected=expected, remedy="Write inputs={'n': 3}"
+        )
+    return {**{name: getattr(inputs, name) for name in field_types(type(inputs))}, **more}
+
+
 def checked_inputs(
     where: str,
     given: Mapping[str, Any],
     forms: Mapping[str, Any],
     checks: Mapping[str, Check],
     defaults: Mapping[str, Callable[[], Any]],
+    options: Collection[str] = RUN_OPTIONS,
 ) -> dict[str, Any]:
     """The values of all declared inputs.
 
@@ -83,13 +100,14 @@ def checked_inputs(
         forms: the declared inputs and their types.
         checks: the checks of those.
         defaults: make what need not be given.
+        options: what else the call takes by name.
 
     Raises:
         InvalidInput: an input is missing, unknown, or of the wrong type.
     """
     for name in given:
         if name not in forms:
-            guess = did_you_mean(name, [*forms, *sorted(_KEYWORDS)])
+            guess = did_you_mean(name, [*forms, *sorted(options)])
             raise InvalidInput(
                 f"{where}({name}=)",
                 f"{name!r} is no declared input",
@@ -103,7 +121,7 @@ def checked_inputs(
             values[name] = defaults[name]()
             continue
         if name not in given:
-            remedy = f"Pass inputs={{{name!r}: ...}}" if name in _KEYWORDS else f"Pass {name}=..."
+            remedy = f"Pass inputs={{{name!r}: ...}}" if name in options else f"Pass {name}=..."
             raise InvalidInput(
                 f"{where}({name}=)", f"the input {name!r} is missing", expected=type_name(forms[name]), remedy=remedy
             )

@@ -75,12 +75,13 @@ def test_a_sweep_under_the_name_of_another_experiment_is_refused() -> None:
 
 
 def test_another_class_under_the_name_is_refused() -> None:
-    """The error shows both, and does not recommend what is not there."""
+    """The error shows both, and how to start over."""
     store = MemoryStore()
     One(name="e", store=store).run()
     with pytest.raises(DefinitionChanged, match="class: kept 'One', given 'Two'") as caught:
         Two(name="e", store=store).run()
-    assert "fresh" not in str(caught.value)
+    assert "start over with run(fresh=True)" in str(caught.value)
+    Two(name="e", store=store).run(fresh=True)
 
 
 async def test_a_pipeline_by_hand_is_no_sweep() -> None:
