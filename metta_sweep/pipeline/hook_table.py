@@ -54,7 +54,11 @@ _TABLE: Final[dict[str, HookForm]] = {
     "validate": HookForm("Write validate=lambda d: ..."),
     "on_error": HookForm("Write on_error=lambda d: ..."),
     "metrics": HookForm("Write metrics=lambda d: ..."),
-    "retry": HookForm("Write retry=3 for up to three more attempts", "an int of at least 0, or Retry(...)", _is_retry),
+    "retry": HookForm(
+        "Write retry=3 for up to three more attempts, or retry=Retry(3, backoff=0.5)",
+        "an int of at least 0, or Retry(...)",
+        _is_retry,
+    ),
     "timeout": HookForm("Write timeout=300 for five minutes", _SECONDS, _is_seconds),
     "total_timeout": HookForm("Write total_timeout=3600 for an hour over all attempts", _SECONDS, _is_seconds),
     "timeout_mode": HookForm(
@@ -98,6 +102,9 @@ class Problem(NamedTuple):
 def check_hook(name: str, value: object, *, arguments: int = 1) -> Problem | None:
     """What is wrong with ``value`` as the hook ``name``, or None."""
     form = _TABLE[name]
+    if value is Retry or value is Cache:
+        what = f"the hook {name!r} is the class itself"
+        return Problem(what, value, form.expected or "a function", form.remedy)
     if is_type_form(value):
         remedy = f"rite fields({name}={type_name(value)}) for a field"
         return Problem(

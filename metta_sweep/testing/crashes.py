@@ -14,7 +14,7 @@ import signal
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from metta_sweep.clock import crash_points
 from metta_sweep.errors import InvalidInput, did_you_mean
@@ -114,7 +114,7 @@ def crash_at(
             expected="'before' or 'after'",
             remedy="Write moment='after'",
         )
-    if occurrence < 1:
+    if not isinstance(cast("object", occurrence), int) or occurrence < 1:
         raise InvalidInput(
             "crash_at(occurrence=)", "the first time is 1", found=occurrence, expected="an int of at least 1", remedy="Leave it out"
         )

@@ -110,6 +110,8 @@ ATTACHED: list[tuple[Callable[[], Any], str, str]] = [
     (step(after=two), "two(a", "Write after=lambda d: ..."),
     (step(after=Recorder), "Recorder", "Pass an instance, or write fields(after=Recorder)"),
     (step(timeout=float), "float", "Write fields(timeout=float)"),
+    (step(retry=Retry), "is the class itself", "retry=Retry(3, backoff=0.5)"),
+    (step(cache=Cache), "is the class itself", "cache=Cache(version=...)"),
     (step(cache=1.5), "1.5", "Write cache=True"),
     (step(migrate=two), "two(a", "Write migrate=lambda d:"),
     (step(on_code_change=True), "True", "Write on_code_change='rerun'"),

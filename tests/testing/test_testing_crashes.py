@@ -143,6 +143,7 @@ def test_another_error_stays_what_it_is() -> None:
     [
         (lambda: crash_at("a", "during"), r"found 'during'; expected 'before' or 'after'"),  # type: ignore[arg-type]
         (lambda: crash_at("a", occurrence=0), r"the first time is 1; found 0"),
+        (lambda: crash_at("a", occurrence="1"), r"the first time is 1; found '1'"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_arguments_are_refused(call: Callable[[], Any], says: str) -> None:
