@@ -175,7 +175,7 @@ def limit_as_a_string() -> Any:
     return _looped(max_iterations="10")
 
 
-@wrong("loop/turn", field="n", says=("needs int", "float", "'loop/turn'"))
+@wrong("loop/turn", field="n", says=("needs int", "'loop/turn' itself provides 'n' as float for the next iteration"))
 def body_changes_the_type_that_it_needs() -> Any:
     """The second iteration finds what the first one left."""
 
@@ -185,7 +185,7 @@ def body_changes_the_type_that_it_needs() -> Any:
     return Pipeline(n=int).loop_while(lambda ctx: ctx.n > 1).stage("turn", turn).through(n=float).end_loop()
 
 
-@wrong("use", field="n", says=("needs int", "provides int | float"))
+@wrong("use", field="n", says=("needs int", "'loop/turn' provides 'n' as float"))
 def type_after_the_loop() -> Any:
     """After the loop it may be the type of before, or that of the body."""
 

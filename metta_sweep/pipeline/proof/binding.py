@@ -156,7 +156,8 @@ def _source_of(
         return _context(name, what, fn, parameter.name, flow)
     if parameter.default is MISSING:
         unknown = f", whose annotation {parameter.text!r} cannot be resolved," if parameter.annotation is UNRESOLVED else ""
-        flow.missing(name, f"{what}{unknown}", parameter.name)
+        told = parameter.annotation not in (MISSING, UNRESOLVED)
+        flow.missing(name, f"{what}{unknown}", parameter.name, parameter.annotation if told else Any)
     return None
 
 

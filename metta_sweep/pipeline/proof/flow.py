@@ -28,6 +28,13 @@ class FieldState(NamedTuple):
     """False: only some ways to this place provide it."""
     way: str = ""
     """What has such ways: ``loop`` or ``branch``."""
+    each: tuple[tuple[str, Any], ...] = ()
+    """Where several provide it: each of them, with its type."""
+
+    def blamed(self, needed: Any) -> tuple[str, Any]:
+        """Who provides what does not fit, and its type: the only one of several, or all of them."""
+        unfit = [(provider, form) for provider, form in self.each if explain_mismatch(form, needed, "it") is not None]
+        return unfit[0] if len(unfit) == 1 else (self.provider, self.type)
 
 
 class Unchecked(NamedTuple):
@@ -95,19 +102,20 @@ class Flow:
             self.fields[field] = FieldState(form, self.at(name), definite=True)
         self.outputs[name] = (self.at(name), dict(fields))
 
-    def missing(self, reader: str, what: str, field: str) -> None:
-        """Report that ``reader`` needs a field which is not there, or not surely."""
-        self.fault(reader, missing_message(self, reader, what, field), field)
+    def missing(self, reader: str, what: str, field: str, needed: Any = Any) -> None:
+        """Report that ``reader`` needs a field, of the type ``needed``, which is not there, or not surely."""
+        self.fault(reader, missing_message(self, reader, what, field, needed), field)
 
     def require_type(self, reader: str, what: str, field: str, needed: Any) -> None:
         """Report when the type that provides ``field`` does not fit what the reader needs."""
         state = self.fields[field]
-        reason = explain_mismatch(state.type, needed, field)
-        if reason is not None:
+        if explain_mismatch(state.type, needed, field) is not None:
+            provider, form = state.blamed(needed)
+            itself, then = (" itself", " for the next iteration") if provider == self.at(reader) else ("", "")
             self.fault(
                 reader,
-                f"{what} needs {type_name(needed)}, but {quoted(state.provider)} provides {field!r} as {type_name(state.type)} "
-                f"({reason}). {self._remedy(state.type, needed)}",
+                f"{what} needs {type_name(needed)}, but {quoted(provider)}{itself} provides {field!r} as {type_name(form)}{then} "
+                f"({explain_mismatch(form, needed, field)}). {self._remedy(form, needed)}",
                 field,
             )
 
@@ -179,11 +187,20 @@ class Flow:
             elif mine == theirs:
                 joined[name] = mine
             else:
-                providers = dict.fromkeys((*mine.provider.split(", "), *theirs.provider.split(", ")))
+                each = _each_of(mine, theirs)
                 definite = mine.definite and theirs.definite
                 of = "" if definite else mine.way or theirs.way or way
-                joined[name] = FieldState(either(mine.type, theirs.type), ", ".join(providers), definite, of)
+                joined[name] = FieldState(either(mine.type, theirs.type), ", ".join(each), definite, of, tuple(each.items()))
         self.fields = joined
+
+
+def _each_of(*states: FieldState) -> dict[str, Any]:
+    """Who provides a field on any of several ways, and as what."""
+    each: dict[str, Any] = {}
+    for state in states:
+        for provider, form in state.each or ((state.provider, state.type),):
+            each[provider] = either(each[provider], form) if provider in each else form
+    return each
 
 
 def either(first: Any, second: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metta_sweep.errors import did_you_mean
+from metta_sweep.pipeline.contracts.assignable import explain_mismatch
+from metta_sweep.pipeline.contracts.typeforms import type_name
 
 if TYPE_CHECKING:
     from metta_sweep.pipeline.proof.flow import FieldState, Flow
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["missing_message"]
 
 
-def missing_message(flow: Flow, reader: str, what: str, field: str) -> str:
+def missing_message(flow: Flow, reader: str, what: str, field: str, needed: Any) -> str:
     """Why ``reader`` cannot have a field at this place of the flow, and what to do."""
     needs = f"{what} needs the field {field!r}, which"
     state = flow.fields.get(field)
@@ -28,8 +30,27 @@ def missing_message(flow: Flow, reader: str, what: str, field: str) -> str:
             f"the pipeline {name!r} declares no input {field!r}; write Pipeline({field}=...)."
         )
     guess = did_you_mean(field, flow.fields)
+    unnamed = None if guess else _unnamed(flow, needed)
+    if unnamed is not None:
+        form = type_name(flow.fields[unnamed].type)
+        named = f"The stage {unnamed!r} provides {form} as {unnamed!r}; name it: .through({field}={form})."
+        return f"{needs} nothing provides; provided here: {', '.join(flow.fields)}. {named}"
     hint = f"Did you mean {guess!r}?" if guess else f"Declare it, Pipeline({field}=...), or let an earlier stage provide it."
     return f"{needs} nothing provides; provided here: {', '.join(flow.fields) or 'nothing'}. {hint}"
+
+
+def _unnamed(flow: Flow, needed: Any) -> str | None:
+    """The one field here that has its stage's name, for want of another, and the type that is needed."""
+    if needed in (Any, object):
+        return None
+    found = [
+        field
+        for field, state in flow.fields.items()
+        if state.provider.rpartition("/")[2] == field
+        and state.type is not Any
+        and explain_mismatch(state.type, needed, field) is None
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _maybe(field: str, state: FieldState) -> str:
