@@ -23,6 +23,7 @@ from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.pipeline.keeping.recording import keep_aside
+from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
 from metta_sweep.records import RunRow, Store
 
 __all__ = ["DEFAULT_TRIALS", "open_run"]
@@ -36,6 +37,7 @@ async def open_run(
     plan: Blueprint, store: Store, budget: Budget | None, more: int | None, *, fresh: bool
 ) -> AsyncIterator[SweepRun]:
     """An open run. One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing."""
+    refuse_while_main_loads("a run")
     await left_runs_ended()
     state = SweepState(plan.goal)
     drawn = plan.seed if plan.seed is not None else draw_seed()

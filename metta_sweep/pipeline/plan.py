@@ -21,6 +21,7 @@ from metta_sweep.pipeline.keeping.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.mermaid import to_mermaid
 from metta_sweep.pipeline.proof.flow import FieldState, Unchecked
 from metta_sweep.pipeline.run_inputs import RUN_OPTIONS, check_options, checked_inputs, given_inputs
+from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
 from metta_sweep.pipeline.running.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.running.run import Node, Run, Scope, run_nodes
 from metta_sweep.pipeline.stream import PlanStream
@@ -151,6 +152,7 @@ class Plan:
             BuildError: the run is to be kept, and a stage makes what has no JSON form.
         """
         where = f"{self._owner}.run"
+        refuse_while_main_loads("a run")
         check_options(where, store=store, seed=seed, listeners=listeners)
         values = self._values(where, given_inputs(where, inputs, more_inputs))
         _check_code_change(on_code_change, f"{where}(on_code_change=)")

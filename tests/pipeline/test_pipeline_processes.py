@@ -295,12 +295,32 @@ def test_a_script_ends_when_its_stage_hangs(tmp_path: Path, mode: str) -> None:
     assert "its process raised Odd: 5 True" in done.stdout
 
 
-def test_an_unguarded_script_is_told(tmp_path: Path) -> None:
-    """A script that would start itself again and again gets one clear error."""
-    done = run_script(tmp_path, MAIN + "\n    asyncio.run(main())\n", "process")
+KEPT = """
+    from metta_sweep import Experiment, Pipeline
+
+    def work(n: int) -> int:
+        return n
+
+    class Kept(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline(n=int).stage("make", work).through(int, timeout_mode="process", timeout=30)
+
+    Kept(name="it", store="kept.db").run(n=1)
+"""
+
+
+@pytest.mark.parametrize("text", [MAIN + "\n    asyncio.run(main())\n", KEPT])
+def test_an_unguarded_script_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A script that would start itself again and again gets one clear error, without what happened in the process."""
+    monkeypatch.chdir(tmp_path)
+    done = run_script(tmp_path, text, "process")
     assert done.returncode == 1
-    assert "StageProcessError: stage 'make' at make did not begin" in done.stderr
-    assert "if __name__ == '__main__':" in done.stderr
+    last = done.stderr.splitlines()[-2:]
+    assert "StageProcessError: stage 'make' at make did not begin: a run is to be started while the main script" in last[0]
+    assert last[0].endswith("Put what the script runs under: if __name__ == '__main__':")
+    assert last[1] == "in stage 'make' at make"
+    assert done.stderr.count("Traceback") == 1
+    assert "RunInUse" not in done.stderr
 
 
 def test_no_orphans_when_the_parent_is_killed(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import os
 import pickle
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from metta_sweep.errors import StageProcessError
 from metta_sweep.pipeline.contracts.typeforms import brief
 from metta_sweep.pipeline.proof.signature import is_coroutine_callable
+from metta_sweep.pipeline.running.main_guard import MainNotGuarded
 from metta_sweep.pipeline.running.worker_process import Answer, WorkerProcess, give_back, main_module, take_idle
 from metta_sweep.threads import shared_workers
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.running.run import Scope
 
 __all__ = ["ProcessCall", "check_timeout_mode", "why_not_importable"]
+
+_NOT_GUARDED: Final = f"{MainNotGuarded.__module__}.{MainNotGuarded.__qualname__}"
 
 
 def why_not_importable(fn: Callable[..., Any]) -> str | None:
@@ -119,6 +122,8 @@ class ProcessCall:
             return answer.value
         if answer.kind == b"E":
             message, kinds, trace = answer.value
+            if _NOT_GUARDED in kinds:
+                raise StageProcessError(f"{where} did not {what}: {message.partition(': ')[2]}")
             error = StageProcessError(f"{where} did not {what}: its process raised {message}", kinds, trace)
             error.add_note(f"in its process: {trace.rstrip()}")
             raise error

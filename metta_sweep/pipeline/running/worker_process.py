@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
-from metta_sweep.errors import StageProcessError
+from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
 from metta_sweep.pipeline.running.process_worker import read_frame, write_frame
 
 __all__ = ["Answer", "WorkerProcess", "give_back", "main_module", "take_idle"]
@@ -133,12 +133,7 @@ class WorkerProcess:
         return None
 
     def _start(self) -> None:
-        process_module = sys.modules.get("multiprocessing.process")
-        if process_module is not None and getattr(process_module.current_process(), "_inheriting", False):
-            raise StageProcessError(
-                "a process is to be started while the main module is being loaded for another one. "
-                "Put what the script runs under: if __name__ == '__main__':"
-            )
+        refuse_while_main_loads("a process")
         process, answers = _start_posix() if os.name == "posix" else _start_elsewhere()
         with self._lock:
             self._process, self._answers = process, answers
