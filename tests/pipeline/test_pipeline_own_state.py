@@ -101,6 +101,9 @@ def test_settings_are_what_is_read_and_never_set_again() -> None:
 
 
 HELPED = (
+    "STEP = {0}\ndef f(n): return n + STEP",
+    "STEPS = (1, {0})\ndef f(n): return n + STEPS[1]",
+    "class H:\n def more(self): return {0}\ndef f(n): return n + H().more()",
     "def helper(n): return n + {0}\ndef f(n): return helper(n)",
     "class T:\n def f(self, n): return self.more(n)\n def more(self, n): return n + {0}\nf = T().f",
     "class T:\n @property\n def more(self): return {0}\n def f(self, n): return n + self.more\nf = T().f",
@@ -110,7 +113,7 @@ HELPED = (
 
 @pytest.mark.parametrize("text", HELPED)
 def test_edited_helpers_are_changes_of_the_code(text: str) -> None:
-    """Functions of the same module, and methods of the same object."""
+    """Plain values, functions and classes of the same module, and methods of the same object."""
 
     def read(number: int) -> Any:
         names: dict[str, Any] = {"__name__": "read"}
@@ -119,3 +122,26 @@ def test_edited_helpers_are_changes_of_the_code(text: str) -> None:
 
     assert code_digest(read(1)) == code_digest(read(1))
     assert code_digest(read(1)) != code_digest(read(2))
+
+
+def test_a_global_that_a_function_sets_is_no_part_of_its_code() -> None:
+    """A counter of the process is state."""
+    names: dict[str, Any] = {"__name__": "read", "calls": 0}
+    exec("def f(n):\n global calls\n calls += 1\n return n", names)
+    before = code_digest(names["f"])
+    names["f"](1)
+    assert code_digest(names["f"]) == before
+
+
+@pytest.mark.parametrize("hook", ["validate", "on_error"])
+async def test_another_gate_or_handler_is_other_code(hook: str) -> None:
+    """What was let through by another gate, or replaced by another handler, is told, and run again where that is asked for."""
+    store = MemoryStore()
+
+    def plan(limit: int) -> Any:
+        return plan_of(lambda n: float(n), **{hook: lambda given: True if limit else None})
+
+    await plan(1).run(name="kept", store=store, n=2)
+    assert plan(1).plan_resume(name="kept", store=store, n=2).of("reuse")
+    assert plan(2).plan_resume(name="kept", store=store, n=2).of("stale")
+    assert plan(2).plan_resume(name="kept", store=store, n=2, on_code_change="rerun").of("rerun")

@@ -23,8 +23,8 @@ _STARRED: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 def code_digest(fn: Callable[..., Any]) -> str:
     """The digest of a callable's own code: of a partial or method, that of the function behind it; of a class, that of its methods.
 
-    Defaults and closures count as far as they are plain values or functions. So do functions of the same module that it names, and
-    methods of its own object; what it calls in other modules does not.
+    Defaults, closures and globals count as far as they are plain values or functions, and so do functions and classes of the same
+    module, and methods of its own object. What it calls in other modules does not.
     """
     seen: set[int] = set()
     texts = [text for part in (fn, *methods_of(fn)) for text in _texts(part, seen)]
@@ -75,9 +75,12 @@ def _texts(fn: Any, seen: set[int]) -> Iterator[str]:
         return
     yield _describe(code)
     for name in global_names(code):
-        called = fn.__globals__.get(name)
-        if isinstance(called, types.FunctionType) and called.__module__ == fn.__module__:
-            yield from _texts(called, seen)
+        used = getattr(fn, "__globals__", {}).get(name)
+        if isinstance(used, types.FunctionType | type):
+            if used.__module__ == fn.__module__:
+                yield from _texts(used, seen)
+        elif type(used) in _IMMUTABLE or isinstance(used, tuple):
+            yield from _plain(f"global {name}", used, seen)
     yield from _plain("defaults", getattr(fn, "__defaults__", None) or (), seen)
     yield from _plain("keywords", tuple(sorted((getattr(fn, "__kwdefaults__", None) or {}).items())), seen)
     for cell in getattr(fn, "__closure__", None) or ():
@@ -137,6 +140,9 @@ def global_names(code: types.CodeType) -> tuple[str, ...]:
         for step, following in zip(steps, [*steps[1:], None], strict=True)
         if step.opname == "LOAD_GLOBAL" and not (following and "LOAD" in following.opname and following.argval in _WRITES)
     }
+    for step in steps:
+        if step.opname == "STORE_GLOBAL":
+            names.pop(step.argval, None)  # a state of the process, and no part of the code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names.update(dict.fromkeys(global_names(constant)))

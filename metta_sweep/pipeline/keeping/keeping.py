@@ -9,7 +9,7 @@ from metta_sweep.clock import crash_point
 from metta_sweep.errors import ContractError, DamagedPayload, DefinitionChanged
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.keeping.artifact import ArtifactLost
-from metta_sweep.pipeline.keeping.code_digest import code_digest
+from metta_sweep.pipeline.keeping.code_digest import code_digest, code_text
 from metta_sweep.pipeline.keeping.inputs import Inputs, StageInputs, changed_inputs
 from metta_sweep.pipeline.keeping.own_state import Setting, settings_of
 from metta_sweep.pipeline.keeping.payload import IllFormed, JsonForm, fields_without_json, read_object
@@ -85,13 +85,17 @@ class Keeping:
 
     @property
     def code(self) -> str:
-        """The digest of the stage function's own code, and of the settings that it reads of its own object now."""
+        """The digest of the code that an output comes from, and of the settings that its function reads of its own object now."""
         code, settings = self._written
         return code if not settings else digest("".join((code, *(setting.text() for setting in settings))).encode())
 
     @cached_property
     def _written(self) -> tuple[str, tuple[Setting, ...]]:
-        return code_digest(self._spec.fn), settings_of(self._spec.fn)
+        code = code_digest(self._spec.fn)
+        others = [code_text(hook) for name in ("validate", "on_error") if (hook := self._spec.hooks.get(name)) is not None]
+        if others:
+            code = digest("\0".join((code, *others)).encode("utf-8", "surrogatepass"))
+        return code, settings_of(self._spec.fn)
 
     def inputs_in(self, scope: Scope) -> Inputs:
         """The digests of what the stage reads here."""
