@@ -89,6 +89,7 @@ class LoopSpec:
         for message in self.faults:
             flow.fault(self.name, message)
         written = fields_of(self.body.specs)
+        before = len(flow.faults)
         carried = {name: self._carried(name, value, written, flow) for name, value in self.carry.items()}
         first = wires_of([value.field for value in self.carry.values() if isinstance(value, Ref)], flow)
         flow.fields.update(carried)
@@ -107,6 +108,7 @@ class LoopSpec:
         nodes = self.body.compile_open(self.name, flow)
         for name in self.carry:
             self._check_use(name, written, nodes, flow)
+            self._check_meant(name, written, before, flow)
         left, flow.fields = flow.fields, start
         flow.join(left, "loop")
         if self.faults or nodes is None:
@@ -134,6 +136,24 @@ class LoopSpec:
             self.name,
             f"it carries {name!r}, which it neither writes nor reads; its body provides {', '.join(written)}. "
             f"Did you mean {guess!r}?",
+            name,
+        )
+
+    def _check_meant(self, name: str, written: Mapping[str, Any], before: int, flow: Flow) -> None:
+        """A carried field called nearly like one without a first value is misspelt: one fault, in place of all that follow."""
+        guess = did_you_mean(name, [field for field in written if field not in self.carry])
+        reads = reads_of(self.predicate)
+        if name in written or guess is None or reads is None or name in (*reads.always, *reads.sometimes, *reads.keys):
+            return
+        first = f"carry={{{guess!r}: ...}}"
+        followed = [fault for fault in flow.faults[before:] if fault.field == guess and first in fault.message]
+        if not followed:
+            return
+        flow.faults[before:] = [fault for fault in flow.faults[before:] if fault not in followed]
+        flow.fault(
+            self.name,
+            f"carry= begins {name!r}, which nothing in the loop provides, and leaves {guess!r} without a first value. "
+            f"Did you mean {first}?",
             name,
         )
 

@@ -65,11 +65,12 @@ def bind(
         item: the parameter that gets the item of the enclosing map.
     """
     before = len(flow.faults)
-    _refuse_bad_constants(name, signature, constants, flow)
-    free = [parameter for parameter in signature.parameters if _is_free(parameter, constants) and parameter.name != item]
+    meant = _refuse_bad_constants(name, signature, constants, flow)
+    sought = [parameter for parameter in signature.parameters if parameter.name not in meant]
+    free = [parameter for parameter in sought if _is_free(parameter, constants) and parameter.name != item]
     named: dict[str, Bound] = {}
     positional: list[Bound] = []
-    for parameter in signature.parameters:
+    for parameter in sought:
         bound = Bound(_item, ()) if parameter.name == item else _source_of(name, fn, parameter, constants, free, flow)
         if parameter.positional_only and (bound is not None or parameter.default is not MISSING):
             positional.append(bound or _given(parameter.default))
@@ -106,7 +107,9 @@ def _is_free(parameter: Parameter, constants: Mapping[str, Any]) -> bool:
     return parameter.name not in constants and parameter.annotation is MISSING
 
 
-def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> None:
+def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mapping[str, Any], flow: Flow) -> set[str]:
+    """Report constants that no parameter takes; the parameters that were probably meant."""
+    meant: set[str] = set()
     known = [parameter.name for parameter in signature.parameters]
     for key, value in constants.items():
         if key in known or signature.takes_kwargs:
@@ -119,7 +122,9 @@ def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mappin
                 key,
             )
             continue
-        guess = did_you_mean(key, known)
+        guess = did_you_mean(key, [parameter for parameter in known if parameter not in constants]) or did_you_mean(key, known)
+        if guess is not None and guess not in flow.fields:
+            meant.add(guess)
         hint = (
             f" Did you mean {guess!r}?" if guess else f" Add a parameter {key!r} to the stage function, or leave the constant out."
         )
@@ -128,6 +133,7 @@ def _refuse_bad_constants(name: str, signature: ReadSignature, constants: Mappin
             f"the constant {key!r} is no parameter of the stage function; found {brief(value)}; "
             f"expected one of {', '.join(known) or 'none'}.{hint}",
         )
+    return meant
 
 
 def _source_of(

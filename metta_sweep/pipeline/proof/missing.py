@@ -35,7 +35,10 @@ def missing_message(flow: Flow, reader: str, what: str, field: str, needed: Any)
         form = type_name(flow.fields[unnamed].type)
         named = f"The stage {unnamed!r} provides {form} as {unnamed!r}; name it: .through({field}={form})."
         return f"{needs} nothing provides; provided here: {', '.join(flow.fields)}. {named}"
-    hint = f"Did you mean {guess!r}?" if guess else f"Declare it, Pipeline({field}=...), or let an earlier stage provide it."
+    given = f"Give it as a constant of the stage, {field}=...; declare it" if what == f"parameter {field!r}" else "Declare it"
+    between = ";" if given.startswith("Give") else ","
+    declare = f"{given}, Pipeline({field}=...){between} or let an earlier stage provide it."
+    hint = f"Did you mean {guess!r}?" if guess else declare
     return f"{needs} nothing provides; provided here: {', '.join(flow.fields) or 'nothing'}. {hint}"
 
 

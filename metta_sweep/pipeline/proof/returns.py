@@ -29,11 +29,33 @@ def check_returns(name: str, returns: Any, contract: Contract, flow: Flow) -> No
     A contract may be narrower than the annotation, since outputs are validated.
     """
     if never_fits(returns, contract):
+        difference, remedy = _difference(returns, contract)
         flow.fault(
             name,
-            f"the stage function returns {type_name(returns)}, which its contract never takes; expected {expected_by(contract)}. "
-            "Mend the one or the other.",
+            f"the stage function returns {type_name(returns)}, which its contract never takes; "
+            f"expected {expected_by(contract)}{difference}. {remedy}.",
         )
+
+
+def _difference(returns: Any, contract: Contract) -> tuple[str, str]:
+    """The first field of a returned model that the contract does not take, and what to do."""
+    mend = "Mend the one or the other"
+    if not is_model(get_origin(returns) or returns):
+        return "", mend
+    have = fields_of_form(returns)
+    needed = {name: form for name, form in contract.fields.items() if contract.model is None or name in have}
+    if contract.kind == "one":
+        field = next(iter(needed))
+        if field not in have:
+            return "", mend
+        whole = f"Write .through({type_name(returns)}), or return the value of the field"
+        return f" as {field!r}, not a model with a field {field!r} ({type_name(have[field])})", whole
+    for field, form in needed.items():
+        if field not in have:
+            return f"; it has no field {field!r}", mend
+        if not _may_meet(have[field], form):
+            return f"; its field {field!r} is {type_name(have[field])}, in the contract {type_name(form)}", mend
+    return "", mend
 
 
 def expected_by(contract: Contract) -> str:
