@@ -105,20 +105,25 @@ class _Drawing:
         ahead = False
         for wire in part.reads:
             for provider in wire.providers:
-                start = self._source(provider, part, closed)
+                start = self._source(provider, wire.field, part, closed)
                 if start is None or (part.kind == "loop" and provider == part.path):
                     continue
-                back = self._order.get(provider, -1) >= self._order[part.path]
+                back = start != _INPUTS and self._order.get(provider, -1) >= self._order[part.path]
                 self._edge(start, self._boxes[part.path], _label(wire), dotted=back)
                 ahead = ahead or not back
         return ahead
 
-    def _source(self, provider: str, reader: Part, closed: str) -> str | None:
-        if provider == _INPUTS:
+    def _source(self, provider: str, field: str, reader: Part, closed: str) -> str | None:
+        if provider == _INPUTS and (closed or not self._is_from_a_stage(field, reader)):
             return self._boxes[closed] if closed else _INPUTS if self._inputs else None
         inside = reader.path.startswith(f"{provider}/") or reader.path == provider
         frame = None if inside or provider in self._loops else self._frames.get(provider)
         return frame or self._boxes.get(provider)
+
+    def _is_from_a_stage(self, field: str, reader: Part) -> bool:
+        """Whether a stage that is itself called "inputs" is meant, and not the declared inputs."""
+        made = next((part.provides for part in self._parts if part.path == _INPUTS), {})
+        return field in made and self._order[_INPUTS] < self._order[reader.path]
 
     def _edge(self, start: str, end: str, label: str, *, dotted: bool) -> None:
         labels = self._edges.setdefault((start, end, dotted), [])

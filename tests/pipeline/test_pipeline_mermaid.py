@@ -223,3 +223,20 @@ def test_every_right_pipeline_can_be_drawn_and_described() -> None:
         description = plan.describe()
         assert max(map(len, str(description).splitlines())) <= 120, case.name
         assert len(json.loads(json.dumps(description.to_dict()))["parts"]) == len(description.rows)
+
+
+def test_a_stage_may_be_called_inputs() -> None:
+    """What it makes comes from its own box, and the declared inputs come from theirs."""
+
+    async def makes(n: int) -> int:
+        return n
+
+    async def reads(n: int, inputs: int) -> int:
+        return n + inputs
+
+    drawn = Pipeline(n=int).stage("inputs", makes).stage("reads", reads).to_mermaid().splitlines()
+    assert [line.strip() for line in drawn if "-->" in line or "-.->" in line] == [
+        'inputs -->|"n"| n0',
+        'inputs -->|"n"| n1',
+        'n0 -->|"inputs"| n1',
+    ]
