@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from metta_sweep.address import check_name
 from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_you_mean
@@ -28,6 +29,8 @@ from metta_sweep.pipeline.stream import PlanStream
 from metta_sweep.records import NullRecorder, Recorder, Store, StoreReader
 
 __all__ = ["PipelineResult", "Plan"]
+
+_CANCELLED: Final = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
 
 
 class PipelineResult:
@@ -175,7 +178,13 @@ class Plan:
         kept, settled = open_kept(store, name, seed, definition or BY_HAND, fresh=fresh)
         try:
             run = self._new_run(kept, settled, listeners, strict_hooks=strict_hooks, on_code_change=on_code_change)
-            return await self._execute(run, values, address)
+            result = await self._execute(run, values, address)
+            kept.note_end("done")
+            return result
+        except (Exception, *_CANCELLED) as error:
+            with suppress(StoreError):  # the error that ends the run is the one to be seen
+                kept.note_end("cancelled" if isinstance(error, _CANCELLED) else "failed")
+            raise
         finally:
             store.release(kept.run_id)
 

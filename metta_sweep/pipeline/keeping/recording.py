@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from metta_sweep.clock import wall_time
 from metta_sweep.errors import DefinitionChanged, StoreError, a_kind
-from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
+from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store, StoreReader
 
-__all__ = ["BY_HAND", "StoreRecorder", "keep_aside", "open_kept"]
+__all__ = ["BY_HAND", "StoreRecorder", "ending_of", "keep_aside", "open_kept"]
 
 BY_HAND: Final = {"kind": "pipeline"}
 """What a kept run is when nothing else is said: a pipeline that somebody runs by hand."""
 
+
+_ENDING: Final = re.compile(rb'\{"ended":"(done|failed|cancelled)"\}')
 
 _REMEMBERED: Final = 1 << 16
 """Addresses of a new run that are remembered, so that nothing is looked for where nothing can be: some 10 MB at most."""
@@ -41,7 +44,7 @@ def open_kept(
         row = RunRow(os.urandom(16).hex(), name, wall_time())
         settled = _drawn() if seed is None else seed
         try:
-            store.begin_run(row, (_start(0, settled, definition),))
+            store.begin_run(row, (Record(0, 0, "", "start", wall_time(), 0.0, _start_note(settled, definition)),))
             return StoreRecorder(store, row.run_id, new=True), settled
         except StoreError:
             row = store.find_run(name) if name is not None else None
@@ -88,6 +91,10 @@ class StoreRecorder:
         self._run_id = run_id
         self._all: set[str] | None = set() if new else None
         """Every address at which something is recorded; None: the store must be asked."""
+        self._ended: str | None = None
+        """How the run ended, as its journal says; None: it goes on."""
+        self._taken_up = b""
+        """The note that it goes on again, where it had ended."""
 
     @property
     def run_id(self) -> str:
@@ -108,8 +115,20 @@ class StoreRecorder:
         kept = self.kept_seed(definition)
         seed = given if given is not None else kept if kept is not None else _drawn()
         if seed != kept:
-            self.store.append(self._run_id, (_start(self.store.end_of(self._run_id), seed, definition),))
+            self._note("start", _start_note(seed, definition))
+        else:
+            self._ended = ending_of(self.store, self._run_id)
+        self._taken_up = _start_note(seed, definition)
         return seed
+
+    def note_end(self, how: Literal["done", "failed", "cancelled"]) -> None:
+        """Keep how the run has ended. One that had ended so before, and has recorded nothing since, has it kept already."""
+        if self._ended != how:
+            self._note("end", b'{"ended":"%s"}' % how.encode())
+            self._ended = how
+
+    def _note(self, kind: str, payload: bytes) -> None:
+        self.store.append(self._run_id, (Record(self.store.end_of(self._run_id), 0, "", kind, wall_time(), 0.0, payload),))
 
     def kept_seed(self, definition: Mapping[str, Any]) -> int | None:
         """The seed that the run had before; None: there was no run before.
@@ -134,6 +153,9 @@ class StoreRecorder:
         """Keep the output of a stage."""
         if checkpoint is None:
             return
+        if self._ended is not None:
+            self._note("start", self._taken_up)
+            self._ended = None
         known = self._all
         if known is not None:  # before it is known to be kept: who looks for it then asks the store
             known.add(address)
@@ -150,11 +172,22 @@ def _drawn() -> int:
     return int.from_bytes(os.urandom(4), "big")
 
 
-def _start(seq: int, seed: int, definition: Mapping[str, Any]) -> Record:
+def _start_note(seed: int, definition: Mapping[str, Any]) -> bytes:
     """What a run says of itself when it is taken up."""
     from pydantic_core import to_json
 
-    return Record(seq, 0, "", "start", wall_time(), 0.0, to_json({"version": 1, "seed": seed, "definition": definition}))
+    return to_json({"version": 1, "seed": seed, "definition": definition})
+
+
+def ending_of(store: StoreReader, run_id: str) -> str | None:
+    """How a run ended that is no sweep: ``done``, ``failed`` or ``cancelled``; None where it goes on, or was broken off."""
+    last: Record | None = None
+    for last in store.records(run_id):  # noqa: B007  # the last one
+        pass
+    if last is None or last.kind != "end":
+        return None
+    found = _ENDING.match(last.payload)
+    return "done" if found is None else found[1].decode()
 
 
 def _noted(run_id: str, record: Record) -> tuple[int, Mapping[str, Any]]:
