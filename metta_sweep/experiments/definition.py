@@ -12,7 +12,7 @@ from typing import Any, Final
 from metta_sweep.core.described import function_name
 from metta_sweep.errors import DefinitionChanged
 from metta_sweep.experiments.start_note import read_start
-from metta_sweep.records import Store
+from metta_sweep.records import StoreReader
 
 __all__ = [
     "SWEEP",
@@ -58,7 +58,7 @@ def check_same_definition(name: str, kept: Mapping[str, Any], given: Mapping[str
     )
 
 
-def check_name_is_free(name: str, store: Store, given: Mapping[str, Any]) -> None:
+def check_name_is_free(name: str, store: StoreReader, given: Mapping[str, Any]) -> None:
     """Raise ``DefinitionChanged`` when the run of that name is one of another kind or class of experiment."""
     row = store.find_run(name)
     if row is None:

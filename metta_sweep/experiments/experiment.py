@@ -12,7 +12,7 @@ from metta_sweep.core.seeds import draw_seed
 from metta_sweep.errors import InvalidInput, UnknownOption, refuse_unknown
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.pending import run_either_way
-from metta_sweep.experiments.stores import resolve_store
+from metta_sweep.experiments.stores import reader_of, resolve_store
 from metta_sweep.pipeline import Pipeline, PipelineListener, PipelineResult, Plan, PlanStream, ResumePlan
 from metta_sweep.pipeline.hook_table import CodeChange
 from metta_sweep.pipeline.run_inputs import given_inputs
@@ -179,6 +179,8 @@ class Experiment:
     def plan_resume(self, inputs: object = None, *, on_code_change: CodeChange = "warn", **more_inputs: Any) -> ResumePlan:
         """What ``run`` with these inputs would do with what is recorded, before anything runs: print it, or read its ``rows``.
 
+        Nothing is written, and no store is made where there is none.
+
         Raises:
             InvalidInput: the experiment has no name, so that it is not kept; or the inputs are wrong.
             DefinitionChanged: an experiment of another kind or class is kept under the name.
@@ -193,11 +195,16 @@ class Experiment:
                 remedy=f"Write {kind}(name='first')",
             )
         plan, given = self._called("plan_resume", inputs, more_inputs)
-        store = self._store()
-        check_name_is_free(self.name, store, self._definition)
-        return plan.plan_resume(
-            name=self.name, store=store, seed=self.seed, on_code_change=on_code_change, inputs=given, definition=self._definition
-        )
+        with reader_of(self._given_store) as store:
+            check_name_is_free(self.name, store, self._definition)
+            return plan.plan_resume(
+                name=self.name,
+                store=store,
+                seed=self.seed,
+                on_code_change=on_code_change,
+                inputs=given,
+                definition=self._definition,
+            )
 
     async def _execute(self, inputs: object, more: Mapping[str, Any], options: _Options) -> PipelineResult:
         plan, given = self._called("run", inputs, more)

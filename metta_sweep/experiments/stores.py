@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, cast
 from weakref import WeakValueDictionary
 
 from metta_sweep.errors import StoreError
-from metta_sweep.records import RunRow, Store
+from metta_sweep.records import RunRow, Store, StoreReader
 from metta_sweep.store import MemoryStore
 from metta_sweep.store.places import file_of
 
 if TYPE_CHECKING:
     from metta_sweep.store import SqliteStore
 
-__all__ = ["DEFAULT_PLACE", "STORE_VARIABLE", "files_beside", "resolve_store", "say_where"]
+__all__ = ["DEFAULT_PLACE", "STORE_VARIABLE", "files_beside", "reader_of", "resolve_store", "say_where"]
 
 STORE_VARIABLE: Final = "METTA_SWEEP_STORE"
 """The environment variable that names the store of experiments that were given none."""
@@ -56,6 +56,31 @@ def resolve_store(store: Store | str | os.PathLike[str] | None, where: str) -> C
         )
     given: Store = store
     return lambda: given
+
+
+@contextmanager
+def reader_of(store: Store | str | os.PathLike[str] | None) -> Iterator[StoreReader]:
+    """What the next run would find in its store, to be looked at: where nothing is kept yet, nothing is made.
+
+    Raises:
+        StoreError: it is a place that cannot be used.
+    """
+    place = (os.environ.get(STORE_VARIABLE) or DEFAULT_PLACE) if store is None else store
+    if not isinstance(place, str | os.PathLike):
+        yield place
+        return
+    path = None if place == "memory" else file_of(place, "store")
+    if path is None or (path.parent.is_dir() and not path.exists()):
+        yield MemoryStore()
+        return
+    found = _open.get(path)
+    if found is not None and found.is_current():
+        yield found
+        return
+    from metta_sweep.store import open_reader
+
+    with closing(open_reader(path)) as reader:
+        yield reader
 
 
 def say_where(store: Store, row: RunRow) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,3 +192,21 @@ def test_a_named_experiment_tells_what_its_resume_would_do() -> None:
         Draws(name="sum", store=store).plan_resume()
     with pytest.raises(InvalidInput, match=r"a sweep is resumed from its journal.*Call run\(\)"):
         SweepExperiment(search_space={"x": Uniform(0, 1)}, name="sweep", store=store).plan_resume()
+
+
+def test_looking_at_a_resume_makes_no_store(tmp_path: Path) -> None:
+    """Where nothing is kept yet everything is new, and no file appears; a kept run is read, by a path as by the variable."""
+    named = Sum([], name="sum", store=tmp_path / "runs.db")
+    assert [row.verdict for row in named.plan_resume(a=1, b=2).rows] == ["new"]
+    assert list(tmp_path.iterdir()) == []
+    named.run(a=1, b=2)
+    assert [row.verdict for row in named.plan_resume(a=1, b=2).rows] == ["reuse"]
+    copied = tmp_path / "elsewhere"
+    copied.mkdir()
+    for file in tmp_path.glob("runs.db*"):
+        shutil.copy(file, copied)
+    before = {file.name: file.read_bytes() for file in copied.glob("*.db")}
+    assert [row.verdict for row in Sum([], name="sum", store=copied / "runs.db").plan_resume(a=1, b=2).rows] == ["reuse"]
+    assert {file.name: file.read_bytes() for file in copied.glob("*.db")} == before
+    with pytest.raises(StoreError, match="does not exist"):
+        Sum([], name="sum", store=tmp_path / "none" / "runs.db").plan_resume(a=1, b=2)
