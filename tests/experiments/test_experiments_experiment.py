@@ -208,5 +208,5 @@ def test_looking_at_a_resume_makes_no_store(tmp_path: Path) -> None:
     before = {file.name: file.read_bytes() for file in copied.glob("*.db")}
     assert [row.verdict for row in Sum([], name="sum", store=copied / "runs.db").plan_resume(a=1, b=2).rows] == ["reuse"]
     assert {file.name: file.read_bytes() for file in copied.glob("*.db")} == before
-    with pytest.raises(StoreError, match="does not exist"):
+    with pytest.raises(StoreError, match="there is no such file"):
         Sum([], name="sum", store=tmp_path / "none" / "runs.db").plan_resume(a=1, b=2)
