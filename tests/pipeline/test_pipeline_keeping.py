@@ -310,7 +310,7 @@ async def test_changed_code_is_told_once(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.WARNING, "metta_sweep"):
         await loop(lambda i: 1 + i).build().run(name="kept", store=store)
     assert [record.message for record in caplog.records] == [
-        "stage 'loop/step' at loop[0]/step: its code has changed since; the recorded output is used"
+        "stage 'loop/step' at loop[0]/step: its code has changed since; the recorded output is used all the same"
     ]
 
 
@@ -371,7 +371,7 @@ async def test_what_migrate_makes_is_checked() -> None:
     failing = Pipeline().stage("make", lambda: None).through(New, migrate=lambda values: {"minutes": values["second"]})
     with pytest.raises(KeyError) as caught:
         await failing.build().run(name="kept", store=store)
-    assert "in the migrate hook of stage 'make'" in caught.value.__notes__
+    assert "in hook 'migrate' of stage 'make' at make" in caught.value.__notes__
 
 
 async def test_without_migrate_the_error_names_everything() -> None:
@@ -409,7 +409,7 @@ async def test_a_deeper_change_of_the_contract_is_seen(caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING, "metta_sweep"):
         result = await Pipeline().stage("make", make).through(OuterNow).build().run(name="kept", store=store)
     assert result.inner == [InnerNow(n=1, m=0)]
-    assert "its contract has changed since" in caplog.text
+    assert "its code and its contract have changed since" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,10 @@ async def test_changed_code_in_every_policy() -> None:
     await kept(chain(), store, n=1, other=1)
     plan = chain(lambda n: n + 2).build()
     options: dict[str, Any] = {"name": "kept", "store": store, "n": 1, "other": 1}
-    assert told(plan.plan_resume(**options))["first"] == ("stale", "its code has changed since")
+    assert told(plan.plan_resume(**options))["first"] == (
+        "stale",
+        "its code has changed since; the recorded output is used all the same",
+    )
     assert verdicts(plan.plan_resume(**options))["second"] == "reuse"
     again = told(plan.plan_resume(on_code_change="rerun", **options))
     assert (again["first"], again["second"][0]) == (("rerun", "its code has changed since"), "rerun")
@@ -120,8 +123,11 @@ async def test_contracts_that_changed() -> None:
     assert row(int | None)[0] == "stale"
     assert "its contract has changed since" in row(int | None)[1]
     assert "the run will raise ContractError: stage 'first'" in row(str)[1]
-    assert "it is migrated" in row(str, migrate=lambda values: str(values["first"]))[1]
-    assert row(str, migrate=lambda values: values["frist"]) == ("stale", "the run will raise KeyError: 'frist'")
+    assert "migrate= converts it" in row(str, migrate=lambda values: str(values["first"]))[1]
+    assert row(str, migrate=lambda values: values["frist"]) == (
+        "stale",
+        "its contract has changed since; the run will raise KeyError: 'frist' in migrate",
+    )
 
 
 async def test_orphans_come_last() -> None:

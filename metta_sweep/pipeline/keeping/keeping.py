@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from metta_sweep.clock import crash_point
-from metta_sweep.errors import ContractError, DamagedPayload, DefinitionChanged
+from metta_sweep.errors import ContractError, DamagedPayload, DefinitionChanged, message_of
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.keeping.artifact import ArtifactLost
 from metta_sweep.pipeline.keeping.code_digest import code_digest, code_text
 from metta_sweep.pipeline.keeping.inputs import Inputs, StageInputs, changed_inputs
 from metta_sweep.pipeline.keeping.own_state import Setting, settings_of
 from metta_sweep.pipeline.keeping.payload import IllFormed, JsonForm, fields_without_json, read_object
-from metta_sweep.pipeline.keeping.resume_plan import UNKNOWN, depends
+from metta_sweep.pipeline.keeping.resume_plan import RAISES, UNKNOWN, depends
 from metta_sweep.pipeline.keeping.shelf import logger
 from metta_sweep.records import Checkpoint, digest
 
 if TYPE_CHECKING:
+    from metta_sweep.pipeline.contracts.contract import Contract
     from metta_sweep.pipeline.hook_table import CodeChange
     from metta_sweep.pipeline.keeping.resume_plan import Preview
     from metta_sweep.pipeline.keeping.shelf import Shelf
@@ -30,7 +32,7 @@ __all__ = ["Found", "Judged", "Keeping", "Verdict"]
 Verdict = Literal["reuse", "rerun", "stale", "new", "orphan"]
 """What becomes of a recorded output. ``stale``: it is used, though the code or the contract has changed since."""
 
-_CHANGED: Final = "its code, or what it reads of its own object, has changed since"
+_CODE_OR_OBJECT: Final = "its code, or what it reads of its own object,"
 _DAMAGED: Final = "what is recorded is damaged and is not used"
 
 
@@ -133,7 +135,7 @@ class Keeping:
         if judged.verdict not in ("reuse", "stale"):
             return None
         if judged.verdict == "stale" and not judged.migrated:
-            shelf.warn_once(self._path, "stage %r at %s: %s; the recorded output is used", self._path, address, judged.reason)
+            shelf.warn_once(self._path, "stage %r at %s: %s", self._path, address, judged.reason)
         output = judged.output
         if judged.migrated:
             checkpoint, output = self._checkpoint(shelf, address, inputs, output)
@@ -171,8 +173,6 @@ class Keeping:
         reason = judged.reason
         if inputs.unknown and judged.verdict == "rerun":
             reason = f"reads {inputs.unknown}, which cannot be compared with what it was"
-        elif judged.error is not None:
-            reason = f"the run will raise {type(judged.error).__name__}: {str(judged.error).split('. ')[0]}"
         preview.add(address, self._path, judged.verdict, reason)
         return judged.output if judged.verdict in ("reuse", "stale") and judged.error is None else UNKNOWN
 
@@ -237,13 +237,13 @@ class Keeping:
 
     def _of_same_inputs(self, shelf: Shelf, address: str, found: Checkpoint) -> Judged:
         policy = self._on_code_change or shelf.on_code_change
-        changes = [_CHANGED if self._written[1] else "its code has changed since"] if found.code != self.code else []
-        if changes and policy == "rerun":
-            return Judged("rerun", changes[0])
-        if changes and policy == "refuse":
-            return Judged("stale", f"{changes[0]}, which is refused", error=self._refusal(address, changes[0]))
+        changed = [_CODE_OR_OBJECT if self._written[1] else "its code"] if found.code != self.code else []
+        if changed and policy == "rerun":
+            return Judged("rerun", _since(changed))
+        if changed and policy == "refuse":
+            return _raising(changed, self._refusal(address, _since(changed)))
         if found.schema != self._contract.schema_digest:
-            changes.append("its contract has changed since")
+            changed.append("its contract")
         try:
             output, migrated = self._load(shelf, found)
         except IllFormed:
@@ -251,13 +251,13 @@ class Keeping:
         except ArtifactLost as error:
             return Judged("rerun", str(error), lost=True)
         except ContractError as error:
-            return Judged("stale", "what is recorded no longer fits its contract", error=error)
+            return _raising(changed, error)
         except _HookFailed as failed:
-            return Judged("stale", "its migrate hook fails", error=failed.error)
-        if migrated:
-            changes.append("it is migrated")
-        verdict: Verdict = "stale" if changes else "reuse"
-        return Judged(verdict, " and ".join(changes) or "recorded, and reads the same", output, migrated=migrated)
+            return _raising(changed, failed.error, " in migrate")
+        if not changed and not migrated:
+            return Judged("reuse", "recorded, and reads the same", output)
+        happens = "migrate= converts it" if migrated else "the recorded output is used all the same"
+        return Judged("stale", f"{_since(changed)}; {happens}", output, migrated=migrated)
 
     def _load(self, shelf: Shelf, found: Checkpoint) -> tuple[Any, bool]:
         if self._migrate is None:
@@ -267,9 +267,9 @@ class Keeping:
                 return self._form.load(found.payload, shelf.folder), False
             except ContractError:
                 pass
-        return self._migrated(read_object(found.payload), shelf), True
+        return self._migrated(read_object(found.payload), shelf, found.address), True
 
-    def _migrated(self, stored: dict[str, Any], shelf: Shelf) -> Any:
+    def _migrated(self, stored: dict[str, Any], shelf: Shelf, address: str) -> Any:
         """What the hook makes of a recorded output: the values of its fields in JSON, or the output itself."""
         from pydantic_core import PydanticSerializationError, to_json
 
@@ -279,7 +279,7 @@ class Keeping:
         try:
             made = self._migrate(stored)
         except Exception as error:
-            error.add_note(f"in the migrate hook of stage {stage!r}")
+            error.add_note(f"in hook 'migrate' of stage {stage!r} at {address}")
             raise _HookFailed(error) from error
         try:
             return self._contract.check(made)
@@ -287,10 +287,29 @@ class Keeping:
             try:
                 return self._form.load(to_json(made), shelf.folder)
             except (ContractError, IllFormed, PydanticSerializationError):
-                raise ContractError(f"its migrate hook does not return what the contract takes: {error}") from None
+                wrong = _missing(self._contract, made) or str(error)
+                raise ContractError(f"its migrate hook does not return what the contract takes: {wrong}") from None
 
     def _refusal(self, address: str, what: str) -> DefinitionChanged:
         return DefinitionChanged(
             f"stage {self._path!r}: {what}; its output at {address} was recorded before, which on_code_change='refuse' "
             "does not take. Change it back, run with on_code_change='rerun' or 'warn', or run under another name."
         )
+
+
+def _since(changed: Sequence[str]) -> str:
+    verb = "have" if len(changed) > 1 else "has"
+    return f"{' and '.join(changed)} {verb} changed since" if changed else "what is recorded no longer fits"
+
+
+def _raising(changed: Sequence[str], error: Exception, where: str = "") -> Judged:
+    what = f"{type(error).__name__}: {message_of(error).split('. ')[0]}"
+    return Judged("stale", f"{_since(changed)}; {RAISES} {what}{where}", error=error)
+
+
+def _missing(contract: Contract, made: object) -> str | None:
+    """The field that a mapping lacks which was meant as the fields of a contract with one."""
+    name = next(iter(contract.fields), None)
+    if contract.kind != "one" or not isinstance(made, Mapping) or name in made:
+        return None
+    return f"stage {contract.stage!r}: field {name!r} is missing from what it returned ({', '.join(map(str, made)) or 'nothing'})."

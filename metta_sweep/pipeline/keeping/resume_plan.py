@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from metta_sweep.pipeline.keeping.keeping import Verdict
     from metta_sweep.pipeline.running.run import Scope
 
-__all__ = ["UNKNOWN", "Preview", "ResumePlan", "ResumeRow", "depends"]
+__all__ = ["RAISES", "UNKNOWN", "Preview", "ResumePlan", "ResumeRow", "depends"]
 
 _SHOWN: Final = 200
 """Lines that the table has at most."""
@@ -22,11 +22,15 @@ _FOLDED: Final = 4
 """Rows one after another that tell the same, from which on they become one line."""
 _SUMMARY: Final[dict[str, str]] = {
     "reuse": "reused",
-    "stale": "stale",
+    "stale": "stale (used all the same)",
     "rerun": "to run again",
     "new": "new",
     "orphan": "orphaned",
 }
+
+
+RAISES: Final = "the run will raise"
+"""Part of the reason of a row that ends the run."""
 
 
 class _Unknown:
@@ -96,7 +100,11 @@ class ResumePlan:
 
     def _summary(self) -> str:
         counts = self._counts()
+        raising = sum(RAISES in row.reason for row in self.of("stale"))
+        counts["stale"] -= raising
         told = [f"{counts[name]} {text}" for name, text in _SUMMARY.items() if counts[name]]
+        if raising:
+            told.append(f"{raising} stale ({RAISES})")
         return ", ".join(told) or "nothing to do"
 
 
