@@ -1,6 +1,6 @@
 """Types drawn at random, with values of them: one type may stand for another exactly if each of its values may.
 
-The judge here looks at values, the build at types; they share nothing.
+The judge here looks at values, the build at types; they share nothing. The checks at run time must agree with both.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, get_args, get_origin
 
 from metta_sweep.pipeline.contracts.assignable import explain_mismatch
+from metta_sweep.pipeline.contracts.checks import Misfit, value_check
+from metta_sweep.pipeline.contracts.contract import Contract
 from metta_sweep.pipeline.contracts.models import field_types, is_model
 from metta_sweep.pipeline.contracts.typeforms import type_name
+from metta_sweep.pipeline.proof.returns import never_fits
 
 from .parts import Batch, Point, Scored, Settings, Span, Task, Trial
 
@@ -46,10 +49,38 @@ def misjudged(seed: int) -> str:
     needed = _drawn(rng, 2)
     provided = _near(rng, needed) if rng.random() < 0.7 else _drawn(rng, 2)
     reason = explain_mismatch(provided, needed, "x")
-    stray = [value for value in _values(provided) if not _is(value, needed)]
-    if (reason is None) == (not stray):
+    values = _values(provided)
+    stray = [value for value in values if not _is(value, needed)]
+    asked = f"seed {seed}: {type_name(provided)} for {type_name(needed)}"
+    if (reason is None) == bool(stray):
+        return f"{asked}: the build says {reason or 'it fits'}; strays: {stray[:3]}"
+    refused = [value for value in values if not _taken(value, needed)]
+    readable = "Sequence" in asked or "Collection" in asked  # a text is one of texts to the judge; contracts do not look into it
+    if readable:
         return ""
-    return f"seed {seed}: {type_name(provided)} for {type_name(needed)}: the build says {reason or 'it fits'}; strays: {stray[:3]}"
+    if len(refused) != len(stray):
+        return f"{asked}: refused at run time are {refused[:3]}; strays: {stray[:3]}"
+    if never_fits(provided, Contract("x", {"x": needed})) and any(_says_something(value) for value in values if value not in stray):
+        return f"{asked}: the build says that it never fits; strays are {stray[:3]} only"
+    return ""
+
+
+def _taken(value: Any, form: Any) -> bool:
+    """Whether the check at run time lets a value pass."""
+    try:
+        value_check(form)(value)
+    except Misfit:
+        return False
+    return True
+
+
+def _says_something(value: Any) -> bool:
+    """Whether the type of a value can be told from it: nothing is in an empty list, and None is in many types."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_says_something, value))
+    return value is not None
 
 
 def _drawn(rng: random.Random, depth: int) -> Any:

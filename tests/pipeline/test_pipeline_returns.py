@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import pytest
 from pydantic import BaseModel
@@ -17,6 +17,18 @@ class Score(BaseModel):
 
     loss: float
     name: str = ""
+
+
+class Loose(BaseModel):
+    """A score that may be missing."""
+
+    loss: float | None
+
+
+class Strict(BaseModel):
+    """One that may not."""
+
+    loss: float
 
 
 class Base(BaseModel):
@@ -110,3 +122,18 @@ def test_mappings_that_never_hold_the_fields_of_a_model(returns: Any) -> None:
     """A mapping is checked by what it holds, where a model's fields are wanted."""
     with pytest.raises(BuildError, match="never takes; expected Score"):
         Pipeline().stage("make", said(returns)).through(Score).build()
+
+
+@pytest.mark.parametrize(
+    ("returns", "form", "value"),
+    [
+        (list[Loose], list[Strict], [Loose(loss=0.5)]),
+        (Loose, Strict | str, Loose(loss=0.5)),
+        (dict[str, Literal["a", 1]], dict[str, str], {"x": "a"}),
+        (Sequence[int | None], tuple[int | str, ...], (1,)),
+        (tuple[int, str] | list[int], Sequence[int | str], (1, "a")),
+    ],
+)
+async def test_a_contract_may_be_narrower_at_any_depth(returns: Any, form: Any, value: Any) -> None:
+    """Fields of models, literals and elements: what some of the values are is let through."""
+    await Pipeline().stage("make", said(returns, value)).through(x=form).build().run()

@@ -122,6 +122,8 @@ def _parts(form: Any) -> tuple[Any, ...]:
     form = plain(form)
     if get_origin(form) in (typing.Union, types.UnionType):
         return tuple(itertools.chain.from_iterable(map(_parts, get_args(form))))
+    if get_origin(form) is typing.Literal:
+        return tuple(typing.Literal[value] for value in get_args(form))
     return (form,)
 
 
@@ -137,6 +139,15 @@ def _somethings(parts: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(part for part in parts if part is not types.NoneType)
 
 
+def _models_meet(first: Any, second: Any, depth: int) -> bool:
+    """Whether a model may be taken by its fields for another one."""
+    have, wanted = fields_of_form(first), fields_of_form(second)
+    optional = default_values(get_origin(second) or second)
+    return not wanted.keys().isdisjoint(have) and all(
+        _may_meet(have[name], form, depth + 1) if name in have else name in optional for name, form in wanted.items()
+    )
+
+
 def _meet(first: Any, second: Any, depth: int) -> bool:
     """As contracts check: flags are no numbers, and texts no sequences."""
     if first is bool and second in (int, float, complex):
@@ -145,9 +156,20 @@ def _meet(first: Any, second: Any, depth: int) -> bool:
         return False
     if explain_mismatch(first, second, "it") is None or explain_mismatch(second, first, "it", by_class=True) is None:
         return True
+    if is_model(get_origin(first) or first) and is_model(get_origin(second) or second):
+        return _models_meet(first, second, depth)
     have, want = get_origin(first), get_origin(second)
     if not (isinstance(have, type) and isinstance(want, type) and issubclass(have, Iterable)):
         return False
-    mine, theirs = get_args(first), get_args(second)
-    related = (issubclass(have, want) or issubclass(want, have)) and len(mine) == len(theirs)
-    return related and all(_may_meet(a, b, depth + 1) for a, b in zip(mine, theirs, strict=True))
+    if not (issubclass(have, want) or issubclass(want, have)):
+        return False
+    mine, theirs = _elements(first), _elements(second)
+    if issubclass(have, Mapping) or issubclass(want, Mapping):
+        return all(_may_meet(a, b, depth + 1) for a, b in zip(mine, theirs, strict=False))
+    count = max(len(mine), len(theirs))
+    mine, theirs = (parts * count if len(parts) == 1 else parts for parts in (mine, theirs))
+    return len(mine) == len(theirs) and all(_may_meet(a, b, depth + 1) for a, b in zip(mine, theirs, strict=True))
+
+
+def _elements(form: Any) -> tuple[Any, ...]:
+    return tuple(part for part in get_args(form) if part is not Ellipsis)
