@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from metta_sweep.clock import crash_point
@@ -40,6 +40,11 @@ class Found(NamedTuple):
     """A recorded output that still holds."""
 
     output: Any
+
+
+@lru_cache(maxsize=256)
+def _digest_of_text(text: str) -> str:
+    return digest(text.encode())
 
 
 class _HookFailed(Exception):
@@ -84,12 +89,14 @@ class Keeping:
         self._form = JsonForm(spec.contract)
         self._migrate = spec.hooks.get("migrate")
         self._on_code_change: CodeChange | None = spec.hooks.get("on_code_change")
+        self._looked_at_reads = False
+        """What the stage read was looked at again after it ran: once is enough, and costs as much as the digests of its inputs."""
 
     @property
     def code(self) -> str:
         """The digest of the code that an output comes from, and of the settings that its function reads of its own object now."""
         code, settings = self._written
-        return code if not settings else digest("".join((code, *(setting.text() for setting in settings))).encode())
+        return code if not settings else _digest_of_text("".join((code, *(setting.text() for setting in settings))))
 
     @cached_property
     def _written(self) -> tuple[str, tuple[Setting, ...]]:
@@ -189,7 +196,8 @@ class Keeping:
             The output as a resumed run will find it.
         """
         shelf = scope.run.shelf
-        if shelf.is_first(self._path):
+        if not self._looked_at_reads:
+            self._looked_at_reads = True
             self._check_reads_unchanged(scope, inputs)
         checkpoint, output = self._checkpoint(shelf, address, inputs, output)
         crash_point("persist.before", address)

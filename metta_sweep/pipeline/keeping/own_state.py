@@ -27,9 +27,7 @@ class Setting(NamedTuple):
 
     def text(self) -> str:
         """What it is now; empty when it is nothing plain."""
-        found = inspect.getattr_static(self.owner, self.name, _UNSET)
-        if isinstance(found, types.MemberDescriptorType):
-            found = getattr(self.owner, self.name, _UNSET)
+        found = getattr(self.owner, self.name, _UNSET)
         return f"self.{self.name} {_text(found)}\n" if _is_plain(found) else ""
 
 
@@ -46,7 +44,7 @@ def settings_of(fn: Callable[..., Any]) -> tuple[Setting, ...]:
         return ()
     read: dict[str, None] = {}
     for function in (method, *methods_of(fn)):
-        read.update(dict.fromkeys(name for name in _attributes(function) if _method(owner, name) is None))
+        read.update(dict.fromkeys(name for name in _attributes(function) if not _runs_code(owner, name)))
     changed = _set_in(type(owner)) if read else frozenset[str]()
     return tuple(Setting(owner, name) for name in sorted(read) if name not in changed and not name.startswith("__"))
 
@@ -82,6 +80,12 @@ def _bound(fn: Any) -> tuple[types.FunctionType | None, Any]:
     if isinstance(fn, types.MethodType) and isinstance(fn.__func__, types.FunctionType):
         return fn.__func__, fn.__self__
     return None, None
+
+
+def _runs_code(owner: Any, name: str) -> bool:
+    """Whether reading an attribute calls something: a property, or another descriptor of a class."""
+    found = inspect.getattr_static(type(owner), name, None)
+    return hasattr(type(found), "__get__") and not isinstance(found, types.MemberDescriptorType)
 
 
 def _method(owner: Any, name: str) -> types.FunctionType | None:

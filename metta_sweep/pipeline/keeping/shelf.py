@@ -73,7 +73,6 @@ class Shelf:
         self.on_code_change: CodeChange = on_code_change
         self.origins = Origins()
         self._warned: set[tuple[str, str]] = set()
-        self._recorded: set[str] = set()
 
     def folder(self) -> Path | None:
         """Where files are kept that stages make; None: nowhere."""
@@ -85,12 +84,6 @@ class Shelf:
         """The store that holds what runs share; None: there is none."""
         store: Store | None = getattr(self.recorder, "store", None)
         return store
-
-    def is_first(self, stage: str) -> bool:
-        """Whether a stage has recorded nothing yet in this run; from now on it has."""
-        first = stage not in self._recorded
-        self._recorded.add(stage)
-        return first
 
     def warn_once(self, stage: str, what: str, *values: object) -> None:
         """Warn, once in a run for a stage, whatever the number of its executions."""
