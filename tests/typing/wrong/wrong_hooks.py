@@ -73,7 +73,7 @@ def gate_calls_absent_method() -> object:
 
 def metrics_reads_an_attribute() -> object:
     """`metrics` reads an attribute of the plain dict that it gets."""
-    return trained.through(Result, metrics=lambda m: repr(m.loss))  # E: mypy pyright
+    return trained.through(Result, metrics=lambda m: repr(m.loss))  # E: mypy pyright build
 
 
 def observer_takes_two_arguments() -> object:
