@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from metta_sweep.cli.events import event_dict, event_json, event_line, events_of, holding_any
 from metta_sweep.cli.kept import read_sweep
+from metta_sweep.cli.stages import address_lines, nothing_at, recorded_addresses
+from metta_sweep.cli.stages import within as recorded_within
 from metta_sweep.cli.text import as_json, duration, number, out, params_text, plain, shown_json
 from metta_sweep.core.events import Error, Event, Reported
 from metta_sweep.core.trial import Metric, Trial, metric_mean
@@ -28,7 +30,7 @@ def show_address(reader: SqliteReader, row: RunRow, note: StartNote | None, addr
     if found is not None and note is not None:
         _show_trial(reader, row, note, found["id"], found["attempt"], json=json)
     else:
-        _show_stage(reader, row, address, json=json)
+        _show_stage(reader, row, address, json=json, sweep=note is not None)
 
 
 def _show_trial(reader: SqliteReader, row: RunRow, note: StartNote, trial_id: str, attempt: str | None, *, json: bool) -> None:
@@ -105,7 +107,7 @@ def _trial_dict(trial: Trial) -> dict[str, Any]:
     return told
 
 
-def _show_stage(reader: SqliteReader, row: RunRow, address: str, *, json: bool) -> None:
+def _show_stage(reader: SqliteReader, row: RunRow, address: str, *, json: bool, sweep: bool) -> None:
     checkpoint = reader.get_checkpoint(row.run_id, address)
     if checkpoint is not None:
         out(
@@ -113,6 +115,9 @@ def _show_stage(reader: SqliteReader, row: RunRow, address: str, *, json: bool) 
             if json
             else plain(json_library.dumps(json_library.loads(checkpoint.payload), indent=2))
         )
+        return
+    if not sweep:
+        _show_within(reader, row, address, json=json)
         return
     within = f"{address}/"
     events = list(
@@ -126,3 +131,17 @@ def _show_stage(reader: SqliteReader, row: RunRow, address: str, *, json: bool) 
         )
     for event in events:
         out(event_json(event) if json else event_line(event))
+
+
+def _show_within(reader: SqliteReader, row: RunRow, address: str, *, json: bool) -> None:
+    """What is recorded within an address of a pipeline that has no output of its own there: the items of a map, say."""
+    addresses = recorded_addresses(reader, row)
+    inner = recorded_within(addresses, address)
+    if not inner:
+        raise nothing_at(row, address, addresses)
+    if json:
+        out(as_json({"address": address, "addresses": inner}))
+        return
+    out(plain(f"{address}: {len(inner)} recorded within it, show one of them:"))
+    for line in address_lines(inner):
+        out(plain(f"  {line}"))

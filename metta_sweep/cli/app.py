@@ -16,6 +16,10 @@ _Store = Annotated[
     Parameter(help="Where runs are kept: a path or sqlite:///dir/file.db. By default METTA_SWEEP_STORE, else ./metta_sweep.db."),
 ]
 _Json = Annotated[bool, Parameter(help="Print JSON.", negative=())]
+_Inputs = Annotated[
+    list[str] | None,
+    Parameter(name="--input", help="NAME=VALUE, an input of a pipeline, as JSON or text; may be given several times.", negative=()),
+]
 _Log = Annotated[str | None, Parameter(help="Show logs from this level on: debug, info, warning (the default) or error.")]
 
 app: Final = App(
@@ -35,6 +39,7 @@ def run(
     budget: Annotated[str | None, Parameter(help="Trials, or trials=60,seconds=120,cost=5; totals over all resumes.")] = None,
     more: Annotated[int | None, Parameter(help="So many more trials than there are.")] = None,
     fresh: Annotated[bool, Parameter(help="Start over; the kept run stays as NAME@1.", negative=())] = False,
+    inputs: _Inputs = None,
     store: _Store = None,
     json: _Json = False,
     log: _Log = None,
@@ -44,15 +49,15 @@ def run(
     from metta_sweep.cli.running import RunOptions, run_experiment
 
     caps = None if budget is None else parse_budget(budget)
-    return run_experiment(target, RunOptions(caps, more, fresh, store, json, log))
+    return run_experiment(target, RunOptions(caps, more, fresh, store, json, log, tuple(inputs or ())))
 
 
 @app.command
-def resume(target: _Target, /, *, store: _Store = None, json: _Json = False, log: _Log = None) -> int:
+def resume(target: _Target, /, *, inputs: _Inputs = None, store: _Store = None, json: _Json = False, log: _Log = None) -> int:
     """Go on with a kept run, with the budget that it was given."""
     from metta_sweep.cli.running import RunOptions, resume_experiment
 
-    return resume_experiment(target, RunOptions(store=store, json=json, log=log))
+    return resume_experiment(target, RunOptions(store=store, json=json, log=log, inputs=tuple(inputs or ())))
 
 
 @app.command(name="list")

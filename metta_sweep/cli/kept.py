@@ -14,6 +14,7 @@ from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
+from metta_sweep.pipeline.keeping.recording import ending_of
 from metta_sweep.records import RunRow, Store
 from metta_sweep.store import SqliteReader, open_reader
 from metta_sweep.store.places import file_of
@@ -40,8 +41,8 @@ class Outline(NamedTuple):
     kind: str
     """``sweep`` or ``pipeline``; ``unknown`` where nothing tells."""
     status: str
-    """``running``; a stop reason; ``cancelled`` for a run that was left before its end; ``broken off`` for one whose process died;
-    ``kept`` for a pipeline; ``not begun`` for a run without a record; ``damaged`` for one that cannot be read."""
+    """``running``; a stop reason, or ``done`` or ``failed`` for a pipeline; ``cancelled`` for a run that was left before its end;
+    ``broken off`` for one whose process died; ``not begun`` for a run without a record; ``damaged`` for one that cannot be read."""
     pid: int | None
     """The process that drives it."""
     trials: int | None
@@ -174,5 +175,5 @@ def damaged_outline(row: RunRow) -> Outline:
 def _without_note(reader: SqliteReader, row: RunRow) -> Outline:
     pid = reader.driver_of(row.run_id)
     begun = next(reader.records(row.run_id), None) is not None
-    kind, status = ("pipeline", "kept") if begun else ("unknown", "not begun")
+    kind, status = ("pipeline", ending_of(reader, row.run_id) or "broken off") if begun else ("unknown", "not begun")
     return Outline(row.name, row.run_id, kind, status if pid is None else "running", pid, None, None, None, row.created, row.tags)

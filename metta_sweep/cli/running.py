@@ -6,11 +6,13 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metta_sweep.cli.exits import BAD_STOP, DONE, INTERRUPTED, UsageError, exit_now
 from metta_sweep.cli.kept import check_place, place_of
+from metta_sweep.cli.run_inputs import parse_inputs
 from metta_sweep.cli.target import Target, find_experiment
 from metta_sweep.cli.text import as_json, plain, shown_json
 from metta_sweep.core.budget import Budget
@@ -36,6 +38,8 @@ class RunOptions(NamedTuple):
     store: str | None = None
     json: bool = False
     log: str | None = None
+    inputs: tuple[str, ...] = ()
+    """``NAME=VALUE`` each."""
 
 
 def resume_experiment(target: str, options: RunOptions) -> int:
@@ -64,10 +68,11 @@ def run_experiment(target: str, options: RunOptions) -> int:
     return _run(_find(target, options), options)
 
 
-def resume_command(spelled: str, store: str | None, *, own: bool = False) -> str:
+def resume_command(spelled: str, store: str | None, *, own: bool = False, inputs: Sequence[str] = ()) -> str:
     """The command that goes on with a run: with the store that was given, or that is used where the experiment has no ``own``."""
     place = store if store is not None or own else os.environ.get(STORE_VARIABLE)
-    return f"{_program()} resume {shlex.quote(spelled)}" + (f" --store {shlex.quote(place)}" if place else "")
+    given = "".join(f" --input {shlex.quote(text)}" for text in inputs)
+    return f"{_program()} resume {shlex.quote(spelled)}{given}" + (f" --store {shlex.quote(place)}" if place else "")
 
 
 def _find(target: str, options: RunOptions) -> Target:
@@ -104,7 +109,7 @@ def _run(target: Target, options: RunOptions) -> int:
 
     console = Console(stderr=True, highlight=False)
     experiment = target.experiment
-    command = resume_command(target.spelled, options.store, own=experiment.given_store is not None)
+    command = resume_command(target.spelled, options.store, own=experiment.given_store is not None, inputs=options.inputs)
     graceful = isinstance(experiment, SweepExperiment)
 
     def say(line: str) -> None:
@@ -132,7 +137,10 @@ async def _drive(experiment: Experiment, options: RunOptions, console: Console) 
 
     if not isinstance(experiment, SweepExperiment):
         _refuse_sweep_options(options)
-        return await experiment.arun()
+        inputs = parse_inputs(options.inputs, experiment.build().inputs)
+        return await experiment.arun(inputs=inputs, fresh=options.fresh)
+    if options.inputs:
+        raise UsageError("--input", "the experiment is a sweep, which takes no inputs", remedy="Leave --input out")
     plan = experiment.build()
     async with experiment.open(options.budget, more=options.more, fresh=options.fresh) as run:
         async with shown(run, console):
@@ -141,7 +149,7 @@ async def _drive(experiment: Experiment, options: RunOptions, console: Console) 
 
 
 def _refuse_sweep_options(options: RunOptions) -> None:
-    for name, given in (("--budget", options.budget), ("--more", options.more), ("--fresh", options.fresh or None)):
+    for name, given in (("--budget", options.budget), ("--more", options.more)):
         if given is not None:
             raise UsageError(name, "the experiment is no sweep, so it has no trials to count", remedy=f"Leave {name} out")
 

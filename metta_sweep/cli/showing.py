@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from metta_sweep.cli.addresses import show_address
 from metta_sweep.cli.exits import DONE
 from metta_sweep.cli.kept import outline, read_sweep, reader_at, run_named, start_note, status_of
+from metta_sweep.cli.stages import address_lines, recorded_addresses
 from metta_sweep.cli.text import as_json, duration, moment, out, plain
 from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.experiments.result import SweepResult
@@ -17,7 +19,11 @@ from metta_sweep.store import SqliteReader
 __all__ = ["show_run"]
 
 SHOWN_FAILURES: Final = 20
-_UNFINISHED: Final = {"broken off": "the process that ran it is gone", "cancelled": "it was left before its end"}
+_UNFINISHED: Final = {
+    "broken off": "the process that ran it is gone",
+    "cancelled": "it was left before its end",
+    "failed": "it ended with an error",
+}
 
 
 def show_run(name: str, address: str | None, store: str | None, *, json: bool) -> int:
@@ -53,17 +59,17 @@ def _show_sweep(reader: SqliteReader, row: RunRow, note: StartNote, results: Swe
         return
     lines = results.summary().splitlines()
     out(plain("\n".join(lines if results.stop_reason is not None else lines[:-1])))
-    out(f"status  {_status_line(status, pid, results, row)}")
+    out(f"status  {_status_line(status, pid, row)}")
     out(f"budget  {_budget_line(note)}")
     out(plain(f"kept    as {row.run_id} in {reader.path}, since {moment(row.created)}; seed {note.seed}"))
     _print_failures(reader, row, results)
 
 
-def _status_line(status: str, pid: int | None, results: SweepResult, row: RunRow) -> str:
+def _status_line(status: str, pid: int | None, row: RunRow) -> str:
     if pid is not None:
         return f"running, by process {pid}"
     if status not in _UNFINISHED:
-        return "ended"
+        return "done" if status == "done" else "ended"
     again = "run it again to go on" if row.name is not None else "it has no name, so it cannot go on"
     return f"{status}: {_UNFINISHED[status]}; {again}"
 
@@ -97,13 +103,19 @@ def _print_failures(reader: SqliteReader, row: RunRow, results: SweepResult) -> 
 
 def _show_pipeline(reader: SqliteReader, row: RunRow, *, json: bool) -> None:
     it = outline(reader, row)
+    addresses = recorded_addresses(reader, row)
     if json:
-        out(as_json({**it._asdict(), "store": str(reader.path)}))
+        out(as_json({**it._asdict(), "store": str(reader.path), "addresses": addresses}))
         return
     if it.status == "not begun":
         begun = "nothing has been recorded, so the process that made it ended before it began"
         out(plain(f"{row.name or row.run_id}: not begun: {begun}; kept in {reader.path}, since {moment(row.created)}"))
         return
-    running = f"; running, by process {it.pid}" if it.pid is not None else ""
-    out(plain(f"{row.name or row.run_id}: a pipeline, kept stage by stage in {reader.path}, since {moment(row.created)}{running}"))
-    out(plain(f"metta-sweep show {row.name or row.run_id} STAGE shows what a stage gave"))
+    name = row.name or row.run_id
+    out(plain(f"{name}: a pipeline, kept stage by stage in {reader.path}, since {moment(row.created)}"))
+    out(f"status  {_status_line(it.status, it.pid, row)}")
+    out("recorded")
+    for line in address_lines(addresses) or ["nothing yet"]:
+        out(plain(f"  {line}"))
+    if addresses:
+        out(plain(f"metta-sweep show {shlex.quote(name)} {shlex.quote(addresses[0])} shows what a stage gave"))

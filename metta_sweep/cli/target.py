@@ -30,8 +30,9 @@ def find_experiment(target: str) -> Target:
     """The experiment that ``FILE[:NAME]`` names.
 
     NAME is a variable of the module (an experiment, a subclass of ``Experiment``, or a function that takes nothing and returns an
-    experiment) or the name that an experiment was given. It may be left out where the module has one experiment, or none and one
-    function that is annotated to return one.
+    experiment) or the name that an experiment was given, or a class gives. It may be left out where the module has one
+    experiment, or none and one function that is annotated to return one, or neither and one subclass of ``Experiment`` that can be
+    made without arguments.
 
     Raises:
         UsageError: there is no such file, the name is none of its experiments, or it must be given.
@@ -40,13 +41,16 @@ def find_experiment(target: str) -> Target:
     module = _import(file)
     found = _experiments(module)
     if name is None:
-        name = _only_one(target, found or _factories(module), module)
+        name = _only_one(target, found or _factories(module) or _classes(module), module)
     if name in vars(module):
-        return Target(_made(name, vars(module)[name], target, [*found, *_factories(module)]), f"{file}:{name}")
+        return Target(_made(name, vars(module)[name], target, [*found, *_factories(module), *_classes(module)]), f"{file}:{name}")
     for variable, experiment in found.items():
         if experiment.name == name:
             return Target(experiment, f"{file}:{variable}")
-    known = [*found, *_factories(module)]
+    for variable, kind in _classes(module).items():
+        if kind.name == name:
+            return Target(kind(), f"{file}:{variable}")
+    known = [*found, *_factories(module), *_classes(module)]
     guess = did_you_mean(name, known)
     raise UsageError(
         target,
@@ -125,6 +129,19 @@ def _factories(module: ModuleType) -> dict[str, Callable[[], Any]]:
     }
 
 
+def _classes(module: ModuleType) -> dict[str, type[Experiment]]:
+    """Subclasses of ``Experiment`` that the module defines, that have a pipeline, and that can be made without arguments."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, Experiment)
+        and value.__module__ == module.__name__
+        and value.pipeline is not Experiment.pipeline
+        and _needs_nothing(value)
+    }
+
+
 def _needs_nothing(function: Callable[..., Any]) -> bool:
     try:
         inspect.signature(function).bind()
@@ -149,7 +166,8 @@ def _only_one(target: str, found: dict[str, Any], module: ModuleType) -> str:
             target,
             "the file has no experiment at module level",
             expected="a variable that holds one, or a function that returns one",
-            remedy=f"Write experiment = SweepExperiment(...) at the top level of {module.__name__}.py, or name a function",
+            remedy=f"Write experiment = SweepExperiment(...), or class Mine(Experiment), at the top level of {module.__name__}.py, "
+            "or name a function",
         )
     several = ", ".join(_shown(name, value) for name, value in found.items())
     raise UsageError(

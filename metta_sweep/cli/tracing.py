@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from metta_sweep.cli.events import event_json, event_line, events_of, holding_any
 from metta_sweep.cli.exits import DONE, UsageError
-from metta_sweep.cli.kept import reader_at, run_named
-from metta_sweep.cli.text import out
+from metta_sweep.cli.kept import outline, reader_at, run_named
+from metta_sweep.cli.stages import address_lines, recorded_addresses
+from metta_sweep.cli.text import as_json, out, plain
 from metta_sweep.core.events import EVENT_TYPES
 from metta_sweep.errors import did_you_mean
+from metta_sweep.records import RunRow
+from metta_sweep.store import SqliteReader
 
 __all__ = ["trace_run"]
 
@@ -31,6 +34,10 @@ def trace_run(name: str, store: str | None, *, kinds: Sequence[str], trial: str 
         raise UsageError("--last", "it must be at least 1", found=last, expected="a whole number, 1 or more")
     with reader_at(store) as reader:
         row = run_named(reader, name)
+        it = outline(reader, row)
+        if it.kind == "pipeline":
+            _tell_stages(reader, row, chosen=bool(kinds) or trial is not None, last=last, json=json)
+            return DONE
         needles = [trial] if trial is not None else list(kinds)
         start = max(0, reader.end_of(row.run_id) - last) if last is not None and not needles else 0
         found = (
@@ -41,3 +48,19 @@ def trace_run(name: str, store: str | None, *, kinds: Sequence[str], trial: str 
         for event in found if last is None else deque(found, maxlen=last):
             out(event_json(event) if json else event_line(event))
     return DONE
+
+
+def _tell_stages(reader: SqliteReader, row: RunRow, *, chosen: bool, last: int | None, json: bool) -> None:
+    """What there is to tell of a pipeline, of which no events are kept."""
+    name = row.name or row.run_id
+    if chosen:
+        raise UsageError(f"trace {name}", "no events are kept of a pipeline", remedy="Leave --kind and --trial out")
+    addresses = recorded_addresses(reader, row)[-(last or 0) :]
+    if json:
+        for address in addresses:
+            out(as_json({"kind": "recorded", "address": address}))
+        return
+    stages = "its recorded stages are:" if addresses else "nothing is recorded of its stages"
+    out(plain(f"{name}: no events are kept of a pipeline; {stages}"))
+    for line in address_lines(addresses):
+        out(plain(f"  {line}"))
