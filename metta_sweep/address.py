@@ -32,7 +32,7 @@ def check_name(name: object, where: str) -> str:
     if bad is not None:
         raise InvalidName(
             where,
-            f"the name {name!r} holds {bad.group()!r}, which {_fault(bad.group())}",
+            f"the name {name!r} holds {bad.group()!r}, {_fault(bad.group())}",
             found=name,
             expected="a name without white space, control characters and any of / [ ] > # =",
             remedy="Use letters, digits, '_', '-' and '.'",
@@ -41,7 +41,9 @@ def check_name(name: object, where: str) -> str:
 
 
 def _fault(character: str) -> str:
-    return "UTF-8 cannot hold" if "\ud800" <= character <= "\udfff" else "has a meaning in addresses"
+    if "\ud800" <= character <= "\udfff":
+        return "which UTF-8 cannot hold"
+    return "which has a meaning in addresses" if character in "[]/>#=" else "which addresses cannot hold"
 
 
 def join(parent: str, name: str) -> str:

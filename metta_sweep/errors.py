@@ -40,6 +40,7 @@ Exceptions of users' functions are never wrapped: they propagate as they are, wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -84,6 +85,7 @@ __all__ = [
 ]
 
 _NOTHING: Final = object()
+_LIES_AT: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class MettaSweepError(Exception):
@@ -426,5 +428,5 @@ def message_of(error: BaseException) -> str:
 
 
 def _short(value: Any, limit: int = 200) -> str:
-    text = repr(value)
+    text = _LIES_AT.sub("", repr(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"

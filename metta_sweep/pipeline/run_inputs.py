@@ -129,11 +129,12 @@ def checked_inputs(
             values[name] = check(given[name])
         except Misfit as error:
             place = f" at {error.path!r}" if error.path else ""
-            raise InvalidInput(
+            form = type_name(forms[name])
+            refused = InvalidInput(
                 f"{where}({name}=)",
-                f"the input {name!r} does not fit its type{place}: {error.details}",
-                found=given[name],
-                expected=type_name(forms[name]),
+                f"the input {name!r} does not fit its type{place}: {error.details} (declared: {form})",
                 remedy="Pass a value of that type; nothing is converted",
-            ) from None
+            )
+            refused.found, refused.expected = given[name], form  # the sentence has them already
+            raise refused from None
     return values

@@ -59,7 +59,7 @@ def test_a_mapping_need_not_be_a_dict(form: Any, value: Any) -> None:
 
 def test_mappings_are_looked_into() -> None:
     """What they hold is checked, and one that cannot be changed is no MutableMapping."""
-    with pytest.raises(Misfit, match="valid string"):
+    with pytest.raises(Misfit, match="expected str"):
         value_check(Mapping[str, str])(MappingProxyType({"a": 1}))
     with pytest.raises(Misfit):
         value_check(MutableMapping[str, int])(MappingProxyType({"a": 1}))

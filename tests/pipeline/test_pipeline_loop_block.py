@@ -240,7 +240,7 @@ def no_argument() -> bool:
 
 
 MALFORMED: list[tuple[Pipeline, str, str]] = [
-    (counting(3, turn), "loop", "the body is no pipeline; found <function turn"),
+    (counting(3, turn), "loop", "the body is no pipeline; found the function turn"),
     (Pipeline().loop(BODY, while_=lambda ctx: True, carry={"turn": 0}), "loop", "its predicate reads no field"),
     (counting(3, Pipeline()), "loop", "there is nothing to run"),
     (counting(3, max_iterations=0), "loop", "max_iterations cannot be used; found 0"),

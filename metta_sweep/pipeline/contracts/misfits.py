@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from metta_sweep.pipeline.contracts.typeforms import brief
 
 __all__ = ["Misfit", "checked_at", "conversion", "is_pending", "joined", "misfit_of", "shown"]
+
+
+_NAMES: Final = {
+    "bool": "bool",
+    "bytes": "bytes",
+    "complex": "complex",
+    "date": "a date",
+    "datetime": "a datetime",
+    "dict": "a dict",
+    "float": "float",
+    "frozen_set": "a frozenset",
+    "int": "int",
+    "list": "a list",
+    "mapping": "a mapping",
+    "none_required": "None",
+    "set": "a set",
+    "string": "str",
+    "time": "a time",
+    "time_delta": "a timedelta",
+    "tuple": "a tuple",
+}
+"""What pydantic's errors about types want, by the beginning of their names."""
+_COMPARISONS: Final = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of"})
 
 
 class Misfit(Exception):
@@ -46,11 +69,22 @@ def misfit_of(error: Any) -> Misfit:
     for entry in found[:3]:
         place = _place(entry)
         own = entry["type"] == "misfit"
-        details = entry["msg"] if own else f"found {shown(entry['input'])}, {entry['msg']}{conversion(entry['input'])}"
+        details = entry["msg"] if own else f"found {shown(entry['input'])}, {_wanted(entry)}{conversion(entry['input'])}"
         lines.append((f"{place}: " if place and len(found) > 1 else "") + details)
     if len(found) > 3:
         lines.append(f"and {len(found) - 3} more")
     return Misfit("; ".join(lines), _place(found[0]) if len(found) == 1 else "")
+
+
+def _wanted(entry: Any) -> str:
+    """What pydantic wants, in our words where they are shorter; messages of users' validators stay as they are."""
+    kind, message = entry["type"], str(entry["msg"])
+    name = _NAMES.get(kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float"))
+    if name is not None:
+        return f"expected {name}"
+    if kind in _COMPARISONS:
+        return message.replace("Input should be", "expected a value", 1)
+    return message.replace("Input should be", "expected", 1) if kind in ("literal_error", "enum") else message
 
 
 def conversion(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import Any, Final, get_args, get_origin
@@ -11,6 +12,9 @@ __all__ = ["brief", "is_type_form", "type_name", "unresolved_name"]
 
 _QUALIFIERS: Final = (typing.ClassVar, typing.Final, typing.NotRequired, typing.Required)
 """These say something of a field in a class, and are no types by themselves."""
+
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def is_type_form(value: object) -> bool:
@@ -42,9 +46,13 @@ def unresolved_name(form: object) -> str | None:
 
 
 def brief(value: object, limit: int = 120) -> str:
-    """A value in a message: its ``repr``, shortened."""
+    """A value in a message: its ``repr``, shortened; functions and classes by their names."""
+    if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType | types.MethodType):
+        kind = "class" if isinstance(value, type) else "function" if not isinstance(value, types.MethodType) else "method"
+        lambda_ = getattr(value, "__name__", "") == "<lambda>"
+        return "a lambda" if lambda_ else f"the {kind} {value.__qualname__.rpartition('<locals>.')[2]}"
     try:
-        text = repr(value)
+        text = _ADDRESS.sub("", repr(value))
     except Exception:  # noqa: BLE001  # a message about a value must not fail for the value's sake
         text = object.__repr__(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
