@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Never, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Final, NamedTuple, Never, Self
 
 from metta_sweep.address import check_name
 from metta_sweep.core.seeds import draw_seed
-from metta_sweep.errors import InvalidInput, UnknownOption, refuse_unknown
+from metta_sweep.errors import InvalidInput, RunInUse, UnknownOption, refuse_unknown
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import reader_of, resolve_store
@@ -208,15 +210,31 @@ class Experiment:
 
     async def _execute(self, inputs: object, more: Mapping[str, Any], options: _Options) -> PipelineResult:
         plan, given = self._called("run", inputs, more)
-        if self.name is None:
-            seed = self.seed if self.seed is not None else draw_seed()
-            return await plan.run(seed=seed, inputs=given, **options._asdict())
-        store = self._store()
-        if not options.fresh:
-            check_name_is_free(self.name, store, self._definition)
-        return await plan.run(
-            name=self.name, store=store, seed=self.seed, inputs=given, definition=self._definition, **options._asdict()
-        )
+        with self._not_within_itself():
+            if self.name is None:
+                seed = self.seed if self.seed is not None else draw_seed()
+                return await plan.run(seed=seed, inputs=given, **options._asdict())
+            store = self._store()
+            if not options.fresh:
+                check_name_is_free(self.name, store, self._definition)
+            return await plan.run(
+                name=self.name, store=store, seed=self.seed, inputs=given, definition=self._definition, **options._asdict()
+            )
+
+    @contextmanager
+    def _not_within_itself(self) -> Iterator[None]:
+        """While the block runs, this instance cannot be run by what it runs: that would never end."""
+        running = _running.get()
+        if any(self is other for other in running):
+            kind = type(self).__name__
+            raise RunInUse(
+                f"{kind}.run(): this experiment is run from within its own run. Run another instance there: {kind}(...)."
+            )
+        token = _running.set((*running, self))
+        try:
+            yield
+        finally:
+            _running.reset(token)
 
     def _called(self, method: str, inputs: object, more: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
         """Its plan, which calls itself by the name of this class, and all inputs. Refuses what belongs to the constructor."""
@@ -232,6 +250,10 @@ class Experiment:
     @property
     def _definition(self) -> dict[str, Any]:
         return {"kind": "experiment", "class": type(self).__qualname__}
+
+
+_running: Final[ContextVar[tuple[Experiment, ...]]] = ContextVar("metta_sweep_running", default=())
+"""The experiments within whose runs this is, outermost first."""
 
 
 class _Options(NamedTuple):

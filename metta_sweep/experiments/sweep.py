@@ -251,9 +251,10 @@ class SweepExperiment(Experiment):
 
     async def _run(self, budget: Budget | None, more: int | None, *, fresh: bool) -> SweepResult:
         plan = self.build()
-        async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
-            await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
-            return run.result()
+        with self._not_within_itself():
+            async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
+                await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
+                return run.result()
 
     # -- settings --------------------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from metta_sweep import Experiment, MemoryStore, Pipeline
-from metta_sweep.errors import DefinitionChanged, InvalidInput
+from metta_sweep import Experiment, MemoryStore, Pipeline, SweepExperiment, Uniform
+from metta_sweep.errors import DefinitionChanged, InvalidInput, RunInUse
 
 
 class Twice(Experiment):
@@ -173,3 +174,61 @@ def test_errors_of_plan_resume_name_the_class() -> None:
     """They do not speak of a plan either."""
     with pytest.raises(InvalidInput, match=r"^Twice\.plan_resume\(m=\)"):
         Twice([], name="it", store=MemoryStore()).plan_resume(n=1, m=2)
+
+
+class Selfish(Experiment):
+    """Runs itself in its stage."""
+
+    def __init__(self, *, blocking: bool, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.blocking = blocking
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+
+        async def awaits() -> float:
+            return float((await self.run()).x)
+
+        def blocks() -> float:
+            return float(self.run().x)
+
+        return Pipeline().stage("again", blocks if self.blocking else awaits).through(x=float)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("name", [None, "it"])
+def test_an_experiment_cannot_run_within_itself(*, blocking: bool, name: str | None) -> None:
+    """One clear error instead of a recursion without end."""
+    experiment = Selfish(blocking=blocking, name=name, store=MemoryStore())
+    for _ in range(2):
+        with pytest.raises(RunInUse, match=r"^Selfish\.run\(\): this experiment is run from within its own run\."):
+            experiment.run()
+
+
+async def test_one_instance_may_run_side_by_side_and_another_within() -> None:
+    """Only what is within its own run is refused."""
+    inner = Twice([])
+
+    class Outer(Experiment):
+        def pipeline(self) -> Pipeline:
+            async def both() -> int:
+                first, second = await asyncio.gather(inner.arun(n=1), inner.arun(n=2))
+                return int(first.doubled + second.doubled)
+
+            return Pipeline().stage("both", both).through(x=int)
+
+    outer = Outer()
+    assert [result.x for result in await asyncio.gather(outer.arun(), outer.arun())] == [6, 6]
+
+
+def test_a_sweep_cannot_run_within_its_own_trials() -> None:
+    """Its trials fail with the same error."""
+
+    async def train(x: float) -> float:
+        await sweep.arun(2)
+        return x
+
+    sweep = SweepExperiment(objective=train, search_space={"x": Uniform(0, 1)}, store="memory")
+    (trial,) = sweep.run(1).trials
+    assert trial.error is not None
+    assert trial.error.type == "metta_sweep.errors.RunInUse"
