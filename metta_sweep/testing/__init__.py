@@ -1,6 +1,7 @@
 """For people who test their pipelines and sweeps, or add a member: crashes, recording hooks, a virtual clock, conformance."""
 
 from metta_sweep.testing.bandits import deterministic_expander, make_deterministic_runner, naive_best
+from metta_sweep.testing.caches import clear_cache
 from metta_sweep.testing.crashes import Crashed, CrashPlan, NeverReached, crash_at
 from metta_sweep.testing.recording import RecordedCall, RecordingHooks
 from metta_sweep.testing.store_conformance import StoreConformance
@@ -15,6 +16,7 @@ __all__ = [
     "RecordingHooks",
     "StoreConformance",
     "VirtualLoop",
+    "clear_cache",
     "crash_at",
     "deterministic_expander",
     "make_deterministic_runner",
