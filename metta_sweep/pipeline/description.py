@@ -18,6 +18,7 @@ from metta_sweep.pipeline.parts.spec import Spec
 from metta_sweep.pipeline.parts.stage import StageSpec
 from metta_sweep.pipeline.plan import Plan
 from metta_sweep.pipeline.proof.signature import UNRESOLVED, read_signature
+from metta_sweep.pipeline.shown import chain, names_line
 from metta_sweep.pipeline.through import check_field_name, inferred_contract, read_through, type_problems
 
 __all__ = ["Draft", "declared", "default_name", "new_stage"]
@@ -37,6 +38,11 @@ class Draft(NamedTuple):
     """The global hooks: of each observer, all that were attached, in order."""
     faults: tuple[Fault, ...] = ()
     """Faults of the description that belong to no stage."""
+
+    def told(self) -> str:
+        """What has been described so far, in one line."""
+        parts = [spec.name for _, specs in self.settled().blocks for spec in specs]
+        return f"Pipeline({chain(parts) or 'no stages'}; {names_line(self.inputs) or 'no inputs'})"
 
     def settled(self) -> Draft:
         """The same with its pending stage in place."""
@@ -125,7 +131,8 @@ def declared(state: type | None, inputs: Mapping[str, Any]) -> Draft:
             faults.extend(Fault("inputs", problem, name) for problem in type_problems(form))
             types_[name] = form
         else:
-            remedy = "Write the type itself, without quotes" if isinstance(form, str) else f"Write {name}={type(form).__name__}"
+            written = isinstance(form, str)
+            remedy = f"Write {name}={form if written else type(form).__name__}{', without quotes' if written else ''}"
             faults.append(
                 Fault("inputs", f"the input {name!r} needs a type; found {brief(form)}; expected a type. {remedy}.", name)
             )

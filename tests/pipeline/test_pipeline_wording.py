@@ -111,3 +111,11 @@ def test_a_second_contract() -> None:
     """The first one is named."""
     with pytest.raises(BuildError, match="there is a contract already \\(a: int\\); found a second one; expected one"):
         Pipeline().stage("a", lambda: 1).through(int).through(rows=int).build()
+
+
+@pytest.mark.parametrize(("found", "remedy"), [("int", "Write n=int, without quotes."), (3, "Write n=int.")])
+def test_an_input_that_is_no_type(found: Any, remedy: str) -> None:
+    """The remedy is what was meant."""
+    with pytest.raises(BuildError) as caught:
+        Pipeline(n=found).stage("s", restart).build()
+    assert caught.value.faults[0].message.endswith(remedy)

@@ -150,7 +150,7 @@ class Attempt:
             if call.running:
                 leaks[address] = call
                 logger.warning(
-                    "stage %r at %s: its thread still runs, though nobody waits for it any more; it keeps its place until it ends. "
+                    "stage %r at %s: its thread still runs and cannot be ended; it holds its worker until the function returns. "
                     "Check StageContext.check_cancelled() in it, or have it ended with timeout_mode='process'",
                     self._name,
                     address,

@@ -178,11 +178,11 @@ class Deadline:
         running = self._scope.run.leaks_within(self._address)
         if running == (self._address,):
             still = (
-                "its thread still runs and keeps its place until it ends; check StageContext.check_cancelled() in it, or "
-                "have it ended with timeout_mode='process'"
+                "its thread still runs and cannot be ended; it holds its worker until the function returns; "
+                "check StageContext.check_cancelled() in it, or have it ended with timeout_mode='process'"
             )
         elif running:
-            still = f"threads still run and keep their places until they end: {', '.join(running)}"
+            still = f"threads still run and hold their workers until their functions return: {', '.join(running)}"
         else:
             still = limit.ended
         return StageTimeout(
