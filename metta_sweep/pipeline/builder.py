@@ -327,6 +327,9 @@ class Pipeline(Generic[In, Cur]):
         """
         return plan_of(self._state.block(), strict=strict)
 
+    def __repr__(self) -> str:
+        return self._state.told()
+
     def describe(self) -> Description:
         """The contract table of the built pipeline: ``build().describe()``."""
         return self.build().describe()

@@ -25,6 +25,7 @@ from metta_sweep.pipeline.run_inputs import RUN_OPTIONS, check_options, checked_
 from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
 from metta_sweep.pipeline.running.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.running.run import Node, Run, Scope, run_nodes
+from metta_sweep.pipeline.shown import chain, fields_line, names_line
 from metta_sweep.pipeline.stream import PlanStream
 from metta_sweep.records import NullRecorder, Recorder, Store, StoreReader
 
@@ -56,7 +57,7 @@ class PipelineResult:
         return self.context[name]
 
     def __repr__(self) -> str:
-        return f"PipelineResult({', '.join(self.context)}; {self.seconds:.3g} s)"
+        return f"PipelineResult({fields_line(self.context)}; {self.seconds:.3g} s)"
 
 
 class Plan:
@@ -91,6 +92,12 @@ class Plan:
         self.global_hooks = dict(global_hooks)
         """Of each observer, all that were attached, in order."""
         self._profiled = any(_profiled(node) for node in nodes)
+
+    def __repr__(self) -> str:
+        outputs = names_line(name for name in self.outputs if name not in self.inputs)
+        return (
+            f"Plan({chain(node.name for node in self.nodes)}; {names_line(self.inputs) or 'no inputs'} -> {outputs or 'nothing'})"
+        )
 
     def describe(self) -> Description:
         """The contract table: per stage what flows in and from whom, what it provides, and what is attached. Print it."""

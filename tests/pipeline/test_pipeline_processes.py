@@ -291,7 +291,7 @@ def test_a_script_ends_when_its_stage_hangs(tmp_path: Path, mode: str) -> None:
     assert "StageTimeout: stage 'hang' at hang did not end within 0.1 s" in done.stderr
     assert "ResourceWarning" not in done.stderr
     assert done.stdout.count("made in a process") == 2
-    assert "PipelineResult(n, point" in done.stdout
+    assert "PipelineResult(n=4, point=Point(x=4); " in done.stdout
     assert "its process raised Odd: 5 True" in done.stdout
 
 
