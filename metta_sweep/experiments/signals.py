@@ -121,7 +121,7 @@ class Signals:
             if not self._cancelled:
                 raise
             if self._kept_as is not None:
-                _unfinished[self._kept_as] = self.resume
+                _unfinished[self._kept_as] = f"Interrupted. To go on, run:\n{self.resume}"
             raise self._exit() from None
         finally:
             self._driving = False
