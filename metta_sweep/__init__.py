@@ -110,7 +110,10 @@ def _where_it_is(name: str) -> str:
     for room in ("optimizers", "schedulers", "store", "experiments", "errors", "testing"):
         if name in getattr(import_module(f"metta_sweep.{room}"), "__all__", ()):
             return f". It is in metta_sweep.{room}: from metta_sweep.{room} import {name}"
-    return ""
+    from metta_sweep.errors import did_you_mean
+
+    guess = did_you_mean(name, _HOMES)
+    return "" if guess is None or name.startswith("_") else f". Did you mean {guess!r}?"
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, Unpack, overload
 from metta_sweep.address import check_name
 from metta_sweep.errors import UnknownOption
 from metta_sweep.pipeline.describe import Description
-from metta_sweep.pipeline.description import Draft, declared, default_name, new_stage
+from metta_sweep.pipeline.description import Draft, declared, new_stage
+from metta_sweep.pipeline.hints import Unbuilt, known_options
 from metta_sweep.pipeline.parts.branch import new_branch
 from metta_sweep.pipeline.parts.loop import new_loop
 from metta_sweep.pipeline.parts.map import MapSpec, map_faults
@@ -45,7 +46,7 @@ _ABSENT = object()
 _frame = sys._getframe  # noqa: SLF001  # local classes of the caller resolve annotations
 
 
-class Pipeline(Generic[In, Cur]):
+class Pipeline(Unbuilt, Generic[In, Cur]):
     """The flow of an experiment: stages, what their outputs must be, loops, and what is attached to them.
 
     Args:
@@ -149,8 +150,7 @@ class Pipeline(Generic[In, Cur]):
             name: unique where it stands; an item's address is ``name[item=0]``.
             fn: as for ``stage()``. Its first parameter, or the first declared input of a pipeline, is the item.
             over: the field that holds the items: a list, tuple or another sequence.
-            into: the field that gets the list of outputs; by default the one that ``.through(name=Type)`` names, else it is
-                called like the map.
+            into: the field that gets the list of outputs; by default that of ``.through(name=Type)``, else called like the map.
             limit: how many items run at once.
             on_item_error: ``"fail"``: the first failure ends the others and is raised. ``"collect"``: an ``ItemFailure`` stands
                 in the place of the output, and the others go on.
@@ -210,6 +210,7 @@ class Pipeline(Generic[In, Cur]):
     def loop_while(
         self, predicate: Callable[[Any], Any], /, *, carry: Mapping[str, Any] | None, **options: Unpack[LoopOptions]
     ) -> Pipeline: ...
+    @known_options
     def loop_while(
         self,
         predicate: Callable[[Any], Any],
@@ -227,8 +228,7 @@ class Pipeline(Generic[In, Cur]):
             max_iterations: passing it raises ``LoopLimit``. None: no limit.
             name: part of the addresses, ``name[3]/stage``; "loop", "loop2", ... by default.
         """
-        state = self._state.settled()
-        chosen = name if name is not None else default_name("loop", state.taken())
+        state, chosen = self._state.named("loop", name)
         loop = new_loop(chosen, predicate, carry, max_iterations, "Pipeline.loop_while")
         return self._with(state._replace(blocks=(*state.blocks, (loop, ()))))
 
@@ -248,6 +248,7 @@ class Pipeline(Generic[In, Cur]):
         carry: Mapping[str, Any] | None,
         **options: Unpack[LoopOptions],
     ) -> Pipeline: ...
+    @known_options
     def loop(
         self,
         body: Pipeline[Any, Any],
@@ -265,8 +266,7 @@ class Pipeline(Generic[In, Cur]):
             while_: gets the context before each iteration.
             carry: as for ``loop_while()``; so are ``max_iterations`` and ``name``.
         """
-        state = self._state.settled()
-        chosen = name if name is not None else default_name("loop", state.taken())
+        state, chosen = self._state.named("loop", name)
         loop = new_loop(chosen, while_, carry, max_iterations, "Pipeline.loop")
         return self._with(state.added(loop.around(_described(body))))
 
@@ -278,6 +278,7 @@ class Pipeline(Generic[In, Cur]):
     def branch(
         self, predicate: Callable[[Cur], Any], /, then: Pipeline[Cur, Out], otherwise: Pipeline[Cur, Out], *, name: str | None = ...
     ) -> Pipeline[In, Out]: ...
+    @known_options
     def branch(
         self, predicate: Callable[[Any], Any], /, then: Pipeline, otherwise: Pipeline | None = None, *, name: str | None = None
     ) -> Pipeline[Any, Any]:
@@ -289,8 +290,7 @@ class Pipeline(Generic[In, Cur]):
             otherwise: runs when the predicate does not hold; None: nothing does.
             name: part of the addresses, ``name/then/stage``; "branch", "branch2", ... by default.
         """
-        state = self._state.settled()
-        chosen = name if name is not None else default_name("branch", state.taken())
+        state, chosen = self._state.named("branch", name)
         return self._with(state.added(new_branch(chosen, predicate, _described(then), _described(otherwise))))
 
     # -- the whole --------------------------------------------------------------------------------------------------
@@ -316,6 +316,7 @@ class Pipeline(Generic[In, Cur]):
         """
         return self._with(self._state.hooked(hooks))
 
+    @known_options
     def build(self, *, strict: bool = False) -> Plan:
         """Check everything and make it runnable.
 

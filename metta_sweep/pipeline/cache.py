@@ -6,9 +6,9 @@ import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from metta_sweep.errors import HookError
+from metta_sweep.errors import HookError, refuse_unknown
 
 __all__ = ["Cache", "as_cache"]
 
@@ -33,6 +33,12 @@ class Cache:
     key: Callable[[Any], Any] | None = None
     version: str | int | None = None
     include: tuple[Any, ...] | list[Any] = ()
+
+    if not TYPE_CHECKING:  # type checkers know what it takes
+
+        def __new__(cls, *args: Any, **options: Any) -> Any:  # noqa: D102  # it only refuses what nothing takes
+            refuse_unknown("Cache", [name for name in options if name not in cls.__dataclass_fields__], cls.__dataclass_fields__)
+            return object.__new__(cls)
 
     def __post_init__(self) -> None:
         if self.key is not None and not _takes_one(self.key):

@@ -53,9 +53,10 @@ class Draft(NamedTuple):
         loop, parts = self.blocks[-1]
         return self._replace(blocks=(*self.blocks[:-1], (loop, (*parts, part))))
 
-    def taken(self) -> set[str]:
-        """The names that are taken in the innermost open block."""
-        return {spec.name for spec in self.blocks[-1][1]}
+    def named(self, kind: str, name: str | None) -> tuple[Draft, str]:
+        """The same, settled, and the name of its next part: the given one, or the first of ``loop``, ``loop2``, ... that is free."""
+        state = self.settled()
+        return state, default_name(kind, {spec.name for spec in state.blocks[-1][1]}) if name is None else name
 
     def through(self, given: Any, absent: object, keywords: Mapping[str, Any]) -> Draft:
         """The same with the contract and hooks of its last stage; ``given`` is ``absent`` where there was no contract."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
-from metta_sweep.errors import HookError
+from metta_sweep.errors import HookError, refuse_unknown
 
 __all__ = ["Retry", "as_retry", "is_number"]
 
@@ -39,6 +39,12 @@ class Retry:
     jitter: float = 0.0
     on: type[Exception] | tuple[type[Exception], ...] = Exception
     max_backoff: float = 60.0
+
+    if not TYPE_CHECKING:  # type checkers know what it takes
+
+        def __new__(cls, *args: Any, **options: Any) -> Any:  # noqa: D102  # it only refuses what nothing takes
+            refuse_unknown("Retry", [name for name in options if name not in cls.__dataclass_fields__], cls.__dataclass_fields__)
+            return object.__new__(cls)
 
     def __post_init__(self) -> None:
         where = "Retry({})".format
