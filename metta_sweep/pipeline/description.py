@@ -54,7 +54,7 @@ class Draft(NamedTuple):
         return self._replace(blocks=(*self.blocks[:-1], (loop, (*parts, part))))
 
     def named(self, kind: str, name: str | None) -> tuple[Draft, str]:
-        """The same, settled, and the name of its next part: the given one, or the first of ``loop``, ``loop2``, ... that is free."""
+        """The same, settled, and the name of its next part: as given, else the first of ``loop``, ``loop2``, ... that is free."""
         state = self.settled()
         return state, default_name(kind, {spec.name for spec in state.blocks[-1][1]}) if name is None else name
 
