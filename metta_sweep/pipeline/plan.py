@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, Final, Never, cast
 
 from metta_sweep.address import check_name
 from metta_sweep.errors import BuildError, Fault, InvalidInput, StoreError, did_you_mean
@@ -21,7 +21,7 @@ from metta_sweep.pipeline.keeping.recording import BY_HAND, StoreRecorder, open_
 from metta_sweep.pipeline.keeping.resume_plan import Preview, ResumePlan
 from metta_sweep.pipeline.mermaid import to_mermaid
 from metta_sweep.pipeline.proof.flow import FieldState, Unchecked
-from metta_sweep.pipeline.run_inputs import RUN_OPTIONS, check_options, checked_inputs, given_inputs
+from metta_sweep.pipeline.run_inputs import RUN_OPTIONS, check_options, checked_inputs, given_inputs, refuse_unnamed
 from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
 from metta_sweep.pipeline.running.profile import ProfileTable, StageFigures
 from metta_sweep.pipeline.running.run import Node, Run, Scope, run_nodes
@@ -124,7 +124,7 @@ class Plan:
 
     async def run(
         self,
-        *,
+        *unnamed: Never,
         name: str | None = None,
         store: Store | None = None,
         recorder: Recorder | None = None,
@@ -163,6 +163,7 @@ class Plan:
         """
         where = f"{self._owner}.run"
         refuse_while_main_loads("a run")
+        refuse_unnamed(where, unnamed, self.inputs)
         check_options(where, store=store, seed=seed, listeners=listeners)
         values = self._values(where, given_inputs(where, inputs, more_inputs))
         _check_code_change(on_code_change, f"{where}(on_code_change=)")

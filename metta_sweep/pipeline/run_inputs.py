@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
 
-from metta_sweep.errors import InvalidInput, did_you_mean
+from metta_sweep.errors import InvalidInput, UnknownOption, did_you_mean
 from metta_sweep.pipeline.contracts.checks import Check, Misfit
 from metta_sweep.pipeline.contracts.models import field_types, is_model
 from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.proof.signature import is_coroutine_callable
 
-__all__ = ["RUN_OPTIONS", "check_options", "checked_inputs", "given_inputs"]
+__all__ = ["RUN_OPTIONS", "check_options", "checked_inputs", "given_inputs", "refuse_unnamed"]
 
 RUN_OPTIONS: Final = frozenset(
     {
@@ -49,6 +49,23 @@ def check_options(where: str, *, store: object, seed: object, listeners: object)
         raise InvalidInput(f"{where}(seed=)", "this is no seed", found=seed, expected="an int, or None", remedy="Write seed=7")
     if listeners:
         _check_listeners(f"{where}(listeners=)", listeners)
+
+
+def refuse_unnamed(where: str, unnamed: Collection[object], forms: Mapping[str, Any]) -> None:
+    """Refuse values without names: inputs have no order.
+
+    Raises:
+        UnknownOption: there is one.
+    """
+    for value in unnamed:
+        call = where.rpartition(".")[2]
+        raise UnknownOption(
+            where,
+            "inputs are given by their names",
+            found=value,
+            expected=", ".join(f"{name}=..." for name in forms) or "no inputs",
+            remedy=f"Write {call}({next(iter(forms))}=...)" if forms else "Leave it out",
+        )
 
 
 def _check_listeners(where: str, listeners: object) -> None:

@@ -44,9 +44,16 @@ def test_a_pipeline_is_built_before_it_runs() -> None:
     copy.copy(ANY)
 
 
+async def test_inputs_have_names() -> None:
+    """Values by position are refused with the name of the first input."""
+    plan = cast("Any", Pipeline(n=int).stage("s", lambda n: None).build())
+    with pytest.raises(UnknownOption, match=r"Plan.run: inputs are given by their names; found 3; .* Write run\(n=...\)"):
+        await plan.run(3)
+
+
 def test_names_of_the_package() -> None:
     """A misspelt one is told."""
-    with pytest.raises(AttributeError, match="has no attribute 'Pipline'. Did you mean 'Pipeline'"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'Pipline'. Did you mean 'Pipeline'"):
         _ = cast("Any", metta_sweep).Pipline
 
 
