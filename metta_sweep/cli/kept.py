@@ -175,5 +175,5 @@ def damaged_outline(row: RunRow) -> Outline:
 def _without_note(reader: SqliteReader, row: RunRow) -> Outline:
     pid = reader.driver_of(row.run_id)
     begun = next(reader.records(row.run_id), None) is not None
-    kind, status = ("pipeline", ending_of(reader, row.run_id) or "broken off") if begun else ("unknown", "not begun")
+    kind, status = ("pipeline", ending_of(cast("Store", reader), row.run_id) or "broken off") if begun else ("unknown", "not begun")
     return Outline(row.name, row.run_id, kind, status if pid is None else "running", pid, None, None, None, row.created, row.tags)

@@ -30,7 +30,7 @@ async def test_done_and_failed() -> None:
     assert told(store) == ("failed", ["start", "end"])
     for _ in range(3):
         await PLAN.run(name="it", store=store, n=1)
-    assert told(store) == ("done", ["start", "end", "start", "end"])
+    assert told(store) == ("done", ["start", "end", "alive", "end"])
 
 
 async def test_cancelled() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from metta_sweep.clock import wall_time
 from metta_sweep.errors import DefinitionChanged, StoreError, a_kind
-from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store, StoreReader
+from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
 __all__ = ["BY_HAND", "StoreRecorder", "ending_of", "keep_aside", "open_kept"]
 
@@ -93,8 +93,6 @@ class StoreRecorder:
         """Every address at which something is recorded; None: the store must be asked."""
         self._ended: str | None = None
         """How the run ended, as its journal says; None: it goes on."""
-        self._taken_up = b""
-        """The note that it goes on again, where it had ended."""
 
     @property
     def run_id(self) -> str:
@@ -115,20 +113,20 @@ class StoreRecorder:
         kept = self.kept_seed(definition)
         seed = given if given is not None else kept if kept is not None else _drawn()
         if seed != kept:
-            self._note("start", _start_note(seed, definition))
+            self._note("start", 0, _start_note(seed, definition))
         else:
             self._ended = ending_of(self.store, self._run_id)
-        self._taken_up = _start_note(seed, definition)
         return seed
 
     def note_end(self, how: Literal["done", "failed", "cancelled"]) -> None:
         """Keep how the run has ended. One that had ended so before, and has recorded nothing since, has it kept already."""
         if self._ended != how:
-            self._note("end", b'{"ended":"%s"}' % how.encode())
+            self._note("end", 1, b'{"ended":"%s"}' % how.encode())
             self._ended = how
 
-    def _note(self, kind: str, payload: bytes) -> None:
-        self.store.append(self._run_id, (Record(self.store.end_of(self._run_id), 0, "", kind, wall_time(), 0.0, payload),))
+    def _note(self, kind: str, length: int, payload: bytes) -> None:
+        """Append a note. Endings count as events, so that the last one is found without reading those before."""
+        self.store.append(self._run_id, (Record(self.store.end_of(self._run_id), length, "", kind, wall_time(), 0.0, payload),))
 
     def kept_seed(self, definition: Mapping[str, Any]) -> int | None:
         """The seed that the run had before; None: there was no run before.
@@ -154,7 +152,7 @@ class StoreRecorder:
         if checkpoint is None:
             return
         if self._ended is not None:
-            self._note("start", self._taken_up)
+            self._note("alive", 1, b"{}")  # what was at an end goes on again
             self._ended = None
         known = self._all
         if known is not None:  # before it is known to be kept: who looks for it then asks the store
@@ -179,10 +177,10 @@ def _start_note(seed: int, definition: Mapping[str, Any]) -> bytes:
     return to_json({"version": 1, "seed": seed, "definition": definition})
 
 
-def ending_of(store: StoreReader, run_id: str) -> str | None:
+def ending_of(store: Store, run_id: str) -> str | None:
     """How a run ended that is no sweep: ``done``, ``failed`` or ``cancelled``; None where it goes on, or was broken off."""
     last: Record | None = None
-    for last in store.records(run_id):  # noqa: B007  # the last one
+    for last in store.records(run_id, max(0, store.end_of(run_id) - 1)):  # noqa: B007  # the last one
         pass
     if last is None or last.kind != "end":
         return None
