@@ -49,6 +49,7 @@ def restart() -> None:
         (bool, 1, "found 1 (int), expected bool"),
         (list[int], 3, "found 3 (int), expected a list"),
         (int | str, 2.5, "int: found 2.5 (float), expected int; str: found 2.5 (float), expected str"),
+        (int, restart, "found the function restart, expected int"),
         (dt.date, "x", "found 'x' (str), expected a date"),
         (frozenset[int], {1}, "found {1} (set), expected a frozenset"),
         (Annotated[int, Field(gt=0)], -1, "found -1 (int), expected a value greater than 0"),

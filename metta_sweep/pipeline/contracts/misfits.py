@@ -51,7 +51,9 @@ def is_pending(value: object) -> bool:
 def shown(value: object, limit: int = 80) -> str:
     """A value in a message: short, with its type."""
     pending = ", which was never awaited" if is_pending(value) else ""
-    return f"{brief(value, limit)} ({type(value).__name__}){pending}"
+    text = brief(value, limit)
+    kind = "" if text.startswith(("a lambda", "the class ", "the function ", "the method ")) else f" ({type(value).__name__})"
+    return f"{text}{kind}{pending}"
 
 
 def checked_at(name: str, check: Callable[[Any], Any], value: Any) -> Any:
