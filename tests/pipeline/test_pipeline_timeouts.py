@@ -262,7 +262,7 @@ async def test_an_iteration_waits_for_the_thread_of_the_one_before() -> None:
         .end_loop()
     )
     assert (await plan.build().run()).sleeps == -1
-    assert most == [1, 1, 1, 1, 1]
+    assert set(most) == {1}  # one that times out before its thread begins never runs
 
 
 @pytest.mark.parametrize("replacement", [None, -1])
