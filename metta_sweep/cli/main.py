@@ -28,12 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 1
     except KeyboardInterrupt:
         code = INTERRUPTED
+    finally:
+        if arguments is not None:
+            for number, handler in before.items():
+                if signal.getsignal(number) is exit_now:
+                    signal.signal(number, handler)
     if arguments is None:
         _leave_quietly()
-    else:
-        for number, handler in before.items():
-            if signal.getsignal(number) is exit_now:
-                signal.signal(number, handler)
     return code
 
 

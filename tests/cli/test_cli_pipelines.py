@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 
 import pytest
 from cli_kit import Cli, environment
+
+from metta_sweep.cli.exits import CAUGHT
 
 PIPED = """
 import os
@@ -143,9 +146,11 @@ def test_trace_lists_the_stages(ran: Cli) -> None:
 
 
 def test_the_list_tells_how_it_ended(piped: Cli) -> None:
-    """Done, failed, and broken off by the end of its process; ``show`` says how it goes on."""
+    """Done, failed (which leaves no handler of signals behind), and broken off by its end; ``show`` says how it goes on."""
+    handlers = [signal.getsignal(number) for number in CAUGHT]
     with pytest.raises(ValueError, match="unlucky"):
         piped("run", "piped.py", "--input", "n=14", "--input", "label=a")
+    assert [signal.getsignal(number) for number in CAUGHT] == handlers
     assert status(piped) == "failed"
     assert "status  failed: it ended with an error; run it again to go on" in piped("show", "squares-1").lines
     assert piped("run", "piped.py", "--input", "n=3", "--input", "label=a").code == 0
