@@ -112,9 +112,7 @@ def _given_twice(stage: StageSpec, contract: bool, hooks: Mapping[str, Any], con
     ]
     if contract and not stage.inferred:
         found = ", ".join(f"{name}: {type_name(form)}" for name, form in stage.contract.fields.items()) or "None"
-        faults.append(
-            f"there is a contract already ({found}); found a second one; expected one. Put it all into one .through()."
-        )
+        faults.append(f"there is a contract already ({found}); found a second one; expected one. Put it all into one .through().")
     return faults
 
 
