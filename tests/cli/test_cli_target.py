@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,17 @@ def test_the_one_experiment_of_a_file_needs_no_name(cli: Cli) -> None:
     found = find_experiment("single.py")
     assert found.experiment.name == "s"
     assert found.spelled == "single.py:e"
+
+
+def test_an_edit_of_the_same_size_within_a_second_counts(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytecode that Python keeps beside files could not tell; none is left in the user's folder."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for name in ("one", "two"):
+        path = cli.file("edited.py", f"{HEAD}e = {ONE}, name={name!r})")
+        os.utime(path, (1, 1))
+        with imports_forgotten():
+            assert find_experiment("edited.py").experiment.name == name
+    assert list(cli.folder.glob("**/*.pyc")) == []
 
 
 def test_several_need_a_name(cli: Cli) -> None:
