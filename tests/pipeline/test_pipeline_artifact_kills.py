@@ -70,6 +70,7 @@ def run_until(folder: Path, last: int) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_process_killed_at_any_step_of_keeping_a_file_loses_nothing(tmp_path: Path) -> None:
     """The next run has the whole file, silently; what was recorded does not run again."""
     last = 0

