@@ -100,8 +100,7 @@ class StageNode:
         for room in run.rooms:
             await room()
         inputs = self.keeping.inputs(scope) if run.needs_inputs else ""
-        key = self.caching.key(scope, address) if self.caching is not None else ""
-        found = self._found(scope, address, inputs, key) if run.needs_inputs or key else None
+        found, key = self._found(scope, address, inputs) if run.needs_inputs or self.caching is not None else (None, "")
         if found is not None:
             return found.output
         if self.observers.before:
@@ -123,18 +122,22 @@ class StageNode:
             await self.observers.tell_after(scope, self.name, address, output, self.contract)
         return output
 
-    def _found(self, scope: Scope, address: str, inputs: str, key: str) -> Found | None:
-        """The output that is recorded, or else cached, for what the stage reads; None when it has to run."""
+    def _found(self, scope: Scope, address: str, inputs: str) -> tuple[Found | None, str]:
+        """The output that is recorded, or else cached, for what the stage reads; None when it has to run.
+
+        With the key of the cache, which is made only where nothing is recorded.
+        """
         run = scope.run
         found = self._recorded(scope, address, inputs) if run.needs_inputs and self.checkpoint else None
-        source = "checkpoint"
+        source, key = "checkpoint", ""
         if found is None and self.caching is not None:
+            key = self.caching.key(scope, address)
             cached = self.caching.find(scope, key)
             found = None if cached is None else Found(self._kept(scope, address, inputs, cached[0]))
             source = "cache"
         if found is not None and run.listeners:
             run.tell(StageReused(address, self.name, source))
-        return found
+        return found, key
 
     def _recorded(self, scope: Scope, address: str, inputs: str) -> Found | None:
         try:
