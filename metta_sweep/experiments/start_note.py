@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.goal import Goal
-from metta_sweep.errors import StoreError, a_kind
+from metta_sweep.errors import a_kind
+from metta_sweep.pipeline.keeping.recording import read_note, seed_and_definition
 from metta_sweep.records import Record
 
 __all__ = ["NO_SWEEPS", "StartNote", "read_start"]
@@ -41,25 +42,14 @@ def read_start(run_id: str, record: Record) -> StartNote:
     Raises:
         StoreError: it is no such note.
     """
-    try:
-        return _note_in(record.payload)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise StoreError(
-            f"run {run_id!r}, the record of a start before event {record.seq}",
-            f"its payload is no note of a start ({error!s:.200})",
-            remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
-        ) from error
+    return read_note(run_id, record, _note_in, "Start over with fresh=True")
 
 
-def _note_in(payload: bytes) -> StartNote:
-    from pydantic_core import from_json
-
-    note = from_json(payload)
-    # a pipeline that was kept by hand has no definition but its kind
-    seed, definition, provenance = note["seed"], note.get("definition", {"kind": "pipeline"}), note.get("provenance", {})
-    for name, value, kind in (("seed", seed, int), ("definition", definition, Mapping), ("provenance", provenance, Mapping)):
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(f"its {name} is {a_kind(value)}")
+def _note_in(note: Any) -> StartNote:
+    seed, definition = seed_and_definition(note)
+    provenance = note.get("provenance", {})
+    if not isinstance(provenance, Mapping):
+        raise TypeError(f"its provenance is {a_kind(provenance)}")
     budget = {} if definition.get("kind") in NO_SWEEPS else note["budget"]
     goal = Goal(**(definition.get("goal") or _GOAL_UNKNOWN))
     return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance)

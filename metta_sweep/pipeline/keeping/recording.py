@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from metta_sweep.clock import wall_time
 from metta_sweep.errors import DefinitionChanged, StoreError, a_kind
 from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
-__all__ = ["BY_HAND", "StoreRecorder", "ending_of", "keep_aside", "open_kept"]
+__all__ = ["BY_HAND", "StoreRecorder", "ending_of", "keep_aside", "open_kept", "read_note", "seed_and_definition"]
+
+T = TypeVar("T")
 
 BY_HAND: Final = {"kind": "pipeline"}
 """What a kept run is when nothing else is said: a pipeline that somebody runs by hand."""
@@ -137,7 +139,7 @@ class StoreRecorder:
         """
         kept: int | None = None
         for record in self.store.records(self._run_id, kind="start"):
-            kept, before = _noted(self._run_id, record)
+            kept, before = read_note(self._run_id, record, seed_and_definition, "Run under another name")
             _check_kind(before, definition)
         return kept
 
@@ -188,21 +190,25 @@ def ending_of(store: Store, run_id: str) -> str | None:
     return "done" if found is None else found[1].decode()
 
 
-def _noted(run_id: str, record: Record) -> tuple[int, Mapping[str, Any]]:
-    """The seed and the definition in the record of a start."""
+def read_note(run_id: str, record: Record, read: Callable[[Any], T], remedy: str) -> T:
+    """What ``read`` makes of the note in a record of a start, a JSON value. Raises ``StoreError`` when it is no such note."""
     from pydantic_core import from_json
 
     try:
-        note = from_json(record.payload)
-        seed, definition = note["seed"], note.get("definition", BY_HAND)
-        if type(seed) is not int or not isinstance(definition, Mapping):
-            raise TypeError(f"its seed is {a_kind(seed)}, its definition {a_kind(definition)}")
+        return read(from_json(record.payload))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise StoreError(
             f"run {run_id!r}, the record of a start before event {record.seq}",
             f"its payload is no note of a start ({error!s:.200})",
-            remedy="The journal is damaged. Run under another name: this one is kept beside it",
+            remedy=f"The journal is damaged. {remedy}: this one is kept beside it",
         ) from error
+
+
+def seed_and_definition(note: Any) -> tuple[int, Mapping[str, Any]]:
+    """What every note of a start holds. A pipeline that was kept by hand has no definition but its kind."""
+    seed, definition = note["seed"], note.get("definition", BY_HAND)
+    if type(seed) is not int or not isinstance(definition, Mapping):
+        raise TypeError(f"its seed is {a_kind(seed)}, its definition {a_kind(definition)}")
     return seed, definition
 
 
