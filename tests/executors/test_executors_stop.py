@@ -375,15 +375,12 @@ def limited(objective: Objective, limit: float) -> tuple[Ended, float]:
     return run_virtual(main())
 
 
-closed: list[str] = []
-
-
 async def _async_epochs(trial: TrialContext) -> AsyncIterator[Any]:
     try:
         for epoch in range(1, 100):
             yield {"loss": 1.0 / epoch}
     finally:
-        closed.append("async")
+        trial.metadata["closed"] = True
 
 
 def _epochs(trial: TrialContext) -> Iterator[Any]:
@@ -391,14 +388,13 @@ def _epochs(trial: TrialContext) -> Iterator[Any]:
         for epoch in range(1, 100):
             yield {"loss": 1.0 / epoch}
     finally:
-        closed.append("sync")
+        trial.metadata["closed"] = True
 
 
 @pytest.mark.parametrize("objective", [_async_epochs, _epochs])
 @pytest.mark.parametrize("cause", ["verdict", "pause"])
 def test_a_generator_ends_at_its_yield(objective: Objective, cause: StopCause) -> None:
     """It waits for each verdict; a stop ends it there, by closing it, without waiting for any grace."""
-    closed.clear()
 
     async def main() -> list[Any]:
         executor = LocalExecutor()
@@ -418,7 +414,7 @@ def test_a_generator_ends_at_its_yield(objective: Objective, cause: StopCause) -
     assert first == ReportMade("0", 1, 1, {"loss": 1.0})
     assert second == ReportMade("0", 1, 2, {"loss": 0.5})
     assert (ended.stopped, ended.metrics, ended.error) == (cause, None, None)
-    assert len(closed) == 1
+    assert ended.metadata == {"closed": True}
 
 
 def test_a_generator_may_number_its_steps_and_return_its_result() -> None:
