@@ -33,6 +33,10 @@ class Constant(Distribution):
         """The value, whatever ``u``."""
         return _giver(self.value)
 
+    def to_unit(self, value: Any) -> float:
+        """0.5: every quantile gives the value."""
+        return 0.5
+
     def contains(self, value: object) -> bool:
         """Whether it is that value."""
         return bool(_key(value) == _key(self.value))
@@ -89,6 +93,17 @@ class Choice(Distribution):
             return options[int(u * count) if u < 1.0 else last]
 
         return sample
+
+    def to_unit(self, value: Any) -> float:
+        """``(position + 0.5) / len(options)``.
+
+        Raises:
+            ValueError: when it is none of the options.
+        """
+        position = self.position(value)
+        if position is None:
+            raise ValueError(f"{value!r} is no option of {self!r}")
+        return (position + 0.5) / len(self.options)
 
     def contains(self, value: object) -> bool:
         """Whether it is one of the options; True is not 1."""

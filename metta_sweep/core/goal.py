@@ -24,10 +24,13 @@ class Goal:
     Args:
         direction: ``"maximize"`` or ``"minimize"``.
         metric: the name of the deciding metric; None: the only one that the trials return.
+        others: further objectives, each with its metric. The first one leads: scores, rewards and reports are those of its metric;
+            what searches or compares by several objectives looks at all of ``objectives``.
     """
 
     direction: Direction = "maximize"
     metric: str | None = None
+    others: tuple[Goal, ...] = ()
     sign: int = field(init=False, repr=False, compare=False)
     """+1 where more is better, -1 where less is: ``sign * score`` is to be maximized."""
 
@@ -37,24 +40,34 @@ class Goal:
             _check_metric(self.metric)
         object.__setattr__(self, "sign", 1 if self.direction == "maximize" else -1)
 
+    @property
+    def objectives(self) -> tuple[Goal, ...]:
+        """All objectives, the leading one first; of a goal with one, itself."""
+        return (Goal(self.direction, self.metric), *self.others) if self.others else (self,)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether there is more than one objective."""
+        return bool(self.others)
+
     @classmethod
     def of(cls, goal: str | Mapping[str, str] | Goal = "maximize", metric: str | None = None) -> Goal:
         """The goal that a user wrote.
 
         Args:
-            goal: ``"maximize"``, ``"minimize"``, ``{"accuracy": "maximize"}``, or a ``Goal``.
+            goal: ``"maximize"``, ``"minimize"``, ``{"accuracy": "maximize"}``, the same with several metrics (the first one leads),
+                or a ``Goal``.
             metric: the deciding metric, where the goal does not name it.
 
         Raises:
-            GoalError: for anything else, for several metrics, and where goal and ``metric`` name different ones.
+            GoalError: for anything else, and where goal and ``metric`` name different metrics.
         """
         if isinstance(goal, str):
             return cls(cast("Direction", goal), metric)
         if isinstance(goal, Goal):
-            named, direction = goal.metric, goal.direction
+            named, direction, others = goal.metric, goal.direction, goal.others
         elif isinstance(goal, Mapping):
-            name, wanted = _only_entry(goal)
-            named, direction = name, cast("Direction", wanted)
+            named, direction, others = _entries(goal)
         else:
             raise GoalError("goal", f"{a_kind(goal)} is no goal", found=goal, expected=_EXPECTED, remedy="Write 'maximize'")
         if metric is not None and named is not None and named != metric:
@@ -65,14 +78,14 @@ class Goal:
                 expected=repr(named),
                 remedy="Leave metric= out",
             )
-        return cls(direction, named if named is not None else metric)
+        return cls(direction, named if named is not None else metric, others)
 
     def better(self, score: float, than: float) -> bool:
         """Whether ``score`` is strictly better than the other."""
         return score > than if self.sign > 0 else score < than
 
     def score(self, metrics: Mapping[str, Metric]) -> float:
-        """The score of a trial with these metrics: the mean of the deciding one, in the user's units.
+        """The score of a trial with these metrics: the mean of the deciding (or leading) one, in the user's units.
 
         Raises:
             MetricError: when it is missing, or when there are several and the goal names none.
@@ -88,9 +101,27 @@ class Goal:
             value = found
         return value[0] if isinstance(value, tuple) else value
 
+    def scores(self, metrics: Mapping[str, Metric]) -> dict[str, float]:
+        """The value of each objective by its metric, in the user's units.
+
+        Raises:
+            MetricError: when one is missing, or when there are several metrics and the goal names none.
+        """
+        if not self.others:
+            return {self.metric or next(iter(metrics), ""): self.score(metrics)}
+        return {str(goal.metric): goal.score(metrics) for goal in self.objectives}
+
     def describe(self) -> dict[str, Any]:
-        """The goal as JSON."""
-        return {"direction": self.direction, "metric": self.metric}
+        """The goal as JSON; further objectives stand under ``others``."""
+        described: dict[str, Any] = {"direction": self.direction, "metric": self.metric}
+        if self.others:
+            described["others"] = [goal.describe() for goal in self.others]
+        return described
+
+    @classmethod
+    def from_description(cls, described: Mapping[str, Any]) -> Goal:
+        """The goal that ``describe()`` told."""
+        return cls(described["direction"], described["metric"], tuple(map(cls.from_description, described.get("others", ()))))
 
     def _ambiguous(self, metrics: Mapping[str, Metric]) -> MetricError:
         if not metrics:
@@ -135,14 +166,8 @@ def _check_metric(metric: object) -> None:
         )
 
 
-def _only_entry(goal: Mapping[str, str]) -> tuple[str, str]:
-    if len(goal) != 1:
-        raise GoalError(
-            "goal",
-            "a goal has exactly one metric; searching for several at once (multi-objective) is not available yet",
-            found=dict(goal),
-            expected="one metric, such as {'accuracy': 'maximize'}",
-            remedy="Name the one metric that decides; trials may still return others",
-        )
-    ((name, direction),) = goal.items()
-    return name, direction
+def _entries(goal: Mapping[str, str]) -> tuple[str, Direction, tuple[Goal, ...]]:
+    if not goal:
+        raise GoalError("goal", "it names no metric", found=goal, expected=_EXPECTED, remedy="Write 'maximize'")
+    first, *others = [Goal(cast("Direction", direction), name) for name, direction in goal.items()]
+    return str(first.metric), first.direction, tuple(others)

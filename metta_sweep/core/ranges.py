@@ -21,6 +21,7 @@ Sampler = Callable[[float], Any]
 """A function of one uniform float in [0, 1)."""
 
 MAX_INTEGER: Final = 2**63 - 1
+_LARGEST_UNIT: Final = 1.0 - 2.0**-53
 
 
 class Distribution:
@@ -41,6 +42,10 @@ class Distribution:
     def from_unit(self, u: float) -> Any:
         """The value at quantile ``u`` in [0, 1)."""
         return self.sampler()(u)
+
+    def to_unit(self, value: Any) -> float:
+        """A quantile in [0, 1) at which ``from_unit`` gives ``value`` again; the middle one, where many do."""
+        raise NotImplementedError
 
     def contains(self, value: object) -> bool:
         """Whether ``value`` can be drawn. Bools are not numbers; numpy scalars are what they hold."""
@@ -78,6 +83,10 @@ class Uniform(Distribution):
 
         return sample
 
+    def to_unit(self, value: Any) -> float:
+        """``(value - lower) / (upper - lower)``."""
+        return _below_one((value - self.lower) / (self.upper - self.lower))
+
     def contains(self, value: object) -> bool:
         """Whether it is a number within the bounds."""
         return _is_within(value, self.lower, self.upper)
@@ -108,6 +117,11 @@ class LogUniform(Distribution):
 
         return sample
 
+    def to_unit(self, value: Any) -> float:
+        """``log(value / lower) / log(upper / lower)``."""
+        start = math.log(self.lower)
+        return _below_one((math.log(value) - start) / (math.log(self.upper) - start))
+
     def contains(self, value: object) -> bool:
         """Whether it is a number within the bounds."""
         return _is_within(value, self.lower, self.upper)
@@ -136,6 +150,10 @@ class Integer(Distribution):
             return lower + ((int(u * 0x20000000000000) * count) >> 53) if u < 1.0 else upper
 
         return sample
+
+    def to_unit(self, value: Any) -> float:
+        """``(value - lower + 0.5) / (upper - lower + 1)``."""
+        return _below_one((value - self.lower + 0.5) / (self.upper - self.lower + 1))
 
     def contains(self, value: object) -> bool:
         """Whether it is a whole number within the bounds, and not a float."""
@@ -169,9 +187,18 @@ class LogInteger(Distribution):
 
         return sample
 
+    def to_unit(self, value: Any) -> float:
+        """Where ``log(value)`` lies between ``log(lower - 0.5)`` and ``log(upper + 0.5)``."""
+        start = math.log(self.lower - 0.5)
+        return _below_one((math.log(value) - start) / (math.log(self.upper + 0.5) - start))
+
     def contains(self, value: object) -> bool:
         """Whether it is a whole number within the bounds, and not a float."""
         return _is_whole_within(value, self.lower, self.upper)
+
+
+def _below_one(u: float) -> float:
+    return min(max(u, 0.0), _LARGEST_UNIT)
 
 
 def _set_float_bounds(distribution: Uniform | LogUniform, lower: object, upper: object, above: float | None = None) -> None:

@@ -51,5 +51,5 @@ def _note_in(note: Any) -> StartNote:
     if not isinstance(provenance, Mapping):
         raise TypeError(f"its provenance is {a_kind(provenance)}")
     budget = {} if definition.get("kind") in NO_SWEEPS else note["budget"]
-    goal = Goal(**(definition.get("goal") or _GOAL_UNKNOWN))
+    goal = Goal.from_description(definition.get("goal") or _GOAL_UNKNOWN)
     return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metta_sweep.core.events import Draw, Event, Pick, Reported, Score
+from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
@@ -35,7 +36,7 @@ class Strategies:
         takes = accepted_keywords(optimizer.suggest)
         self._takes = frozenset(_SUGGEST_KEYWORDS) if takes is None else takes & frozenset(_SUGGEST_KEYWORDS)
         self._tell = {
-            TrialState.COMPLETED: _told_of_score(optimizer),
+            TrialState.COMPLETED: _told_of_score(optimizer, state.goal),
             TrialState.FAILED: _optional(optimizer, "failed"),
             TrialState.STOPPED: _optional(optimizer, "stopped"),
         }
@@ -172,8 +173,10 @@ def _overridden(owner: object, origin: type, name: str) -> Any:
     return method
 
 
-def _told_of_score(optimizer: Optimizer) -> Callable[[Trial], object] | None:
+def _told_of_score(optimizer: Optimizer, goal: Goal) -> Callable[[Trial], object] | None:
     observe = _overridden(optimizer, Optimizer, "observe")
     if observe is None:
         return None
+    if goal.has_several:
+        return lambda trial: observe(trial, goal.scores(trial.metrics))
     return lambda trial: observe(trial, trial.score)

@@ -44,6 +44,7 @@ from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
 from metta_sweep.experiments.stream import SweepUpdate, Updates, follow
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.optimizers.supports import check_supported
 from metta_sweep.pipeline import Pipeline
 from metta_sweep.pipeline.keeping.code_digest import code_digest
 from metta_sweep.records import Store
@@ -157,6 +158,7 @@ class SweepExperiment(Experiment):
         check_queue(self.optimizer, self.search_space)
         if self.objective is not None:
             check_searchable(self.optimizer, self.search_space)
+            check_supported(self.optimizer, self.search_space, self.goal)
             self._executor().check(self.objective, self.search_space)
             # refuses what does not fit the search space before anything is written
             self.scheduler.for_run(Setup(self.search_space, self.goal, self.seed or 0, self.slots))

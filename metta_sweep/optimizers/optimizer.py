@@ -12,6 +12,7 @@ from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, Suggestion, Trial
 from metta_sweep.errors import OptimizerError
+from metta_sweep.optimizers.supports import Supports
 
 __all__ = ["Optimizer"]
 
@@ -37,6 +38,8 @@ class Optimizer:
     """What it searches; None: the sweep's."""
     seed: int | None = None
     """None: derived from the sweep's seed."""
+    supports: Supports = Supports()
+    """What it can search. A sweep that asks for more is refused when it is made, with the names of optimizers that can."""
     slow: bool = False
     """Whether ``suggest`` takes long enough that it should run in a thread, while trials run on."""
     stays_inside: bool = False
@@ -48,7 +51,13 @@ class Optimizer:
         raise OptimizerError(type(self).__name__, "it has no suggest() method", remedy="Define suggest(self, n)")
 
     def observe(self, trial: Trial, result: Any) -> None:
-        """Learn from a completed trial. ``result`` is its score in the user's units, never with its sign flipped."""
+        """Learn from a completed trial.
+
+        Args:
+            trial: the trial as it ended.
+            result: its score in the user's units, never with its sign flipped; where the goal has several objectives, a mapping of
+                their metrics to values.
+        """
 
     def failed(self, trial: Trial) -> None:
         """Learn that a trial failed for good. Its ``error`` says how."""
