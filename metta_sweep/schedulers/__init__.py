@@ -1,9 +1,10 @@
-"""When trials start, and how long they run."""
+"""When trials start, and how long they run. One scheduler per file; add one by adding its file and its line here."""
 
-from __future__ import annotations
+from metta_sweep.schedulers.fifo import FIFOScheduler as FIFOScheduler
+from metta_sweep.schedulers.iteration import IterationScheduler as IterationScheduler
+from metta_sweep.schedulers.scheduler import Follow as Follow
+from metta_sweep.schedulers.scheduler import Offer as Offer
+from metta_sweep.schedulers.scheduler import Scheduler as Scheduler
+from metta_sweep.schedulers.scheduler import Waiting as Waiting
 
-from metta_sweep.schedulers.fifo import FIFOScheduler
-from metta_sweep.schedulers.iteration import IterationScheduler
-from metta_sweep.schedulers.scheduler import Follow, Offer, Scheduler, Waiting
-
-__all__ = ["FIFOScheduler", "Follow", "IterationScheduler", "Offer", "Scheduler", "Waiting"]
+__all__ = [name for name in dir() if name[0].isupper()]  # pyright: ignore[reportUnsupportedDunderAll]
