@@ -13,7 +13,7 @@ __all__ = ["Direction", "Goal"]
 
 Direction = Literal["maximize", "minimize"]
 
-_EXPECTED: Final = "'maximize', 'minimize', or {'accuracy': 'maximize'}"
+_EXPECTED: Final = "'maximize', 'minimize', or a mapping of metrics to these, such as {'accuracy': 'maximize'}"
 _SYNONYMS: Final = {"max": "maximize", "min": "minimize", "higher": "maximize", "lower": "minimize"}
 
 
@@ -38,6 +38,8 @@ class Goal:
         _check_direction(self.direction, f"goal for {self.metric!r}" if self.metric is not None else "goal")
         if self.metric is not None:
             _check_metric(self.metric)
+        if self.others:
+            _check_others(self)
         object.__setattr__(self, "sign", 1 if self.direction == "maximize" else -1)
 
     @property
@@ -105,11 +107,17 @@ class Goal:
         """The value of each objective by its metric, in the user's units.
 
         Raises:
-            MetricError: when one is missing, or when there are several metrics and the goal names none.
+            MetricError: naming each that is missing, or when there are several metrics and the goal names none.
         """
         if not self.others:
             return {self.metric or next(iter(metrics), ""): self.score(metrics)}
+        if self.missing(metrics):
+            raise self._missing(metrics)
         return {str(goal.metric): goal.score(metrics) for goal in self.objectives}
+
+    def missing(self, metrics: Mapping[str, Metric]) -> list[str]:
+        """The metrics that the goal names and that these do not have."""
+        return [str(goal.metric) for goal in self.objectives if goal.metric is not None and goal.metric not in metrics]
 
     def describe(self) -> dict[str, Any]:
         """The goal as JSON; further objectives stand under ``others``."""
@@ -133,10 +141,49 @@ class Goal:
         )
 
     def _missing(self, metrics: Mapping[str, Metric]) -> MetricError:
+        missing = self.missing(metrics)
         there = ", ".join(map(repr, metrics)) or "none"
-        guess = did_you_mean(str(self.metric), metrics)
-        remedy = f"Did you mean {guess!r}?" if guess else f"Return {{{self.metric!r}: ...}}, or name one of those in the goal."
-        return MetricError(f"it has no metric {self.metric!r}, which the goal names; found {there}. {remedy}")
+        if len(missing) == 1:
+            guess = did_you_mean(missing[0], metrics)
+            remedy = f"Did you mean {guess!r}?" if guess else f"Return {{{missing[0]!r}: ...}}, or name one of those in the goal."
+            return MetricError(f"it has no metric {missing[0]!r}, which the goal names; found {there}. {remedy}")
+        named = f"{', '.join(map(repr, missing[:-1]))} and {missing[-1]!r}"
+        guesses = [f"{guess!r} for {name!r}" for name in missing if (guess := did_you_mean(name, metrics))]
+        all_named = ", ".join(f"{objective.metric!r}: ..." for objective in self.objectives)
+        remedy = (
+            f"Did you mean {', '.join(guesses)}?" if guesses else f"Return {{{all_named}}}, or name those that it has in the goal."
+        )
+        return MetricError(f"it has no metrics {named}, which the goal names; found {there}. {remedy}")
+
+
+def _check_others(goal: Goal) -> None:
+    if goal.metric is None:
+        raise GoalError(
+            "goal",
+            "the leading one of several objectives names no metric",
+            found=goal.direction,
+            expected="a metric for each objective",
+            remedy="Write {'accuracy': 'maximize', 'latency': 'minimize'}, say",
+        )
+    named = {goal.metric}
+    for other in goal.others:
+        if not isinstance(other, Goal) or other.metric is None or other.others:
+            raise GoalError(
+                "Goal(others=)",
+                "each further objective is a goal with one metric",
+                found=other,
+                expected="Goal('minimize', 'latency'), say",
+                remedy="Write {'accuracy': 'maximize', 'latency': 'minimize'} in its place",
+            )
+        if other.metric in named:
+            raise GoalError(
+                "Goal(others=)",
+                f"two objectives have the metric {other.metric!r}",
+                found=other.metric,
+                expected="a metric of its own for each",
+                remedy="Leave one of them out",
+            )
+        named.add(other.metric)
 
 
 def _check_direction(direction: object, where: str) -> None:
@@ -168,6 +215,12 @@ def _check_metric(metric: object) -> None:
 
 def _entries(goal: Mapping[str, str]) -> tuple[str, Direction, tuple[Goal, ...]]:
     if not goal:
-        raise GoalError("goal", "it names no metric", found=goal, expected=_EXPECTED, remedy="Write 'maximize'")
+        raise GoalError(
+            "goal",
+            "the mapping is empty, so that no metric decides",
+            found=goal,
+            expected=_EXPECTED,
+            remedy="Name the metric that decides: {'accuracy': 'maximize'}; or write 'maximize'",
+        )
     first, *others = [Goal(cast("Direction", direction), name) for name, direction in goal.items()]
     return str(first.metric), first.direction, tuple(others)

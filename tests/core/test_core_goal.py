@@ -71,14 +71,10 @@ def test_scores_that_cannot_be_told(goal: Goal, metrics: Any, texts: list[str]) 
         ("up", None, "goal", "up", "Write 'maximize' or 'minimize'"),
         (3, None, "goal", 3, "Write 'maximize'"),
         (None, None, "goal", None, "Write 'maximize'"),
-        ({}, None, "goal", {}, "Name the one metric"),
-        (
-            {"accuracy": "maximize", "latency": "minimize"},
-            None,
-            "goal",
-            {"accuracy": "maximize", "latency": "minimize"},
-            "Name the one metric",
-        ),
+        ({}, None, "goal", {}, "Name the metric that decides: {'accuracy': 'maximize'}"),
+        ({"accuracy": "maximize", "latency": "min"}, None, "goal for 'latency'", "min", "Did you mean 'minimize'?"),
+        ({"accuracy": "maximize", "": "minimize"}, None, "metric", "", "Write 'accuracy'"),
+        ({"accuracy": "maximize", "latency": "minimize"}, "latency", "metric", "latency", "Leave metric= out"),
         ({"accuracy": "max"}, None, "goal for 'accuracy'", "max", "Did you mean 'maximize'?"),
         ({"accuracy": None}, None, "goal for 'accuracy'", None, "Write 'maximize' or 'minimize'"),
         ({"accuracy": ["maximize"]}, None, "goal for 'accuracy'", ["maximize"], "Write 'maximize' or 'minimize'"),
@@ -97,7 +93,64 @@ def test_malformed_goals_are_refused(goal: Any, metric: Any, where: str, found: 
     assert remedy in str(caught.value)
 
 
-def test_several_metrics_are_not_available_yet() -> None:
-    """A goal with several metrics is refused in plain words."""
-    with pytest.raises(GoalError, match=r"multi-objective.* is not available yet.*expected one metric"):
-        Goal.of({"accuracy": "maximize", "latency": "minimize"})
+SEVERAL = Goal("maximize", "accuracy", (Goal("minimize", "latency"), Goal("minimize", "size")))
+
+
+def test_a_goal_with_several_metrics_has_several_objectives() -> None:
+    """The first metric of the mapping leads; the others follow in their order."""
+    goal = Goal.of({"accuracy": "maximize", "latency": "minimize", "size": "minimize"})
+    assert goal == SEVERAL
+    assert goal.has_several
+    assert (goal.metric, goal.sign) == ("accuracy", 1)
+    assert [(one.metric, one.sign, one.has_several) for one in goal.objectives] == [
+        ("accuracy", 1, False),
+        ("latency", -1, False),
+        ("size", -1, False),
+    ]
+    assert Goal.of(goal) == goal
+    assert Goal.of("minimize").objectives == (Goal("minimize"),)
+
+
+def test_the_leading_metric_is_the_score_and_all_are_told_by_name() -> None:
+    """The score is the leading metric's; scores are those of all objectives, of (mean, sem) the means, and no other metric's."""
+    metrics: dict[str, Any] = {"latency": (2.0, 0.1), "accuracy": 0.9, "size": 3, "noise": 1.0}
+    assert SEVERAL.score(metrics) == 0.9
+    assert SEVERAL.scores(metrics) == {"accuracy": 0.9, "latency": 2.0, "size": 3}
+    assert Goal("minimize").scores({"loss": 0.5}) == {"loss": 0.5}
+    assert Goal("minimize", "loss").scores({"loss": 0.5, "accuracy": 1.0}) == {"loss": 0.5}
+
+
+def test_each_missing_metric_of_several_is_named() -> None:
+    """What a goal with several objectives misses is told in the order of the goal."""
+    assert SEVERAL.missing({"latency": 1.0}) == ["accuracy", "size"]
+    assert SEVERAL.missing({"accuracy": 1.0, "latency": 1.0, "size": 1.0}) == []
+    assert Goal().missing({"score": 1.0}) == []
+    with pytest.raises(MetricError, match="no metrics 'latency' and 'size', which the goal names; found 'accuracy'"):
+        SEVERAL.scores({"accuracy": 1.0})
+    with pytest.raises(MetricError, match="Did you mean 'latency' for 'latencies'") as caught:
+        Goal("maximize", "accuracy", (Goal("minimize", "latencies"), Goal("minimize", "size"))).scores({"latency": 1.0})
+    assert "no metrics 'accuracy', 'latencies' and 'size'" in str(caught.value)
+
+
+def test_a_goal_with_several_objectives_is_described_and_read_back() -> None:
+    """The description holds all objectives, as JSON; one objective is described as it always was."""
+    assert Goal.from_description(SEVERAL.describe()) == SEVERAL
+    assert SEVERAL.describe()["others"] == [
+        {"direction": "minimize", "metric": "latency"},
+        {"direction": "minimize", "metric": "size"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Goal("maximize", None, (Goal("minimize", "latency"),)), "the leading one of several objectives names no metric"),
+        (lambda: Goal("maximize", "a", (Goal("minimize"),)), "each further objective is a goal with one metric"),
+        (lambda: Goal("maximize", "a", ("b",)), "each further objective is a goal with one metric"),  # type: ignore[arg-type]
+        (lambda: Goal("maximize", "a", (Goal("minimize", "a"),)), "two objectives have the metric 'a'"),
+    ],
+)
+def test_objectives_without_a_metric_of_their_own_are_refused(make: Any, text: str) -> None:
+    """Each of several objectives needs a metric of its own."""
+    with pytest.raises(GoalError, match=text):
+        make()
