@@ -1,0 +1,89 @@
+"""What an optimizer can search, and the refusal of what it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from metta_sweep.core.distributions import Choice, Integer, LogInteger, LogUniform, Uniform
+from metta_sweep.errors import OptimizerError
+
+if TYPE_CHECKING:
+    from metta_sweep.core.goal import Goal
+    from metta_sweep.core.levels import Level
+    from metta_sweep.core.search_space import SearchSpace
+
+__all__ = ["Supports", "check_supported"]
+
+
+class Supports(NamedTuple):
+    """What an optimizer declares that it can search."""
+
+    conditional: bool = True
+    """Spaces with sub-spaces under a ``Choice``."""
+    categorical: bool = True
+    """``Choice``, with or without sub-spaces."""
+    continuous: bool = True
+    """``Uniform`` and ``LogUniform``."""
+    integers: bool = True
+    """``Integer`` and ``LogInteger``."""
+    several_objectives: bool = True
+    """Goals with several objectives: ``observe`` is told a mapping then."""
+    most_parameters: int | None = None
+    """How many parameters a space may have; None: any number."""
+
+    def lacks(self, space: SearchSpace | None, goal: Goal) -> str | None:
+        """What the space or the goal asks for and this does not have, in words; None when it has everything."""
+        if goal.has_several and not self.several_objectives:
+            return f"a goal with several objectives ({', '.join(str(objective.metric) for objective in goal.objectives)})"
+        if space is None:
+            return None
+        if self.most_parameters is not None and len(space.names) > self.most_parameters:
+            return f"a space of {len(space.names)} parameters (it searches up to {self.most_parameters})"
+        for name, distribution, nested in _parameters(space.top):
+            if nested and not self.conditional:
+                return f"sub-spaces under a Choice, such as the one with {name!r}"
+            if isinstance(distribution, Choice) and not self.categorical:
+                return f"choices, such as {name!r}"
+            if isinstance(distribution, Uniform | LogUniform) and not self.continuous:
+                return f"continuous parameters, such as {name!r}: {distribution!r}"
+            if isinstance(distribution, Integer | LogInteger) and not self.integers:
+                return f"whole numbers, such as {name!r}: {distribution!r}"
+        return None
+
+
+def check_supported(optimizer: Any, space: SearchSpace | None, goal: Goal) -> None:
+    """Refuse a space or goal that the optimizer does not declare to support.
+
+    Raises:
+        OptimizerError: naming what is asked for, and the optimizers that support it.
+    """
+    supports = getattr(optimizer, "supports", None)
+    lacking = supports.lacks(space, goal) if isinstance(supports, Supports) else None
+    if lacking is None:
+        return
+    raise OptimizerError(
+        f"SweepExperiment(optimizer={type(optimizer).__name__}(...))",
+        f"it does not search {lacking}",
+        found=", ".join(space.names) if space is not None else None,
+        expected="a search space and a goal that it supports",
+        remedy="Optimizers that do: " + ", ".join(_that_support(space, goal)),
+    )
+
+
+def _that_support(space: SearchSpace | None, goal: Goal) -> Iterator[str]:
+    from metta_sweep import optimizers
+
+    for name in optimizers.__all__:
+        member = getattr(optimizers, name)
+        supports = getattr(member, "supports", None)
+        if name != "Optimizer" and isinstance(supports, Supports) and supports.lacks(space, goal) is None:
+            yield name
+
+
+def _parameters(level: Level, nested: bool = False) -> Iterator[tuple[str, Any, bool]]:
+    for name, distribution in level:
+        yield name, distribution, nested
+        if isinstance(distribution, Choice):
+            for space in distribution.spaces or ():
+                yield from _parameters(space, nested=True)
