@@ -1,13 +1,13 @@
-"""Decisions of a sweep as events: triggers, prunings, expansions, waits and stops. See ``metta_sweep.core.events``."""
+"""Decisions of a sweep as events: triggers, prunings, expansions, waits, stops, pauses. See ``metta_sweep.core.events``."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["Expand", "PaperTrigger", "Prune", "Stop", "Wait"]
+__all__ = ["Expand", "PaperTrigger", "Paused", "Prune", "Resume", "Stop", "Wait"]
 
 
-def _in_words(event: PaperTrigger | Prune | Expand | Wait | Stop) -> str:
+def _in_words(event: PaperTrigger | Prune | Expand | Wait | Stop | Paused | Resume) -> str:
     from metta_sweep.core.reasons import reason_of
 
     return reason_of(event)
@@ -131,6 +131,63 @@ class Stop(NamedTuple):
     def kind(self) -> Literal["stop"]:
         """The name of this kind of event in the trace."""
         return "stop"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
+
+
+class Paused(NamedTuple):
+    """An attempt ended at a report by the verdict to pause; the trial may run on later, from its checkpoint."""
+
+    trial_id: str
+    branch: str | None
+    attempt: int
+    step: int
+    """The step of its last report."""
+    seconds: float
+    checkpoint: str | None = None
+    """The digest of what its directory held; None where it held nothing."""
+    metadata: dict[str, Any] | None = None
+    seq: int = -1
+    address: str = ""
+
+    @property
+    def kind(self) -> Literal["pause"]:
+        """The name of this kind of event in the trace."""
+        return "pause"
+
+    @property
+    def explanation(self) -> str:
+        """Why it happened, in words."""
+        return _in_words(self)
+
+
+class Resume(NamedTuple):
+    """A paused trial is to run on: from its own checkpoint, or from that of another trial and with other parameters."""
+
+    trial_id: str
+    branch: str | None
+    step: int
+    """The step after which it goes on."""
+    checkpoint: str | None = None
+    """What its directory is to hold."""
+    source: str | None = None
+    """The trial whose checkpoint it takes; None: its own."""
+    params: dict[str, Any] | None = None
+    """Its parameters from now on; None: as before."""
+    busy: int = 0
+    """Slots in use before it."""
+    free: int = 0
+    why: str = ""
+    seq: int = -1
+    address: str = ""
+
+    @property
+    def kind(self) -> Literal["resume"]:
+        """The name of this kind of event in the trace."""
+        return "resume"
 
     @property
     def explanation(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple
 
-from metta_sweep.core.decisions import Expand, PaperTrigger, Prune, Stop, Wait
+from metta_sweep.core.decisions import Expand, PaperTrigger, Paused, Prune, Resume, Stop, Wait
 from metta_sweep.core.trial import Metric
 
 __all__ = [
@@ -20,10 +20,12 @@ __all__ = [
     "Event",
     "Expand",
     "PaperTrigger",
+    "Paused",
     "Pick",
     "Prune",
     "Reported",
     "Result",
+    "Resume",
     "Score",
     "Stop",
     "Wait",
@@ -162,7 +164,7 @@ class Result(NamedTuple):
     metrics: dict[str, Metric]
     seconds: float
     stopped: str | None = None
-    """Why it was stopped ("verdict", "deadline", "interrupt"); None when it ran to its end."""
+    """Why it was stopped ("verdict", "deadline", "interrupt", or "complete" by such a verdict); None when it ran to its end."""
     metadata: dict[str, Any] | None = None
     seq: int = -1
     address: str = ""
@@ -237,7 +239,7 @@ class Score(NamedTuple):
         return _in_words(self)
 
 
-Event = Draw | Pick | Dispatch | Reported | Result | Error | Score | PaperTrigger | Prune | Expand | Wait | Stop
+Event = Draw | Pick | Dispatch | Reported | Result | Error | Score | PaperTrigger | Prune | Expand | Wait | Stop | Paused | Resume
 """Any event of a sweep."""
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {
@@ -253,5 +255,7 @@ EVENT_TYPES: Final[dict[str, type[Event]]] = {
     "expand": Expand,
     "wait": Wait,
     "stop": Stop,
+    "pause": Paused,
+    "resume": Resume,
 }
 """Kinds and their types, in the order in which they usually come."""

@@ -11,10 +11,12 @@ from metta_sweep.core.events import (
     Event,
     Expand,
     PaperTrigger,
+    Paused,
     Pick,
     Prune,
     Reported,
     Result,
+    Resume,
     Score,
     Stop,
     Wait,
@@ -48,7 +50,7 @@ def reason_of(event: Event) -> str:
             return _decision(event)
 
 
-def _decision(event: PaperTrigger | Prune | Expand | Wait | Stop) -> str:
+def _decision(event: PaperTrigger | Prune | Expand | Wait | Stop | Paused | Resume) -> str:
     match event:
         case PaperTrigger():
             return f"mean {event.mean:.4g} of {_runs(event.runs)} reached the threshold {event.threshold:g}"
@@ -63,6 +65,11 @@ def _decision(event: PaperTrigger | Prune | Expand | Wait | Stop) -> str:
             return f"{event.why} ({event.busy} slots busy, {event.free} free)"
         case Stop():
             return f"{event.reason}: {event.detail}" if event.detail else event.reason
+        case Paused():
+            kept = "" if event.checkpoint is None else f", checkpoint {event.checkpoint[:8]}"
+            return f"paused after step {event.step}, {event.seconds:.3g} s{kept}"
+        case Resume():
+            return _resume(event)
 
 
 def _pick(event: Pick) -> str:
@@ -73,6 +80,12 @@ def _pick(event: Pick) -> str:
         return f"ucb inf, not tried yet, {f'first of {event.compared} branches' if event.compared > 1 else rank}"
     note = f" ({event.why})" if event.why else ""
     return f"ucb {event.score:.3g} = mean {event.mean:.3g} + {event.bonus:.3g}, {rank}{note}"
+
+
+def _resume(event: Resume) -> str:
+    origin = "" if event.source is None else f" from the checkpoint of trial {event.source}"
+    params = "" if event.params is None else " with " + ", ".join(f"{name}={value!r}" for name, value in event.params.items())
+    return f"goes on after step {event.step}{origin}{params}" + (f": {event.why}" if event.why else "")
 
 
 def _draw(event: Draw) -> str:

@@ -49,7 +49,7 @@ TRANSITIONS: Final[Mapping[TrialState, frozenset[TrialState]]] = MappingProxyTyp
         TrialState.RUNNING: frozenset(
             {TrialState.PENDING, TrialState.PAUSED, TrialState.COMPLETED, TrialState.STOPPED, TrialState.FAILED}
         ),
-        TrialState.PAUSED: frozenset({TrialState.PENDING, TrialState.STOPPED, TrialState.FAILED}),
+        TrialState.PAUSED: frozenset({TrialState.PENDING, TrialState.COMPLETED, TrialState.STOPPED, TrialState.FAILED}),
         TrialState.COMPLETED: frozenset(),
         TrialState.STOPPED: frozenset(),
         TrialState.FAILED: frozenset(),
@@ -75,7 +75,10 @@ class Verdict(StrEnum):
 
     CONTINUE = "continue"
     PAUSE = "pause"
+    """End this attempt, keep the trial's checkpoint: it may run on later."""
     STOP = "stop"
+    COMPLETE = "complete"
+    """It has had all that it needs: it ends as COMPLETED, with the metrics of its last report."""
 
 
 class Report(NamedTuple):

@@ -107,6 +107,14 @@ class TrialContext:
         return self._task.resources
 
     @property
+    def resume_step(self) -> int:
+        """The step after which this attempt goes on: what it kept in ``checkpoint_dir`` then is there. 0: it begins anew.
+
+        ``for epoch in range(trial.resume_step + 1, 101)`` serves both.
+        """
+        return self._task.resume_step or 0
+
+    @property
     def checkpoint_dir(self) -> Path:
         """A directory of this trial, the same on every attempt; made when it is first asked for."""
         return self._directory()

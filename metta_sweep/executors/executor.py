@@ -11,7 +11,8 @@ from metta_sweep.core.trial import Metric, Trial, TrialError
 
 __all__ = ["Capabilities", "Ended", "Executor", "ReportMade", "StopCause", "TrialEvent", "TrialTask"]
 
-StopCause = Literal["verdict", "pause", "deadline", "interrupt"]
+StopCause = Literal["verdict", "pause", "complete", "deadline", "interrupt"]
+"""Why a trial is stopped: by the verdict to stop, to pause or that it is complete; at the deadline; because the run is to end."""
 
 
 class Capabilities(NamedTuple):
@@ -25,6 +26,8 @@ class Capabilities(NamedTuple):
     """A crash of a trial's interpreter does not end the driver's."""
     survives_driver: bool
     """Trials run on when the driver dies, and can be found again."""
+    pauses: bool = False
+    """What a paused trial kept in its directory is there again when it goes on, or when another one goes on in its place."""
 
 
 class TrialTask(NamedTuple):
@@ -36,6 +39,10 @@ class TrialTask(NamedTuple):
     resources: Resources
     address: str
     """``trial[5]#2``, under the address of the experiment."""
+    resume_step: int | None = None
+    """The step after which it goes on; None: it begins anew."""
+    checkpoint: str | None = None
+    """What its directory must hold when it starts, as a digest of ``Ended.checkpoint``; None: it is left as it is."""
 
 
 class ReportMade(NamedTuple):
@@ -57,6 +64,8 @@ class Ended(NamedTuple):
     error: TrialError | None = None
     stopped: StopCause | None = None
     metadata: dict[str, Any] | None = None
+    checkpoint: str | None = None
+    """Of an attempt that was paused: what its directory held, as a digest; None when it held nothing."""
 
 
 TrialEvent = ReportMade | Ended

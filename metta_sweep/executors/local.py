@@ -51,7 +51,7 @@ class LocalExecutor:
         ExecutorError: for settings that cannot be kept.
     """
 
-    capabilities = Capabilities(streams=True, stops=True, isolates=False, survives_driver=False)
+    capabilities = Capabilities(streams=True, stops=True, isolates=False, survives_driver=False, pauses=True)
 
     def __init__(self, slots: int | None = None, *, checkpoint_dir: str | os.PathLike[str] | None = None, **unknown: Never) -> None:
         refuse_unknown("LocalExecutor", unknown, ("slots", "checkpoint_dir"))

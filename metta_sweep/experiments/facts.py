@@ -7,8 +7,9 @@ from typing import Final
 
 from metta_sweep.address import attempt as attempt_address
 from metta_sweep.clock import crash_point
-from metta_sweep.core.events import Dispatch, Error, Event, Reported, Result
+from metta_sweep.core.events import Dispatch, Error, Event, Paused, Reported, Result
 from metta_sweep.core.seeds import seed_of_32_bits
+from metta_sweep.core.trial import Metric
 from metta_sweep.errors import MetricError
 from metta_sweep.executors.executor import Ended, ReportMade, TrialEvent, TrialTask
 from metta_sweep.executors.failure import error_name
@@ -48,7 +49,8 @@ def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch:
         resources = sweep.scheduler.allocate_resources(trial) or resources
     address = attempt_address(f"trial[{live.id}]", trial.attempt)
     crash_point("dispatch.before")
-    sweep.executor.start(TrialTask(trial, seed_of_32_bits(sweep.seed, "trial", live.draw.suggestion), resources, address))
+    seed = seed_of_32_bits(sweep.seed, "trial", live.draw.suggestion)
+    sweep.executor.start(TrialTask(trial, seed, resources, address, live.step, live.checkpoint))
     crash_point("dispatch.after")
     return Dispatch(live.id, live.branch, trial.attempt, resources.time_limit)
 
@@ -73,13 +75,17 @@ def facts_of(sweep: SweepRun, events: Sequence[TrialEvent]) -> list[Event]:
         if live is None or event.attempt != live.attempt + (live.id in sweep.state.to_start):
             continue
         if type(event) is ReportMade:
+            if live.step is not None and event.step <= live.step:
+                # it began anew although it could have gone on: what it reports again is known, and was judged
+                sweep.executor.answer(event.trial_id, event.step)
+                continue
             facts.append(Reported(event.trial_id, live.branch, event.attempt, event.step, event.metrics))
         elif type(event) is Ended:
-            facts.append(_end(sweep, live, event))
+            facts.append(_end(sweep, live, event, facts))
     return facts
 
 
-def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
+def _end(sweep: SweepRun, live: LiveTrial, ended: Ended, before: Sequence[Event]) -> Result | Error | Paused:
     crash_point("result.before")
     error = ended.error
     if error is not None:
@@ -100,8 +106,23 @@ def _end(sweep: SweepRun, live: LiveTrial, ended: Ended) -> Result | Error:
             ended.metadata,
         )
     metrics = ended.metrics or {}
-    if ended.stopped is None:
+    if ended.stopped == "pause":
+        last = _last_report(live, before)
+        step = live.step or 0 if last is None else last[0]
+        return Paused(live.id, live.branch, ended.attempt, step, ended.seconds, ended.checkpoint, ended.metadata)
+    if ended.stopped == "complete":
+        last = _last_report(live, before)
+        metrics = {**(last[1] if last is not None else {}), **metrics}
+    if ended.stopped in (None, "complete"):
         fault = sweep.fit.fault_of(metrics, f"trial[{live.id}]")
         if fault is not None:
             return Error(live.id, live.branch, ended.attempt, _METRIC_ERROR, fault, "", ended.seconds, metadata=ended.metadata)
     return Result(live.id, live.branch, ended.attempt, metrics, ended.seconds, ended.stopped, ended.metadata)
+
+
+def _last_report(live: LiveTrial, before: Sequence[Event]) -> tuple[int, dict[str, Metric]] | None:
+    """Step and metrics of the trial's newest report, those of this turn included."""
+    for event in reversed(before):
+        if type(event) is Reported and event.trial_id == live.id:
+            return event.step, event.metrics
+    return (live.reports[-1].step, live.reports[-1].metrics) if live.reports else None

@@ -15,16 +15,18 @@ from metta_sweep.core.events import (
     Event,
     Expand,
     PaperTrigger,
+    Paused,
     Pick,
     Prune,
     Reported,
     Result,
+    Resume,
     Score,
     Stop,
     Wait,
 )
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.trial import ACTIVE_STATES, Report, Trial, TrialState, check_transition, metric_mean
+from metta_sweep.core.trial import ACTIVE_STATES, Report, Trial, TrialState, Verdict, check_transition, metric_mean
 from metta_sweep.errors import IllegalTransition
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.statistics import BranchFold, Rewards
@@ -32,7 +34,7 @@ from metta_sweep.schedulers.scheduler import FOLLOW_UP
 
 __all__ = ["SweepState"]
 
-_RESULT_STATES: Mapping[bool, TrialState] = {False: TrialState.COMPLETED, True: TrialState.STOPPED}
+_COMPLETE = (None, Verdict.COMPLETE.value)
 
 
 class SweepState:
@@ -65,6 +67,7 @@ class SweepState:
         self.to_start: dict[str, LiveTrial] = {}
         """Those that are to start: new ones, and those to be tried again."""
         self.running: dict[str, LiveTrial] = {}
+        self.paused: dict[str, LiveTrial] = {}
         self.unscored: dict[str, LiveTrial] = {}
         """Ended and not scored, in the order of their results."""
         self.unjudged: list[Reported] = []
@@ -97,6 +100,8 @@ class SweepState:
             Expand: self._expand,
             Wait: self._wait,
             Stop: self._stop,
+            Paused: self._paused,
+            Resume: self._resume,
         }
         """``apply`` by kind of event, for those who apply many."""
 
@@ -143,6 +148,11 @@ class SweepState:
     def branch_stats(self) -> dict[str | None, BranchStats]:
         """The statistics of all branches, as they are now."""
         return {name: fold.shown(name, *self.rewards.of(name)) for name, fold in self.branches.items()}
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is in flight that goes on by itself: more than paused trials."""
+        return len(self.live) > len(self.paused)
 
     def in_flight(self) -> list[Trial]:
         """Trials that were picked and have not ended."""
@@ -209,7 +219,7 @@ class SweepState:
         if event.stopped == "interrupt":
             self._requeue(self._live(event.trial_id, TrialState.PENDING, event.kind))
             return
-        state = _RESULT_STATES[event.stopped is not None]
+        state = TrialState.COMPLETED if event.stopped in _COMPLETE else TrialState.STOPPED
         live = self._live(event.trial_id, state, event.kind)
         self._end(live, state, event)
         cost = event.metrics.get("cost")
@@ -279,6 +289,29 @@ class SweepState:
             self.stop = event
         elif event.trial_id in self.running:
             self.to_stop[event.trial_id] = event
+        elif event.trial_id in self.paused:
+            self._end_paused(self.paused[event.trial_id], complete=event.reason == Verdict.COMPLETE)
+
+    def _paused(self, event: Paused) -> None:
+        live = self._live(event.trial_id, TrialState.PAUSED, event.kind)
+        del self.running[live.id]
+        self.to_stop.pop(live.id, None)
+        live.state = TrialState.PAUSED
+        live.step, live.checkpoint = event.step, event.checkpoint
+        del live.reports[:-1]
+        live.kept = len(live.reports)
+        live.lost = 0
+        self.paused[live.id] = live
+
+    def _resume(self, event: Resume) -> None:
+        live = self._live(event.trial_id, TrialState.PENDING, event.kind)
+        del self.paused[live.id]
+        live.state = TrialState.PENDING
+        live.step, live.checkpoint = event.step, event.checkpoint
+        if event.params is not None:
+            live.params = event.params
+        self.to_start[live.id] = live
+        self.waiting_why = None
 
     # -- the pieces that several of them share ---------------------------------------------------------------------------------
 
@@ -299,8 +332,17 @@ class SweepState:
         self.to_stop.pop(live.id, None)
         self.unscored[live.id] = live
 
+    def _end_paused(self, live: LiveTrial, *, complete: bool) -> None:
+        state, cause = (TrialState.COMPLETED, Verdict.COMPLETE.value) if complete else (TrialState.STOPPED, "verdict")
+        check_transition(live.id, live.state, state, cause)
+        metrics = dict(live.reports[-1].metrics) if complete and live.reports else {}
+        del self.paused[live.id]
+        live.state = state
+        live.outcome = Result(live.id, live.branch, live.attempt, metrics, 0.0, cause)
+        self.unscored[live.id] = live
+
     def _requeue(self, live: LiveTrial) -> None:
-        live.reports.clear()
+        del live.reports[live.kept :]
         live.state = TrialState.PENDING
         self.running.pop(live.id, None)
         self.to_stop.pop(live.id, None)

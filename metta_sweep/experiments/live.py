@@ -11,13 +11,32 @@ __all__ = ["LiveTrial"]
 class LiveTrial:
     """The one mutable record of a trial between its pick and its score. ``trial()`` shows it as the frozen noun."""
 
-    __slots__ = ("_ended", "attempt", "branch", "draw", "due", "failures", "id", "lost", "number", "outcome", "reports", "state")
+    __slots__ = (
+        "_ended",
+        "attempt",
+        "branch",
+        "checkpoint",
+        "draw",
+        "due",
+        "failures",
+        "id",
+        "kept",
+        "lost",
+        "number",
+        "outcome",
+        "params",
+        "reports",
+        "state",
+        "step",
+    )
 
     def __init__(self, trial_id: str, number: int, branch: str | None, draw: Draw) -> None:
         self.id = trial_id
         self.number = number
         self.branch = branch
         self.draw = draw
+        self.params = draw.params
+        """The draw's, until it goes on with others."""
         self.state = TrialState.PENDING
         self.attempt = 0
         self.failures = 0
@@ -27,6 +46,12 @@ class LiveTrial:
         self.lost = 0
         """Attempts in a row that were lost with their driver."""
         self.reports: list[Report] = []
+        self.kept = 0
+        """How many of the reports were made before the last pause: the next attempt goes on after them."""
+        self.step: int | None = None
+        """The step after which the next attempt goes on; None: it begins anew."""
+        self.checkpoint: str | None = None
+        """What its directory holds when the next attempt starts, as a digest; None: whatever is there."""
         self.outcome: Result | Error | None = None
         self._ended: Trial | None = None
 
@@ -36,7 +61,7 @@ class LiveTrial:
         return Trial(
             id=self.id,
             number=self.number,
-            params=draw.params,
+            params=self.params,
             branch=self.branch,
             origin=draw.origin,
             parent=draw.parent,
@@ -55,7 +80,7 @@ class LiveTrial:
         trial = Trial(
             id=self.id,
             number=self.number,
-            params=dict(draw.params),
+            params=dict(self.params),
             branch=self.branch,
             origin=draw.origin,
             parent=draw.parent,

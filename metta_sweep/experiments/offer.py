@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from metta_sweep.core.events import Draw, Event, Pick, Wait
+from metta_sweep.core.events import Draw, Event, Paused, Pick, Resume, Stop, Wait
+from metta_sweep.core.trial import Verdict
 from metta_sweep.errors import SchedulerError, SuggestionError
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.schedulers.scheduler import Waiting
 
@@ -76,7 +78,11 @@ class SweepOffer:
         """How many more trials the budget allows; None: any number."""
         self.events: list[Event] = []
         self.picks = 0
+        self._new = 0
+        """How many of them are new trials."""
         self._picked: list[tuple[Pick, Draw]] = []
+        self._taken_up: set[str] = set()
+        """Paused trials that go on, or end, by this offer."""
         self.idle_why: str | None = None
         self.dry = False
         """Whether the optimizer was asked and had nothing to give."""
@@ -85,6 +91,11 @@ class SweepOffer:
     def free(self) -> int:
         """Slots still free, as far as the budget allows to fill them."""
         return self._free if self.limit is None else min(self._free, self.limit)
+
+    @property
+    def idle(self) -> int:
+        """Slots still free, whatever the budget of trials allows: what paused trials may go on in."""
+        return self._free
 
     @property
     def busy(self) -> int:
@@ -159,7 +170,7 @@ class SweepOffer:
             )
         if self._fresh_waiting.pop(index, None) is None:
             self._gone.add(index)
-        number = self._state.picked + self.picks
+        number = self._state.picked + self._new
         pick = Pick(
             index,
             draw.id or self._number_as_id(number),
@@ -179,10 +190,43 @@ class SweepOffer:
         self.events.append(pick)
         self._picked.append((pick, draw))
         self.picks += 1
+        self._new += 1
         self._free -= 1
         self._busy += 1
         if self.limit is not None:
             self.limit -= 1
+
+    def resume(
+        self, trial_id: str, *, source: Paused | None = None, params: Mapping[str, Any] | None = None, why: str = ""
+    ) -> None:
+        """Let a paused trial run on."""
+        live = self._paused(trial_id, "resume")
+        if self._free < 1:
+            raise SchedulerError("Offer.resume", "no slot is free", found=0, expected="offer.idle >= 1", remedy="Check offer.idle")
+        step = (live.step or 0) if source is None else source.step
+        checkpoint = live.checkpoint if source is None else source.checkpoint
+        origin = None if source is None or source.trial_id == trial_id else source.trial_id
+        new = None if params is None else dict(params)
+        self.events.append(Resume(trial_id, live.branch, step, checkpoint, origin, new, self._busy, self._free, why))
+        self.picks += 1
+        self._free -= 1
+        self._busy += 1
+
+    def end(self, trial_id: str, *, complete: bool = False, why: str = "") -> None:
+        """End a paused trial: it is COMPLETED with the metrics of its last report, or STOPPED."""
+        live = self._paused(trial_id, "end")
+        verdict = Verdict.COMPLETE if complete else Verdict.STOP
+        self.events.append(Stop(verdict.value, why, trial_id, live.branch, live.step))
+        self.picks += 1
+
+    def _paused(self, trial_id: str, call: str) -> LiveTrial:
+        live = self._state.paused.get(trial_id)
+        if live is None or trial_id in self._taken_up:
+            raise SchedulerError(
+                f"Offer.{call}", f"trial {trial_id!r} is not paused", found=trial_id, expected="a paused trial, once in a turn"
+            )
+        self._taken_up.add(trial_id)
+        return live
 
     def wait(self, why: str) -> None:
         """Leave the free slots idle for now, for this reason."""

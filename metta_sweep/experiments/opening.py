@@ -160,7 +160,8 @@ def _budget(given: Budget | None, more: int | None, last: StartNote | None, stat
         return given
     if last is not None:
         return last.budget
-    bounded = strategies.remaining() is not None and not strategies.scheduler.follows_up
+    scheduler = strategies.scheduler
+    bounded = scheduler.bounds_itself or (strategies.remaining() is not None and not scheduler.follows_up)
     return Budget() if bounded else Budget(trials=DEFAULT_TRIALS)
 
 

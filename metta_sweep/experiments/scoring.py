@@ -118,12 +118,12 @@ def _verdict(sweep: SweepRun, live: LiveTrial, count: int) -> Verdict:
     verdict = sweep.scheduler.judge(replace(live.trial(), reports=reports), reports[-1])
     if isinstance(verdict, str) and verdict in tuple(Verdict):
         verdict = Verdict(verdict)
-    if not isinstance(verdict, Verdict) or verdict is Verdict.PAUSE:
+    if not isinstance(verdict, Verdict):
         raise SchedulerError(
             f"{type(sweep.scheduler).__name__}.judge",
             f"the verdict on trial {live.id!r} cannot be carried out",
             found=verdict,
-            expected="Verdict.CONTINUE or Verdict.STOP",
-            remedy="Trials cannot be paused yet" if verdict is Verdict.PAUSE else "Return one of the verdicts",
+            expected="Verdict.CONTINUE, PAUSE, STOP or COMPLETE",
+            remedy="Return one of the verdicts",
         )
     return verdict

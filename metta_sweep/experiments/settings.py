@@ -58,9 +58,12 @@ _REFUSED_HOOKS = {
 
 
 def members_of(
-    optimizer: Optimizer | None, scheduler: Scheduler | None, space: SearchSpace | None
+    optimizer: Optimizer | Scheduler | None, scheduler: Scheduler | None, space: SearchSpace | None
 ) -> tuple[Optimizer, Scheduler, SearchSpace | None]:
     """Optimizer, scheduler and search space of a sweep, with defaults, checked against each other."""
+    if isinstance(optimizer, Scheduler) and optimizer.proposes:
+        scheduler = _only_scheduler(optimizer, scheduler)
+        optimizer = None
     chosen = RandomOptimizer() if optimizer is None else _checked_optimizer(optimizer)
     planned = FIFOScheduler() if scheduler is None else _checked_scheduler(scheduler)
     own = getattr(chosen, "search_space", None)
@@ -74,6 +77,20 @@ def members_of(
             remedy="Give the search space to one of them only",
         )
     return chosen, planned, space if space is not None else own_space
+
+
+def _only_scheduler(proposing: Scheduler, scheduler: Scheduler | None) -> Scheduler:
+    """The scheduler that stands where an optimizer is."""
+    if scheduler is not None and scheduler is not proposing:
+        kind = type(proposing).__name__
+        raise SchedulerError(
+            "SweepExperiment(scheduler=)",
+            f"{kind} stands in place of the optimizer, and schedules as well",
+            found=scheduler,
+            expected="one scheduler",
+            remedy=f"Leave scheduler= out, or write scheduler={kind}(...) and another optimizer=",
+        )
+    return proposing
 
 
 def check_searchable(optimizer: Optimizer, space: SearchSpace | None) -> None:
@@ -156,6 +173,14 @@ def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> 
             found=executor,
             expected="an executor whose capabilities say stops=True",
             remedy="Use LocalExecutor(), or a scheduler that lets trials run to their end",
+        )
+    if executor is not None and scheduler.needs_pauses and not executor.capabilities.pauses:
+        raise ExecutorError(
+            "SweepExperiment(executor=)",
+            f"{type(scheduler).__name__} pauses trials and lets them go on, which {type(executor).__name__} cannot",
+            found=executor,
+            expected="an executor whose capabilities say pauses=True",
+            remedy="Use LocalExecutor(), or a scheduler that pauses nothing",
         )
     wish = slots if isinstance(slots, int) else scheduler.default_slots
     if wish is None:

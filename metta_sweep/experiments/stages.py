@@ -6,12 +6,14 @@ What strategies decide runs inline, or in a thread for one that says that it is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.events import Event, Stop, Wait
+from metta_sweep.core.trial import Verdict
 from metta_sweep.errors import InvalidInput
+from metta_sweep.executors.executor import StopCause
 from metta_sweep.experiments.facts import facts_of, start_due
 from metta_sweep.experiments.following import follow_up
 from metta_sweep.experiments.offer import SweepOffer
@@ -25,6 +27,7 @@ from metta_sweep.threads import shared_workers
 __all__ = ["dispatch", "fan_out", "pick", "score"]
 
 T = TypeVar("T")
+_CAUSES: Final[Mapping[str, StopCause]] = {Verdict.STOP: "verdict", Verdict.PAUSE: "pause", Verdict.COMPLETE: "complete"}
 _NOTHING_PICKED = Picked(())
 _NOTHING_HAPPENED = Happened(())
 _NOTHING_SCORED = Scored(())
@@ -37,7 +40,7 @@ async def pick(sweep: SweepRun) -> Picked:
     if sweep.owes:
         return _NOTHING_PICKED
     blocked = barrier(sweep)
-    if blocked is not None:
+    if blocked is not None and not (state.paused and blocked[0] is StopReason.BUDGET_TRIALS):
         over = not state.running and (not state.to_start or sweep.halted())
         return _to_record(sweep, _stopped(blocked, ()) if over else _idle(sweep, blocked[1]))
     busy = sweep.busy()
@@ -61,9 +64,9 @@ async def pick(sweep: SweepRun) -> Picked:
     elif exhausted is not None:
         offer.wait(exhausted)
     events = offer.finish()
-    if offer.picks or state.live or sweep.held_by_leaks() or barrier(sweep) is not None:
+    if offer.picks or state.active or sweep.held_by_leaks() or (blocked is None and barrier(sweep) is not None):
         return _to_record(sweep, Picked(events))
-    why = why_over(sweep, offer.idle_why or offer.why, asked=offer.dry)
+    why = blocked or why_over(sweep, offer.idle_why or offer.why, asked=offer.dry)
     return _to_record(sweep, _stopped(why, tuple(event for event in events if type(event) is not Wait)))
 
 
@@ -81,8 +84,8 @@ async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
         return _NOTHING_HAPPENED
     for trial_id, step in sweep.go_on:
         executor.answer(trial_id, step)
-    for trial_id in state.to_stop:
-        executor.stop(trial_id, "verdict", sweep.grace)
+    for trial_id, verdict in state.to_stop.items():
+        executor.stop(trial_id, _CAUSES[verdict.reason], sweep.grace)
     if sweep.follower is not None and sweep.follower.behind:
         stage.end_timeout()
         await _followed(sweep, sweep.follower)

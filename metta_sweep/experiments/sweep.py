@@ -119,7 +119,7 @@ class SweepExperiment(Experiment):
         name: str | None = None,
         objective: Callable[..., Any] | None = None,
         search_space: Mapping[str, Any] | type | SearchSpace | None = None,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | Scheduler | None = None,
         scheduler: Scheduler | None = None,
         goal: str | Mapping[str, str] | Goal | None = None,
         metric: str | None = None,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from metta_sweep.core.described import described
-from metta_sweep.core.events import Event, PaperTrigger, Score
+from metta_sweep.core.events import Event, PaperTrigger, Paused, Score
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, Suggestion, Trial, Verdict
@@ -41,6 +41,11 @@ class Offer(Protocol):
     @property
     def free(self) -> int:
         """Slots still free; each ``pick`` takes one."""
+        ...
+
+    @property
+    def idle(self) -> int:
+        """Slots still free, also when the budget of trials is spent: what paused trials may go on in. Each ``resume`` takes one."""
         ...
 
     @property
@@ -85,6 +90,21 @@ class Offer(Protocol):
     ) -> None:
         """Start this suggestion. The numbers and ``why`` are the reason, kept in the trace. ``branch``: by default its own."""
 
+    def resume(
+        self, trial_id: str, *, source: Paused | None = None, params: Mapping[str, Any] | None = None, why: str = ""
+    ) -> None:
+        """Let a paused trial run on.
+
+        Args:
+            trial_id: the trial; it must be paused.
+            source: the pause whose checkpoint and step it takes, which may be another trial's; None: its own last one.
+            params: its parameters from now on; None: as before.
+            why: the reason, kept in the trace.
+        """
+
+    def end(self, trial_id: str, *, complete: bool = False, why: str = "") -> None:
+        """End a paused trial: COMPLETED with the metrics of its last report, or STOPPED. Takes no slot."""
+
     def wait(self, why: str) -> None:
         """Leave the free slots idle for now, for this reason."""
 
@@ -100,6 +120,12 @@ class Scheduler:
     """How many slots it wants when the sweep does not say; None: as many as the executor has."""
     needs_reports = False
     """Whether it judges reports, so that the executor must be able to stop trials."""
+    needs_pauses = False
+    """Whether it pauses trials, so that the executor must keep their checkpoints."""
+    proposes = False
+    """Whether it makes parameters of its own as trials run on, so that it is accepted where an optimizer is."""
+    bounds_itself = False
+    """Whether it ends the run by itself (``finished``), so that a sweep without a budget has no default one."""
     slow: bool = False
     """Whether its decisions take long enough that they should run in a thread, while trials run on."""
     branch_by: str | None = None
@@ -131,7 +157,11 @@ class Scheduler:
         return False
 
     def judge(self, trial: Trial, report: Report) -> Verdict:
-        """The verdict on a running trial at a report. By default STOP where ``should_stop(trial)`` says so."""
+        """The verdict on a running trial at a report. By default STOP where ``should_stop(trial)`` says so.
+
+        ``apply`` has been told of the report before. After a restart a trial that was running begins anew, or goes on from a
+        checkpoint of its own, and its reports come again, or only later ones: what was decided at a step must be decided so again.
+        """
         return Verdict.STOP if self.should_stop(trial) else Verdict.CONTINUE
 
     def fan_out(self, trial: Trial, score: Score, decided: Sequence[Event]) -> Sequence[Event | Follow]:

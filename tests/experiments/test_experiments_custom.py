@@ -406,14 +406,6 @@ class PicksTooMany(Scheduler):
             offer.pick(waiting)
 
 
-class Pauses(Scheduler):
-    """Gives a verdict that cannot be carried out yet."""
-
-    def judge(self, trial: Trial, report: Report) -> Verdict:
-        """Pause."""
-        return Verdict.PAUSE
-
-
 class Maybe(Scheduler):
     """Gives no verdict."""
 
@@ -427,7 +419,6 @@ class Maybe(Scheduler):
     [
         (PicksTwice(), "is not waiting"),
         (PicksTooMany(), "no slot is free"),
-        (Pauses(), "cannot be carried out"),
         (Maybe(), "cannot be carried out"),
     ],
 )

@@ -1,0 +1,255 @@
+"""Trials that pause, go on, take another's place or are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from metta_sweep.core.events import Event, Paused, Resume, Score
+from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
+from metta_sweep.errors import ExecutorError, SchedulerError
+from metta_sweep.executors import Capabilities, LocalExecutor
+from metta_sweep.executors.context import TrialContext
+from metta_sweep.experiments import SweepExperiment, SweepResult
+from metta_sweep.optimizers import SuggestionQueue
+from metta_sweep.schedulers import Offer, Scheduler
+from metta_sweep.testing import run_virtual
+
+
+class InTurn(Scheduler):
+    """Pauses each trial after every third step, and lets all go on in turn; complete at step 9."""
+
+    default_slots = 1
+    needs_pauses = True
+    bounds_itself = True
+
+    def __init__(self) -> None:
+        self._paused: dict[str, Paused] = {}
+
+    def apply(self, event: Event) -> None:
+        """Remember who is paused."""
+        if isinstance(event, Paused):
+            self._paused[event.trial_id] = event
+        elif isinstance(event, Resume | Score):
+            self._paused.pop(event.trial_id, None)
+
+    def judge(self, trial: Trial, report: Report) -> Verdict:
+        """Every third step."""
+        if report.step >= 9:
+            return Verdict.COMPLETE
+        return Verdict.PAUSE if report.step % 3 == 0 else Verdict.CONTINUE
+
+    def pick(self, offer: Offer) -> None:
+        """New ones first, then those that waited longest."""
+        while offer.free and (waiting := offer.next()) is not None:
+            offer.pick(waiting)
+        for trial_id in list(self._paused):
+            if offer.idle:
+                self.go_on(offer, trial_id)
+
+    def go_on(self, offer: Offer, trial_id: str) -> None:
+        """As it was."""
+        offer.resume(trial_id, why="its turn")
+
+
+class Exploits(InTurn):
+    """Whoever goes on takes the place of trial 1, with other parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: Paused | None = None
+
+    def apply(self, event: Event) -> None:
+        """Remember the last pause of trial 1."""
+        super().apply(event)
+        if isinstance(event, Paused) and event.trial_id == "1":
+            self._last = event
+
+    def go_on(self, offer: Offer, trial_id: str) -> None:
+        """From the last pause of trial 1."""
+        offer.resume(trial_id, source=self._last, params={"x": 100})
+
+
+class GivesUp(InTurn):
+    """Ends paused trials: trial 0 as complete, the others as stopped."""
+
+    def go_on(self, offer: Offer, trial_id: str) -> None:
+        """It does not."""
+        offer.end(trial_id, complete=trial_id == "0", why="enough")
+
+
+seen: list[tuple[int, int]] = []
+
+
+def counts(trial: TrialContext) -> Iterator[dict[str, Any]]:
+    """Yields its step; goes on where it was."""
+    for step in range(trial.resume_step + 1, 100):
+        seen.append((trial.params["x"], step))
+        yield {"step": step, "score": float(trial.params["x"] + step)}
+
+
+def begins_anew(trial: TrialContext) -> Iterator[float]:
+    """Counts from 1 on every attempt."""
+    for step in range(1, 100):
+        yield float(trial.params["x"] + step)
+
+
+def run(scheduler: Scheduler, objective: Any = counts, trials: int = 2, **options: Any) -> SweepResult:
+    """A sweep over a queue, in memory."""
+    seen.clear()
+    experiment = SweepExperiment(
+        objective=objective,
+        optimizer=SuggestionQueue([{"x": 10 * number} for number in range(trials)]),
+        scheduler=scheduler,
+        store="memory",
+        seed=1,
+        **options,
+    )
+    return run_virtual(experiment.arun())
+
+
+def kinds(results: SweepResult) -> list[tuple[str, str | None]]:
+    """Starts, pauses and ends of trials."""
+    return [(event.kind, event.trial_id) for event in results.trace if event.kind in ("dispatch", "pause", "resume", "result")]
+
+
+def test_paused_trials_go_on_where_they_were() -> None:
+    """A pause frees the slot for another; each step is made once, and a complete trial has the metrics of its last report."""
+    results = run(InTurn())
+
+    assert seen == [(x, step) for low in (1, 4, 7) for x in (0, 10) for step in range(low, low + 3)]
+    assert [(trial.state, trial.score, trial.attempt, trial.reason) for trial in results.trials] == [
+        (TrialState.COMPLETED, 9.0, 3, "complete"),
+        (TrialState.COMPLETED, 19.0, 3, "complete"),
+    ]
+    assert next(event.explanation for event in results.trace if event.kind == "resume") == "goes on after step 3: its turn"
+
+
+def test_a_trial_that_begins_anew_is_not_judged_twice() -> None:
+    """Steps that were reported before the pause are known; its result is the same."""
+    results = run(InTurn(), begins_anew)
+
+    steps = [event.step for event in results.trace if event.kind == "report" and event.trial_id == "0"]
+    assert steps == list(range(1, 10))
+    assert [trial.score for trial in results.trials] == [9.0, 19.0]
+
+
+def test_a_trial_may_take_the_place_of_another() -> None:
+    """It goes on after that one's step, with other parameters, and the trace tells from whom."""
+    results = run(Exploits())
+
+    assert [trial.params for trial in results.trials] == [{"x": 100}, {"x": 100}]
+    assert [event.source for event in results.trace if isinstance(event, Resume)] == ["1", None, "1", None]
+    assert results.best_score == 109.0
+
+
+def test_paused_trials_can_be_ended() -> None:
+    """One as complete, with the metrics of its last report; one as stopped, without a score."""
+    results = run(GivesUp())
+
+    assert [(trial.state, trial.score) for trial in results.trials] == [
+        (TrialState.COMPLETED, 3.0),
+        (TrialState.STOPPED, None),
+    ]
+
+
+def test_a_spent_budget_of_trials_lets_paused_ones_go_on() -> None:
+    """Going on is no new trial."""
+    results = run(InTurn(), trials=5, slots=2)
+    capped = SweepExperiment(
+        objective=counts,
+        optimizer=SuggestionQueue([{"x": 10 * number} for number in range(5)]),
+        scheduler=InTurn(),
+        store="memory",
+        slots=2,
+    )
+
+    short = run_virtual(capped.arun(2))
+
+    assert results.spend.trials == 5
+    assert (short.spend.trials, short.stop_reason) == (2, "budget_trials")
+    assert [trial.state for trial in short.trials] == [TrialState.COMPLETED] * 2
+
+
+def test_trials_that_stay_paused_do_not_hold_the_run() -> None:
+    """When nothing runs and nothing goes on, the run is over; they are shown as paused."""
+
+    class Forgets(InTurn):
+        """Lets nobody go on."""
+
+        def go_on(self, offer: Offer, trial_id: str) -> None:
+            """No."""
+
+    results = run(Forgets())
+
+    assert [trial.state for trial in results.trials] == [TrialState.PAUSED] * 2
+    assert [trial.last_report for trial in results.trials] == [Report(3, {"score": 3.0}), Report(3, {"score": 13.0})]
+    assert results.stop_reason == "queue_empty"
+
+
+def test_a_run_that_was_left_goes_on_with_its_paused_trials() -> None:
+    """A second run of the same experiment, with a larger budget, takes them up where they were."""
+    from metta_sweep.store import MemoryStore
+
+    store = MemoryStore()
+
+    def experiment() -> SweepExperiment:
+        return SweepExperiment(
+            name="turns",
+            objective=counts,
+            optimizer=SuggestionQueue([{"x": 10 * number} for number in range(4)]),
+            scheduler=InTurn(),
+            store=store,
+            seed=1,
+        )
+
+    whole = run(InTurn(), trials=4)
+    first = run_virtual(experiment().arun(2))
+    second = run_virtual(experiment().arun(4))
+
+    assert first.spend.trials == 2
+    assert [(trial.id, trial.state, trial.score) for trial in second.trials] == [
+        (trial.id, trial.state, trial.score) for trial in whole.trials
+    ]
+
+
+def test_resuming_what_is_not_paused_is_refused() -> None:
+    """The error names the trial."""
+
+    class Wrong(InTurn):
+        """Resumes twice."""
+
+        def go_on(self, offer: Offer, trial_id: str) -> None:
+            """Twice."""
+            super().go_on(offer, trial_id)
+            super().go_on(offer, trial_id)
+
+    with pytest.raises(SchedulerError, match="trial '0' is not paused"):
+        run(Wrong())
+
+
+def test_an_executor_that_keeps_no_checkpoints_is_refused() -> None:
+    """When the sweep is made, naming both."""
+
+    class Forgetful(LocalExecutor):
+        capabilities = Capabilities(streams=True, stops=True, isolates=False, survives_driver=False)
+
+    with pytest.raises(ExecutorError, match="InTurn pauses trials"):
+        SweepExperiment(objective=counts, optimizer=SuggestionQueue([]), scheduler=InTurn(), executor=Forgetful())
+
+
+def test_a_scheduler_that_proposes_stands_where_an_optimizer_is() -> None:
+    """It becomes the scheduler; a second one is refused."""
+
+    class Proposes(InTurn):
+        """Proposes."""
+
+        proposes = True
+
+    experiment = SweepExperiment(optimizer=Proposes(), search_space=None)
+
+    assert isinstance(experiment.scheduler, Proposes)
+    with pytest.raises(SchedulerError, match="stands in place of the optimizer"):
+        SweepExperiment(optimizer=Proposes(), scheduler=InTurn())
