@@ -3,6 +3,8 @@
 from metta_sweep.testing.bandits import deterministic_expander, make_deterministic_runner, naive_best
 from metta_sweep.testing.caches import clear_cache
 from metta_sweep.testing.crashes import Crashed, CrashPlan, NeverReached, crash_at
+from metta_sweep.testing.optimizer_conformance import OptimizerConformance
+from metta_sweep.testing.optimizer_driver import OptimizerDriver
 from metta_sweep.testing.recording import RecordedCall, RecordingHooks
 from metta_sweep.testing.store_conformance import StoreConformance
 from metta_sweep.testing.virtual import NothingToWaitFor, VirtualLoop, run_virtual
@@ -12,6 +14,8 @@ __all__ = [
     "Crashed",
     "NeverReached",
     "NothingToWaitFor",
+    "OptimizerConformance",
+    "OptimizerDriver",
     "RecordedCall",
     "RecordingHooks",
     "StoreConformance",
