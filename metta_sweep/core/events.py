@@ -52,6 +52,8 @@ class Draw(NamedTuple):
     """How many suggestions the optimizer was asked for: on the first draw of one call; 0 on its others and on follow-ups."""
     fixed: dict[str, Any] | None = None
     """What was fixed in that call, on its first draw."""
+    within: str | None = None
+    """The branch that the optimizer was asked within in that call, on its first draw; see ``Optimizer.branches``."""
     seq: int = -1
     address: str = ""
 

@@ -92,8 +92,9 @@ def _draw(event: Draw) -> str:
     if event.parent is not None:
         return f"follow-up of trial {event.parent}"
     asked = f", asked for {event.asked}" if event.asked else ""
-    within = "" if not event.fixed else " with " + ", ".join(f"{name}={value!r}" for name, value in event.fixed.items())
-    return f"proposed by {event.origin or 'the optimizer'}{asked}{within}"
+    fixed = "" if not event.fixed else " with " + ", ".join(f"{name}={value!r}" for name, value in event.fixed.items())
+    within = "" if event.within is None else f" within {event.within!r}"
+    return f"proposed by {event.origin or 'the optimizer'}{asked}{within}{fixed}"
 
 
 def _score(event: Score) -> str:

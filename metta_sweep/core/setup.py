@@ -19,3 +19,5 @@ class Setup(NamedTuple):
     seed: int
     """The seed of the sweep; strategies derive their own from it (``derive_seed(seed, "optimizer")``)."""
     slots: int
+    branches: tuple[str, ...] = ()
+    """The branches that the optimizer can be asked within, for the scheduler."""

@@ -9,6 +9,7 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.executors.executor import Executor
+from metta_sweep.experiments.strategies import branches_of
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.schedulers.scheduler import Scheduler
 
@@ -40,6 +41,8 @@ class Blueprint(NamedTuple):
 
     @property
     def alternatives(self) -> tuple[str, ...]:
-        """The branches there are, where the scheduler picks between the alternatives of a choice."""
+        """The branches there are, where the scheduler picks between the alternatives of a choice, or the optimizer has its own."""
         name = self.scheduler.branch_by
-        return () if name is None or self.search_space is None else self.search_space.alternatives(name)
+        if name is None:
+            return branches_of(self.optimizer)
+        return () if self.search_space is None else self.search_space.alternatives(name)

@@ -11,6 +11,7 @@ from metta_sweep.errors import SchedulerError, SuggestionError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.wish import Wish
 from metta_sweep.schedulers.scheduler import Waiting
 
 __all__ = ["MAX_DRAWS_FOR_BRANCH", "SweepOffer", "TakenIds"]
@@ -112,26 +113,27 @@ class SweepOffer:
         """All suggestions drawn in this offer so far, picked ones too; not those of pruned branches."""
         return self._fresh
 
-    def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
-        """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters."""
-        found = self._oldest_waiting() if not fixed else self._oldest_with(fixed)
+    def next(self, fixed: Mapping[str, Any] | None = None, branch: str | None = None) -> Waiting | None:
+        """The suggestion that has waited longest, or a newly drawn one; with ``fixed`` or ``branch``, one that has these."""
+        wish = Wish(fixed, branch) if fixed or branch is not None else None
+        found = self._oldest_waiting() if wish is None else self._oldest_with(wish)
         if found is not None:
             return found
-        wanted = 1 if fixed else self.free
-        passed_to_optimizer = fixed if self._strategies.takes_fixed else None
-        if fixed and passed_to_optimizer is None and len(self._state.pool) + len(self._fresh_waiting) >= MAX_DRAWS_FOR_BRANCH:
-            self._why = f"{len(self._state.pool) + len(self._fresh_waiting)} suggestions wait, and none has {_shown(fixed)}"
+        wanted = 1 if wish is not None else self.free
+        granted = wish is not None and self._strategies.grants(wish)
+        if wish is not None and not granted and len(self._state.pool) + len(self._fresh_waiting) >= MAX_DRAWS_FOR_BRANCH:
+            self._why = f"{len(self._state.pool) + len(self._fresh_waiting)} suggestions wait, and none has {wish}"
             return None
         before = self._drawn
         while self._drawn - before < max(wanted, MAX_DRAWS_FOR_BRANCH):
-            drawn = self._draw(wanted, passed_to_optimizer)
+            drawn = self._draw(wanted, wish if granted else None)
             if not drawn:
                 return None
             for draw in drawn:
-                if draw.suggestion in self._fresh_waiting and (not fixed or _has(draw, fixed)):
+                if draw.suggestion in self._fresh_waiting and (wish is None or wish.met_by(draw)):
                     return draw
-        if fixed:
-            self._why = f"{self._drawn - before} suggestions were drawn and none had {_shown(fixed)}"
+        if wish is not None:
+            self._why = f"{self._drawn - before} suggestions were drawn and none had {wish}"
         else:
             self._why = f"{self._drawn - before} suggestions were drawn and all were of pruned branches"
         return None
@@ -248,13 +250,13 @@ class SweepOffer:
         if left:
             self._draw(left, None)
 
-    def _draw(self, wanted: int, fixed: Mapping[str, Any] | None) -> list[Draw]:
+    def _draw(self, wanted: int, wish: Wish | None) -> list[Draw]:
         if self._reused < len(self._undrawn):
             drawn = self._undrawn[self._reused :]
             self._new_ids.update(draw.id for draw in drawn if draw.id is not None)
         else:
             index = self._state.suggested + self._drawn
-            drawn = self._strategies.suggest(wanted, index, self._state.drawn + self._drawn, fixed, self._picked)
+            drawn = self._strategies.suggest(wanted, index, self._state.drawn + self._drawn, wish, self._picked)
             for draw in drawn:
                 self._taken.check(draw, self._new_ids)
             self._undrawn.extend(drawn)
@@ -267,9 +269,7 @@ class SweepOffer:
                 self._fresh_waiting[draw.suggestion] = draw
         if not drawn:
             self.dry = True
-            self._why = (
-                "nothing is left to suggest" if self._strategies.remaining() == 0 else "the optimizer has nothing to suggest now"
-            )
+            self._why = self._strategies.why_none()
         return drawn
 
     def _oldest_waiting(self) -> Draw | None:
@@ -282,10 +282,10 @@ class SweepOffer:
             return self._head
         return next(iter(self._fresh_waiting.values()), None)
 
-    def _oldest_with(self, fixed: Mapping[str, Any]) -> Draw | None:
+    def _oldest_with(self, wish: Wish) -> Draw | None:
         for source in (self._state.pool, self._fresh_waiting):
             for draw in source.values():
-                if draw.suggestion not in self._gone and _has(draw, fixed):
+                if draw.suggestion not in self._gone and wish.met_by(draw):
                     return draw
         return None
 
@@ -301,12 +301,3 @@ class SweepOffer:
         while name in self._state.explicit_ids or name in self._new_ids or name in self._taken:
             name += "-"
         return name
-
-
-def _has(draw: Draw, fixed: Mapping[str, Any]) -> bool:
-    params = draw.params
-    return all(name in params and params[name] == value for name, value in fixed.items())
-
-
-def _shown(fixed: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in fixed.items())

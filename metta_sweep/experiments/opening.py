@@ -19,7 +19,7 @@ from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.signals import attached
 from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import files_beside, say_where
-from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.pipeline.keeping.recording import keep_aside
@@ -79,7 +79,7 @@ async def open_run(
 
 
 def _strategies(plan: Blueprint, seed: int, state: SweepState) -> Strategies:
-    setup = Setup(plan.search_space, plan.goal, seed, plan.slots)
+    setup = Setup(plan.search_space, plan.goal, seed, plan.slots, branches_of(plan.optimizer))
     return Strategies(plan.optimizer.for_run(setup), plan.scheduler.for_run(setup), plan.search_space, state)
 
 
@@ -161,7 +161,8 @@ def _budget(given: Budget | None, more: int | None, last: StartNote | None, stat
     if last is not None:
         return last.budget
     scheduler = strategies.scheduler
-    bounded = scheduler.bounds_itself or (strategies.remaining() is not None and not scheduler.follows_up)
+    finite = strategies.remaining() is not None or getattr(strategies.optimizer, "bounds_itself", False)
+    bounded = scheduler.bounds_itself or (finite and not scheduler.follows_up)
     return Budget() if bounded else Budget(trials=DEFAULT_TRIALS)
 
 

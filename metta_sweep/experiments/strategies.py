@@ -13,13 +13,14 @@ from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError, SuggestionError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
+from metta_sweep.experiments.wish import Wish
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline.proof.binding import accepted_keywords
 from metta_sweep.schedulers.scheduler import FOLLOW_UP, Scheduler
 
-__all__ = ["Strategies"]
+__all__ = ["Strategies", "branches_of"]
 
-_SUGGEST_KEYWORDS = ("index", "pending", "fixed")
+_SUGGEST_KEYWORDS = ("index", "pending", "fixed", "branch")
 
 
 class Strategies:
@@ -35,6 +36,8 @@ class Strategies:
         self._branch_by = scheduler.branch_by
         takes = accepted_keywords(optimizer.suggest)
         self._takes = frozenset(_SUGGEST_KEYWORDS) if takes is None else takes & frozenset(_SUGGEST_KEYWORDS)
+        self._branches = branches_of(optimizer)
+        """What the optimizer can be asked within; in suggestions these give way to the branches of ``branch_by``."""
         self._tell = {
             TrialState.COMPLETED: _told_of_score(optimizer, state.goal),
             TrialState.FAILED: _optional(optimizer, "failed"),
@@ -51,10 +54,14 @@ class Strategies:
         """Whether the optimizer keeps its own place, so that a journal that is read back asks it again."""
         return "index" not in self._takes
 
-    @property
-    def takes_fixed(self) -> bool:
-        """Whether the optimizer can suggest within a branch."""
-        return "fixed" in self._takes
+    def grants(self, wish: Wish) -> bool:
+        """Whether the optimizer can suggest what is wished for when it is asked, so that not all it has need be drawn."""
+        return (not wish.fixed or "fixed" in self._takes) and (wish.branch is None or wish.branch in self._branches)
+
+    def why_none(self) -> str:
+        """Why the optimizer had nothing to suggest, in words."""
+        why: str | None = getattr(self.optimizer, "waiting_for", None)
+        return why or ("nothing is left to suggest" if self.remaining() == 0 else "the optimizer has nothing to suggest now")
 
     def remaining(self) -> int | None:
         """How many suggestions a finite optimizer has left; None when it has no end."""
@@ -73,9 +80,7 @@ class Strategies:
             )
         return left
 
-    def suggest(
-        self, n: int, index: int, drawn: int, fixed: Mapping[str, Any] | None, picked: Sequence[tuple[Pick, Draw]] = ()
-    ) -> list[Draw]:
+    def suggest(self, n: int, index: int, drawn: int, wish: Wish | None, picked: Sequence[tuple[Pick, Draw]] = ()) -> list[Draw]:
         """Ask for ``n`` suggestions and number them from ``index``; the optimizer has made ``drawn`` before.
 
         ``picked`` are the picks of this turn, which the state does not know yet: they are pending as well.
@@ -83,11 +88,13 @@ class Strategies:
         Raises:
             SuggestionError: one of them is none, or lies outside the search space.
         """
-        answer = self._ask(n, drawn, fixed, picked)
+        answer = self._ask(n, drawn, wish, picked)
         draw = self._draw if self._trusted else self.number
         draws = [draw(value, number) for number, value in enumerate(answer, start=index)]  # type: ignore[arg-type]
         if draws:
-            draws[0] = draws[0]._replace(asked=n, fixed=dict(fixed) if fixed else None)
+            draws[0] = draws[0]._replace(asked=n)
+            if wish is not None:
+                draws[0] = draws[0]._replace(fixed=dict(wish.fixed) if wish.fixed else None, within=wish.branch)
         return draws
 
     def number(self, value: Suggestion | Mapping[str, Any], index: int) -> Draw:
@@ -104,7 +111,7 @@ class Strategies:
     def _draw(self, suggestion: Suggestion, index: int, origin: str | None = None) -> Draw:
         params = suggestion.params
         branch = suggestion.branch
-        if branch is None and self._branch_by is not None and self._branch_by in params:
+        if self._branch_by is not None and (branch is None or self._branches) and self._branch_by in params:
             branch = str(params[self._branch_by])
         return Draw(index, params, branch, suggestion.id, origin or suggestion.origin or self._origin, suggestion.parent)
 
@@ -127,14 +134,15 @@ class Strategies:
             if isinstance(event, Draw):
                 fresh[event.suggestion] = event
                 if event.asked:
-                    self._ask(event.asked, 0, event.fixed, picked)
+                    wished = event.fixed or event.within is not None
+                    self._ask(event.asked, 0, Wish(event.fixed, event.within) if wished else None, picked)
             elif isinstance(event, Pick):
                 found = fresh.get(event.suggestion) or self._state.pool.get(event.suggestion)
                 if found is not None:
                     picked.append((event, found))
 
     def _ask(
-        self, n: int, drawn: int, fixed: Mapping[str, Any] | None, picked: Sequence[tuple[Pick, Draw]]
+        self, n: int, drawn: int, wish: Wish | None, picked: Sequence[tuple[Pick, Draw]]
     ) -> Sequence[Suggestion | Mapping[str, Any]]:
         keywords: dict[str, Any] = {}
         if "index" in self._takes:
@@ -142,8 +150,11 @@ class Strategies:
         if "pending" in self._takes:
             new = [LiveTrial(pick.trial_id, pick.number, pick.branch, draw).trial() for pick, draw in picked]
             keywords["pending"] = [*self._state.in_flight(), *new]
-        if fixed and "fixed" in self._takes:
-            keywords["fixed"] = dict(fixed)
+        if wish is not None:
+            if wish.fixed and "fixed" in self._takes:
+                keywords["fixed"] = dict(wish.fixed)
+            if wish.branch is not None and "branch" in self._takes:
+                keywords["branch"] = wish.branch
         answer = self.optimizer.suggest(n, **keywords)
         if type(answer) is list:
             return answer
@@ -156,6 +167,15 @@ class Strategies:
                 remedy="Return [] when there is none now",
             )
         return list(answer)
+
+
+def branches_of(optimizer: Optimizer) -> tuple[str, ...]:
+    """The branches that an optimizer can be asked within: what it declares, where its ``suggest`` takes ``branch``."""
+    declared = getattr(optimizer, "branches", ())
+    if not isinstance(declared, tuple) or not declared:
+        return ()
+    takes = accepted_keywords(optimizer.suggest)
+    return declared if takes is None or "branch" in takes else ()
 
 
 def _optional(owner: object, name: str) -> Callable[[Trial], object] | None:

@@ -41,6 +41,7 @@ from metta_sweep.experiments.settings import (
 )
 from metta_sweep.experiments.signals import how_to_go_on
 from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
+from metta_sweep.experiments.strategies import branches_of
 from metta_sweep.experiments.stream import SweepUpdate, Updates, follow
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.optimizers.optimizer import Optimizer
@@ -161,7 +162,7 @@ class SweepExperiment(Experiment):
             check_supported(self.optimizer, self.search_space, self.goal)
             self._executor().check(self.objective, self.search_space)
             # refuses what does not fit the search space before anything is written
-            self.scheduler.for_run(Setup(self.search_space, self.goal, self.seed or 0, self.slots))
+            self.scheduler.for_run(Setup(self.search_space, self.goal, self.seed or 0, self.slots, branches_of(self.optimizer)))
 
     def pipeline(self) -> Pipeline:
         """The research loop. Its stages read the open run, and return events."""

@@ -28,7 +28,8 @@ class Optimizer:
       ``observe``, ...), and must then be where it was.
     - ``suggest`` may declare more keywords, and then gets them: ``index`` (how many it has suggested so far; an optimizer that
       takes it must be a function of its seed, the index and what it observed, and is not asked again at a restart), ``pending``
-      (a sequence of trials in flight), ``fixed`` (parameters that its suggestions must have, such as ``{"model": "svm"}``).
+      (a sequence of trials in flight), ``fixed`` (parameters that its suggestions must have, such as ``{"model": "svm"}``),
+      ``branch`` (one of its ``branches``, which its suggestions must belong to; None: any).
 
     Optional members, called or read where they exist: ``remaining`` (how many suggestions are left, for a finite one),
     ``failed(trial)``, ``stopped(trial)``, ``reported(trial, report)``, ``warm_start(trials)``.
@@ -42,6 +43,13 @@ class Optimizer:
     """What it can search. A sweep that asks for more is refused when it is made, with the names of optimizers that can."""
     slow: bool = False
     """Whether ``suggest`` takes long enough that it should run in a thread, while trials run on."""
+    branches: tuple[str, ...] = ()
+    """Names that it can be asked within, where ``suggest`` takes ``branch``: a scheduler that picks branches picks from these."""
+    bounds_itself: bool = False
+    """Whether it comes to an end without saying how many suggestions are ``remaining``: a sweep that is given no budget then runs
+    to that end."""
+    waiting_for: str | None = None
+    """What it waits for, in words, when the last ``suggest`` gave fewer than it was asked for: the reason of idle slots."""
     stays_inside: bool = False
     """Whether its suggestions are ``Suggestion`` objects with plain values inside the search space by construction, so that the
     sweep need not check each. Not inherited: a class that overrides ``suggest`` vouches for itself."""

@@ -18,11 +18,16 @@ _EXPECTED = "a list of suggestions or mappings of parameters"
 
 
 class Branching(NamedTuple):
-    """The choice whose alternatives are the branches."""
+    """The choice whose alternatives are the branches; or the branches of the optimizer."""
 
-    name: str
+    name: str | None
+    """The choice; None where the branches are the optimizer's."""
     values: Mapping[str, Any]
-    """Branches and the values of the parameter that they stand for."""
+    """Branches and the values of the parameter that they stand for, where they do."""
+
+    def fixed(self, branch: str) -> dict[str, Any]:
+        """The parameter that a suggestion of the branch has."""
+        return {} if self.name is None else {self.name: self.values[branch]}
 
     def place(self, item: Suggestion, trial: Trial) -> tuple[str, dict[str, Any]]:
         """The branch and parameters of a follow-up: one follows from the other, and both from the trial where both are absent.
@@ -30,13 +35,13 @@ class Branching(NamedTuple):
         Raises:
             SuggestionError: they contradict each other, or there is no such branch.
         """
-        named = str(item.params[self.name]) if self.name in item.params else None
+        named = str(item.params[self.name]) if self.name is not None and self.name in item.params else None
         branch = named or item.branch or trial.branch or ""
         if branch not in self.values:
             guess = did_you_mean(branch, self.values)
             raise SuggestionError(
                 _WHERE,
-                f"a follow-up of trial {trial.id!r} belongs to no alternative of {self.name!r}",
+                f"a follow-up of trial {trial.id!r} belongs to no " + (f"alternative of {self.name!r}" if self.name else "branch"),
                 found=branch,
                 expected="one of " + ", ".join(self.values),
                 remedy=f"Did you mean {guess!r}?" if guess else None,
@@ -49,7 +54,7 @@ class Branching(NamedTuple):
                 expected=repr(branch),
                 remedy="Leave the branch out",
             )
-        return branch, item.params if named is not None else {**item.params, self.name: self.values[branch]}
+        return branch, item.params if named is not None else {**item.params, **self.fixed(branch)}
 
 
 def follow_ups(expander: Expander, trial: Trial, branching: Branching | None = None) -> list[Suggestion]:

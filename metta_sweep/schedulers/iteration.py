@@ -11,7 +11,6 @@ from typing import Any, Final, Never
 from metta_sweep.core.bandit import Best, PendingRule, Picker
 from metta_sweep.core.described import described
 from metta_sweep.core.events import Event, PaperTrigger, Prune, Score
-from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.core.ucb import UcbIndex
@@ -58,7 +57,8 @@ class IterationScheduler(Scheduler):
             ids are ``<id>-f1``, ``<id>-f2``, ..., and they belong to the trial's branch.
         expand_threshold: reward of one result from which on it is followed up; None: ``paper_threshold``.
         branch_by: the ``Choice`` of the search space whose alternatives are the branches: the scheduler picks one, and the
-            optimizer is asked within it. Without it, branches are those of the suggestions that wait.
+            optimizer is asked within it. Without it, branches are those that the optimizer can be asked within (the members of a
+            portfolio), or else those of the suggestions that wait.
         pending: what a pending trial counts as: ``"mean"``, its branch's mean; ``"pessimistic"``, 0 (the lowest reward, where the
             scale is unknown).
         reward: ``reward(trial)`` of a completed trial, in [0, 1], higher is better; or ``"observed_range"``. None: the score in
@@ -136,7 +136,7 @@ class IterationScheduler(Scheduler):
             if name not in self._own_names:
                 setattr(fresh, name, copy.deepcopy(value))
         scaled = self.settings.reward == OBSERVED_RANGE or (self.settings.reward is None and setup.goal.sign < 0)
-        fresh._begin(scaled=scaled, branching=_branching(self.branch_by, setup.search_space))  # noqa: SLF001 - its own class
+        fresh._begin(scaled=scaled, branching=_branching(self.branch_by, setup))  # noqa: SLF001 - its own class
         return fresh
 
     def describe(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class IterationScheduler(Scheduler):
                 offer.wait(why)
                 return
             arm = self._branches.arms[best.arm]
-            waiting = offer.next({branching.name: branching.values[best.arm]})
+            waiting = offer.next(branching.fixed(best.arm)) if branching.name else offer.next(branch=best.arm)
             if waiting is None:
                 why = offer.why
                 self._picker.set(best.arm, best.runs, best.pending, arm.reward_sum, arm.order, open=False)
@@ -293,9 +293,10 @@ def _has(decided: Sequence[Event], kind: type[PaperTrigger | Prune], branch: str
     return any(isinstance(event, kind) and event.branch == branch for event in decided)
 
 
-def _branching(name: str | None, space: SearchSpace | None) -> Branching | None:
+def _branching(name: str | None, setup: Setup) -> Branching | None:
+    space = setup.search_space
     if name is None:
-        return None
+        return Branching(None, dict.fromkeys(setup.branches)) if setup.branches else None
     where = "IterationScheduler(branch_by=)"
     if space is None:
         raise SchedulerError(

@@ -63,8 +63,8 @@ class Offer(Protocol):
         """All suggestions drawn in this offer so far, in their order, picked ones too. ``Scheduler.apply`` has not seen them."""
         ...
 
-    def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
-        """The suggestion that has waited longest, or a newly drawn one; with ``fixed``, one that has these parameters.
+    def next(self, fixed: Mapping[str, Any] | None = None, branch: str | None = None) -> Waiting | None:
+        """The suggestion that has waited longest, or a newly drawn one; with ``fixed`` or ``branch``, one that has these.
 
         None when there is none now; ``why`` then says why, in words.
         """

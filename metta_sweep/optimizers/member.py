@@ -1,0 +1,180 @@
+"""One of several optimizers behind one: asked with what its ``suggest`` takes, and told which trials are its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.suggestions import check_suggestion
+from metta_sweep.core.trial import Report, Suggestion, Trial
+from metta_sweep.errors import OptimizerError, SuggestionError, a_kind
+from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.optimizers.supports import Supports
+
+if TYPE_CHECKING:
+    from metta_sweep.core.setup import Setup
+
+__all__ = ["Member", "check_member", "common_space", "common_support"]
+
+_SEPARATOR: Final = "/"
+_KEYWORDS: Final = ("index", "pending", "fixed")
+
+
+class Member:
+    """An optimizer with its name among others, and how many suggestions it has made.
+
+    The origin of its suggestions is ``name/origin``; that says whose a trial is, at any depth: a member sees its own trials with
+    the origin that it gave them, and those of others with an origin that begins with ``/``.
+    """
+
+    def __init__(self, name: str, optimizer: Optimizer) -> None:
+        self.name = name
+        self.optimizer = optimizer
+        self.made = 0
+        """How many suggestions it has made."""
+        self._prefix = name + _SEPARATOR
+        parameters = inspect.signature(optimizer.suggest).parameters.values()
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        self._takes = frozenset(_KEYWORDS if takes_any else [parameter.name for parameter in parameters])
+        warm = type(optimizer).warm_start is not Optimizer.warm_start
+        self._of_others = self._warm_start if warm else optimizer.observe
+
+    def for_run(self, setup: Setup) -> Member:
+        """The same with a new optimizer, for one run."""
+        return Member(self.name, self.optimizer.for_run(setup))
+
+    @property
+    def remaining(self) -> int | None:
+        """How many suggestions it has left, where it knows."""
+        left: Any = getattr(self.optimizer, "remaining", None)
+        if callable(left):
+            left = left()
+        return None if left is None or left == float("inf") else int(left)
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends by itself."""
+        return self.optimizer.bounds_itself or self.remaining is not None
+
+    @property
+    def why_none(self) -> str:
+        """Why it has nothing to suggest, in words."""
+        return self.optimizer.waiting_for or f"{self.name!r} has nothing to suggest now"
+
+    def owns(self, trial: Trial) -> bool:
+        """Whether it suggested the trial."""
+        return trial.origin is not None and trial.origin.startswith(self._prefix)
+
+    def ask(self, n: int, pending: Sequence[Trial], fixed: Mapping[str, Any] | None) -> list[Suggestion]:
+        """Up to ``n`` suggestions, whose origin tells of it.
+
+        Raises:
+            SuggestionError: they are none.
+        """
+        keywords: dict[str, Any] = {}
+        if "index" in self._takes:
+            keywords["index"] = self.made
+        if "pending" in self._takes:
+            keywords["pending"] = [self._seen(trial) for trial in pending]
+        if fixed and "fixed" in self._takes:
+            keywords["fixed"] = dict(fixed)
+        answer: Any = self.optimizer.suggest(n, **keywords)
+        where = f"{type(self.optimizer).__name__} {self.name!r}"
+        if answer is None or isinstance(answer, Suggestion | Mapping | str | bytes) or not isinstance(answer, Iterable):
+            raise SuggestionError(
+                f"{where}.suggest({n})",
+                "it returned no sequence of suggestions",
+                found=answer,
+                expected="a list of Suggestion or of mappings of parameters",
+                remedy="Return [] when there is none now",
+            )
+        found = [check_suggestion(value, where) for value in answer]
+        self.made += len(found)
+        return [replace(item, origin=self._prefix + (item.origin or type(self.optimizer).__name__)) for item in found]
+
+    def observe(self, trial: Trial, result: Any) -> None:
+        """Tell it of a completed trial: its own, or another's as one that it did not suggest."""
+        if self.owns(trial):
+            self.optimizer.observe(self._seen(trial), result)
+        else:
+            self._of_others(self._seen(trial), result)
+
+    def failed(self, trial: Trial) -> None:
+        """Tell it that a trial of its own failed."""
+        self.optimizer.failed(self._seen(trial))
+
+    def stopped(self, trial: Trial) -> None:
+        """Tell it that a trial of its own was stopped."""
+        self.optimizer.stopped(self._seen(trial))
+
+    def reported(self, trial: Trial, report: Report) -> None:
+        """Tell it of a report of a trial of its own."""
+        self.optimizer.reported(self._seen(trial), report)
+
+    def warm_start(self, trials: Sequence[Trial]) -> None:
+        """Tell it of trials of earlier experiments: none of them is its own, whatever they are called."""
+        self.optimizer.warm_start([replace(trial, origin=_SEPARATOR + (trial.origin or "")) for trial in trials])
+
+    def _warm_start(self, trial: Trial, result: Any) -> None:
+        self.optimizer.warm_start([trial])
+
+    def _seen(self, trial: Trial) -> Trial:
+        origin = trial.origin or ""
+        inner = origin[len(self._prefix) :] if self.owns(trial) else _SEPARATOR + origin
+        return replace(trial, origin=inner)
+
+
+def check_member(optimizer: Any, where: str) -> Optimizer:
+    """The optimizer; refuses what is none.
+
+    Raises:
+        OptimizerError: it is no instance of ``Optimizer``.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    is_class = isinstance(optimizer, type)
+    raise OptimizerError(
+        where,
+        "a class is no optimizer" if is_class else f"{a_kind(optimizer)} is no optimizer",
+        found=optimizer,
+        expected="an instance of Optimizer",
+        remedy=f"Write {optimizer.__name__}()" if is_class else "Write RandomOptimizer(), say",
+    )
+
+
+def common_space(optimizers: Mapping[str, Optimizer], where: str) -> SearchSpace | None:
+    """The search space that some of them were given; None when none was.
+
+    Raises:
+        OptimizerError: two of them have different ones.
+    """
+    found: SearchSpace | None = None
+    owner = ""
+    for name, optimizer in optimizers.items():
+        if optimizer.search_space is None:
+            continue
+        space = SearchSpace.of(optimizer.search_space)
+        if found is not None and space != found:
+            raise OptimizerError(
+                where,
+                f"{owner!r} and {name!r} have different search spaces",
+                found=", ".join(space.names),
+                expected=f"that of {owner!r}: {', '.join(found.names)}",
+                remedy="Leave the search spaces out, and give one to the sweep",
+            )
+        found, owner = space, name
+    return found
+
+
+def common_support(optimizers: Iterable[Optimizer]) -> Supports:
+    """What all of them can search."""
+    supports = Supports()
+    for optimizer in optimizers:
+        own = optimizer.supports
+        most = [limit for limit in (supports.most_parameters, own.most_parameters) if limit is not None]
+        flags = [mine and theirs for mine, theirs in zip(supports[:-1], own[:-1], strict=True)]
+        supports = Supports(*map(bool, flags), most_parameters=min(most, default=None))
+    return supports
