@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from metta_sweep.core.branch import BranchStats
@@ -29,6 +30,7 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import ACTIVE_STATES, Report, Trial, TrialState, Verdict, check_transition, metric_mean
 from metta_sweep.errors import IllegalTransition
 from metta_sweep.experiments.live import LiveTrial
+from metta_sweep.experiments.pauses import end_paused, pause, resume
 from metta_sweep.experiments.statistics import BranchFold, Rewards
 from metta_sweep.schedulers.scheduler import FOLLOW_UP
 
@@ -100,8 +102,8 @@ class SweepState:
             Expand: self._expand,
             Wait: self._wait,
             Stop: self._stop,
-            Paused: self._paused,
-            Resume: self._resume,
+            Paused: partial(pause, self),
+            Resume: partial(resume, self),
         }
         """``apply`` by kind of event, for those who apply many."""
 
@@ -196,7 +198,7 @@ class SweepState:
         self.phase = draw.origin
 
     def _dispatch(self, event: Dispatch) -> None:
-        live = self._live(event.trial_id, TrialState.RUNNING, event.kind)
+        live = self.find(event.trial_id, TrialState.RUNNING, event.kind)
         if event.attempt != live.attempt + 1:
             raise IllegalTransition(f"trial {live.id!r}: attempt {event.attempt} does not follow attempt {live.attempt}.")
         if live.attempt == 0:
@@ -217,10 +219,10 @@ class SweepState:
 
     def _result(self, event: Result) -> None:
         if event.stopped == "interrupt":
-            self._requeue(self._live(event.trial_id, TrialState.PENDING, event.kind))
+            self._requeue(self.find(event.trial_id, TrialState.PENDING, event.kind))
             return
         state = TrialState.COMPLETED if event.stopped in _COMPLETE else TrialState.STOPPED
-        live = self._live(event.trial_id, state, event.kind)
+        live = self.find(event.trial_id, state, event.kind)
         self._end(live, state, event)
         cost = event.metrics.get("cost")
         if cost is not None:
@@ -230,7 +232,7 @@ class SweepState:
 
     def _error(self, event: Error) -> None:
         state = TrialState.FAILED if event.final else TrialState.PENDING
-        live = self._live(event.trial_id, state, event.kind)
+        live = self.find(event.trial_id, state, event.kind)
         if event.final:
             self.failed += 1
             self._end(live, state, event)
@@ -290,32 +292,12 @@ class SweepState:
         elif event.trial_id in self.running:
             self.to_stop[event.trial_id] = event
         elif event.trial_id in self.paused:
-            self._end_paused(self.paused[event.trial_id], complete=event.reason == Verdict.COMPLETE)
-
-    def _paused(self, event: Paused) -> None:
-        live = self._live(event.trial_id, TrialState.PAUSED, event.kind)
-        del self.running[live.id]
-        self.to_stop.pop(live.id, None)
-        live.state = TrialState.PAUSED
-        live.step, live.checkpoint = event.step, event.checkpoint
-        del live.reports[:-1]
-        live.kept = len(live.reports)
-        live.lost = 0
-        self.paused[live.id] = live
-
-    def _resume(self, event: Resume) -> None:
-        live = self._live(event.trial_id, TrialState.PENDING, event.kind)
-        del self.paused[live.id]
-        live.state = TrialState.PENDING
-        live.step, live.checkpoint = event.step, event.checkpoint
-        if event.params is not None:
-            live.params = event.params
-        self.to_start[live.id] = live
-        self.waiting_why = None
+            end_paused(self, event)
 
     # -- the pieces that several of them share ---------------------------------------------------------------------------------
 
-    def _live(self, trial_id: str, after: TrialState, cause: str) -> LiveTrial:
+    def find(self, trial_id: str, after: TrialState, cause: str) -> LiveTrial:
+        """A trial in flight that may become ``after``. Raises ``IllegalTransition`` for any other."""
         live = self.live.get(trial_id)
         if live is None:
             raise IllegalTransition(f"{cause} of trial {trial_id!r}, which is not in flight.")
@@ -330,15 +312,6 @@ class SweepState:
         live.state = state
         live.outcome = outcome
         self.to_stop.pop(live.id, None)
-        self.unscored[live.id] = live
-
-    def _end_paused(self, live: LiveTrial, *, complete: bool) -> None:
-        state, cause = (TrialState.COMPLETED, Verdict.COMPLETE.value) if complete else (TrialState.STOPPED, "verdict")
-        check_transition(live.id, live.state, state, cause)
-        metrics = dict(live.reports[-1].metrics) if complete and live.reports else {}
-        del self.paused[live.id]
-        live.state = state
-        live.outcome = Result(live.id, live.branch, live.attempt, metrics, 0.0, cause)
         self.unscored[live.id] = live
 
     def _requeue(self, live: LiveTrial) -> None:

@@ -14,10 +14,12 @@ from metta_sweep.core.events import (
     Event,
     Expand,
     PaperTrigger,
+    Paused,
     Pick,
     Prune,
     Reported,
     Result,
+    Resume,
     Score,
     Stop,
     Wait,
@@ -51,6 +53,13 @@ CASES: list[tuple[Event, str]] = [
     (Wait("model needs 3 results, has 1", 1, 2), "model needs 3 results, has 1 (1 slots busy, 2 free)"),
     (Stop("budget_trials", "60 of 60 trials"), "budget_trials: 60 of 60 trials"),
     (Stop("queue_empty"), "queue_empty"),
+    (Paused("0", "a", 1, 9, 2.5, "abcdef0123456789"), "paused after step 9, 2.5 s, checkpoint abcdef01"),
+    (Paused("0", "a", 1, 9, 2.5), "paused after step 9, 2.5 s"),
+    (Resume("0", "a", 9), "goes on after step 9"),
+    (
+        Resume("0", "a", 9, "abc", "7", {"lr": 0.1}, why="rank 20 of 20"),
+        "goes on after step 9 from the checkpoint of trial 7 with lr=0.1: rank 20 of 20",
+    ),
 ]
 
 

@@ -19,10 +19,12 @@ from metta_sweep.core.events import (
     Event,
     Expand,
     PaperTrigger,
+    Paused,
     Pick,
     Prune,
     Reported,
     Result,
+    Resume,
     Score,
     Stop,
     Wait,
@@ -48,6 +50,8 @@ SAMPLES: list[Event] = [
     Wait("nothing now", 1, 2),
     Stop("budget_trials", "3 of 3"),
     Stop("stop", trial_id="7", branch="svm", step=4),
+    Paused("7", "svm", 2, 9, 0.25, "00ff", {"host": "here"}),
+    Resume("7", "svm", 9, "00ff", "3", {"lr": 0.2}, 1, 2, "why not"),
 ]
 
 
