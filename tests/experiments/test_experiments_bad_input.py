@@ -257,7 +257,7 @@ def test_budgets_and_policies_as_they_are_made(make: Callable[[], Any], error: t
         case({"failures": 3}, BudgetError, "failures", "3", "FailurePolicy("),
         case({"goal": "max"}, GoalError, "goal", "'max'", "Did you mean 'maximize'?"),
         case({"goal": {"a": "up"}}, GoalError, "'a'", "'up'", "Write"),
-        case({"goal": {"a": "minimize", "b": "minimize"}}, GoalError, "goal", "'b'", "Name the one"),
+        case({"goal": {"a": "minimize", "b": "down"}}, GoalError, "'b'", "'down'", "Write"),
         case({"metric": 3}, GoalError, "metric", "3", "Write"),
         case({"executor": "ray"}, ExecutorError, "executor", "'ray'", "Leave it out"),
         case({"executor": LocalExecutor}, ExecutorError, "executor", "LocalExecutor", "LocalExecutor()"),
