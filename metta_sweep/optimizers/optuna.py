@@ -1,0 +1,279 @@
+"""Optuna's samplers: TPE, Gaussian process, CMA-ES and others."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from metta_sweep.core.described import setting
+from metta_sweep.core.seeds import seed_of_32_bits
+from metta_sweep.errors import MissingExtra, OptimizerError, a_kind, did_you_mean, refuse_unknown
+from metta_sweep.optimizers.ask_tell import AskTellOptimizer
+from metta_sweep.optimizers.optuna_space import OptunaSpace
+from metta_sweep.optimizers.quiet import Quiet
+from metta_sweep.optimizers.supports import Supports
+
+if TYPE_CHECKING:
+    import optuna
+
+    from metta_sweep.core.search_space import SearchSpace
+    from metta_sweep.core.trial import Report, Trial
+    from metta_sweep.optimizers.ask_tell import Space
+
+    Sampler = str | optuna.samplers.BaseSampler | Callable[..., optuna.samplers.BaseSampler]
+
+__all__ = ["OptunaOptimizer"]
+
+_SAMPLERS: Final = {
+    "TPE": "TPESampler",
+    "GP": "GPSampler",
+    "CMA-ES": "CmaEsSampler",
+    "NSGA-II": "NSGAIISampler",
+    "NSGA-III": "NSGAIIISampler",
+    "QMC": "QMCSampler",
+    "Random": "RandomSampler",
+    "BruteForce": "BruteForceSampler",
+}
+_NEEDS: Final = {
+    "CMA-ES": (("cmaes", "optuna"),),
+    "GP": (("scipy", "optuna"), ("torch", "optuna-gp")),
+    "QMC": (("scipy", "optuna"),),
+}
+"""What a sampler needs beside Optuna, and the extra that brings it."""
+_QUICK: Final = ("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler", "BruteForceSampler")
+"""Those that take about a millisecond for a suggestion; TPE takes 4 at 25 trials of 5 parameters and 13 at 300, GP hundreds."""
+_ONE_OBJECTIVE: Final = ("CmaEsSampler",)
+_QUIET: Final = Quiet("optuna")
+
+
+class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
+    """Asks a sampler of Optuna (SOURCE: Akiba et al. 2019). Run one at a time, it suggests what Optuna's own ask and tell does.
+
+    Parameters are asked for one after another as the search space has them, those of a sub-space where their option was chosen, so
+    that conditional spaces are Optuna's define-by-run (give ``multivariate=True, group=True`` to have TPE learn them jointly).
+    Reports, failures and trials stopped early are told as Optuna's own (report, FAIL, PRUNED). ``fixed`` parameters are enqueued.
+
+    Args:
+        search_space: a mapping of names to distributions, or a model class; None: the sweep's.
+        sampler: ``"TPE"``, ``"GP"``, ``"CMA-ES"``, ``"NSGA-II"``, ``"NSGA-III"``, ``"QMC"``, ``"Random"`` or ``"BruteForce"``; or a
+            sampler of Optuna, or what makes one (its class, a function), which gets ``seed`` where it takes one.
+        seed: a whole number; None: derived from the sweep's seed. A sampler given as an object has a seed of its own, or gets this
+            one if it has none.
+        duplicates: whether parameters may be suggested that were suggested before.
+        **sampler_options: options of the sampler, as Optuna calls them: ``n_startup_trials=20``.
+
+    Raises:
+        OptimizerError: for a sampler that is none, or one that refuses its options.
+        UnknownOption: for an option that the sampler does not take.
+        MissingExtra: when Optuna, or what the sampler needs beside it, is not installed.
+    """
+
+    def __init__(
+        self,
+        search_space: Space | None = None,
+        sampler: Sampler = "TPE",
+        seed: int | None = None,
+        duplicates: bool = False,
+        **sampler_options: Any,
+    ) -> None:
+        super().__init__(search_space, seed, duplicates)
+        self.sampler = sampler
+        self.sampler_options = sampler_options
+        made = self._make_sampler(0)
+        kind = type(made).__name__
+        self.slow = kind not in _QUICK
+        self.supports = Supports(several_objectives=kind not in _ONE_OBJECTIVE, continuous=kind != "BruteForceSampler")
+        self._name = next((name for name, known in _SAMPLERS.items() if known == kind), kind)
+
+    @property
+    def origin(self) -> str:
+        """``"optuna TPE"``, say."""
+        return f"optuna {self._name}"
+
+    def reported(self, trial: Trial, report: Report) -> None:
+        """Tell Optuna a report of a running trial; the first one of each step counts."""
+        asked = self._opened(trial)
+        metric = self._goal.metric
+        if asked is None or self._goal.has_several or report.step < 0 or report.step in self._steps.setdefault(asked.number, set()):
+            return
+        if metric is None and len(report.metrics) == 1:
+            (metric,) = report.metrics
+        if metric in report.metrics:
+            self._steps[asked.number].add(report.step)
+            asked.report(report.value(metric), report.step)
+
+    def describe(self) -> dict[str, Any]:
+        """Its class, its sampler with the options, and the search space and seed that it was given."""
+        return {**super().describe(), **{name: setting(value) for name, value in self.sampler_options.items()}}
+
+    # -- asking and telling ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, space: SearchSpace, seed: int) -> None:
+        import optuna
+
+        with _QUIET:
+            self._study = optuna.create_study(
+                sampler=self._make_sampler(seed if 0 <= seed < 2**32 else seed_of_32_bits(seed, "optuna")),
+                pruner=optuna.pruners.NopPruner(),
+                directions=[goal.direction for goal in self._goal.objectives],
+            )
+        self._optuna_space = OptunaSpace(space)
+        self._steps: dict[int, set[int]] = {}
+        ended: list[bool] = []
+        # a sampler that has tried everything stops the study, which Optuna itself allows only within optimize()
+        self._study.stop = lambda: ended.append(True)  # type: ignore[method-assign]
+        self._stopped_by_sampler = ended
+
+    @property
+    def _has_ended(self) -> bool:
+        return bool(self._stopped_by_sampler)
+
+    def _ask(self, fixed: Mapping[str, Any] | None) -> tuple[optuna.Trial, dict[str, Any]]:
+        with _QUIET:
+            if fixed:
+                self._study.enqueue_trial(self._optuna_space.labelled(fixed))
+            trial = self._study.ask()
+            return trial, self._optuna_space.suggest(trial)
+
+    def _attach(self, params: dict[str, Any]) -> optuna.Trial:
+        return self._ask(params)[0]
+
+    def _add(self, params: dict[str, Any], values: list[float]) -> None:
+        import optuna
+
+        labelled, distributions = self._optuna_space.labelled(params), self._optuna_space.distributions(params)
+        known = {label: labelled[label] for label in distributions}
+        self._study.add_trial(optuna.create_trial(params=known, distributions=distributions, values=values))
+
+    def _tell(self, asked: optuna.Trial, params: dict[str, Any], values: list[float]) -> None:
+        self._finish(asked, values)
+
+    def _tell_failed(self, asked: optuna.Trial, params: dict[str, Any]) -> None:
+        import optuna
+
+        self._finish(asked, None, optuna.trial.TrialState.FAIL)
+
+    def _drop(self, asked: optuna.Trial) -> None:
+        self._tell_failed(asked, {})
+
+    def _tell_stopped(self, asked: optuna.Trial, trial: Trial) -> None:
+        import optuna
+
+        several = self._goal.has_several
+        self._finish(asked, None, optuna.trial.TrialState.FAIL if several else optuna.trial.TrialState.PRUNED)
+
+    def _finish(self, asked: optuna.Trial, values: list[float] | None, state: optuna.trial.TrialState | None = None) -> None:
+        self._steps.pop(asked.number, None)
+        self._study.tell(asked, values, state=state)
+
+    # -- the sampler -------------------------------------------------------------------------------------------------------------
+
+    def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        samplers = _import_samplers()
+        sampler: Any = self.sampler
+        with _QUIET:
+            if isinstance(sampler, samplers.BaseSampler):
+                return _seeded(self._copied(sampler), seed)
+            factory: Callable[..., Any] = sampler if callable(sampler) else _by_name(samplers, sampler)
+            options = {name: copy.deepcopy(value) for name, value in self.sampler_options.items()}
+            taken = _keywords(factory)
+            if taken is not None:
+                refuse_unknown("OptunaOptimizer", options.keys() - taken, sorted({"search_space", "sampler", "duplicates"} | taken))
+            if taken is None or "seed" in taken:
+                options["seed"] = seed
+            if taken is not None and "constant_liar" in taken and self._slots > 1:
+                options.setdefault("constant_liar", True)
+            try:
+                made = factory(**options)
+            except (TypeError, ValueError) as refused:
+                raise OptimizerError(
+                    "OptunaOptimizer(sampler=)",
+                    f"the sampler refuses its options: {refused}",
+                    found=self.sampler_options,
+                    remedy="Look them up in Optuna's documentation of the sampler",
+                ) from refused
+            if isinstance(made, samplers.BaseSampler):
+                return cast("optuna.samplers.BaseSampler", made)
+            raise _no_sampler(made)
+
+    def _copied(self, sampler: optuna.samplers.BaseSampler) -> optuna.samplers.BaseSampler:
+        if self.sampler_options:
+            raise OptimizerError(
+                "OptunaOptimizer(sampler=)",
+                "a sampler that is made already takes no options",
+                found=sorted(self.sampler_options),
+                expected="options beside the name or the class of a sampler",
+                remedy=f"Write sampler={type(sampler).__name__}, or give the options to the object",
+            )
+        return copy.deepcopy(sampler)
+
+
+def _import_samplers() -> Any:
+    try:
+        from optuna import samplers
+    except ImportError as missing:
+        raise MissingExtra("OptunaOptimizer", extra="optuna", library="optuna") from missing
+    return samplers
+
+
+def _is_there(library: str) -> bool:
+    """Whether it is installed, without importing it: torch takes seconds."""
+    if library in sys.modules:
+        return sys.modules[library] is not None
+    return importlib.util.find_spec(library) is not None
+
+
+def _by_name(samplers: Any, name: object) -> Callable[..., Any]:
+    if not isinstance(name, str):
+        raise _no_sampler(name)
+    if name not in _SAMPLERS:
+        guess = did_you_mean(name, _SAMPLERS) or {"CMAES": "CMA-ES", "NSGAII": "NSGA-II", "NSGAIII": "NSGA-III"}.get(name.upper())
+        raise OptimizerError(
+            "OptunaOptimizer(sampler=)",
+            f"there is no sampler {name!r}",
+            found=name,
+            expected="one of " + ", ".join(map(repr, _SAMPLERS)) + ", or a sampler of Optuna",
+            remedy=f"Did you mean {guess!r}?" if guess else "Write sampler='TPE'",
+        )
+    for library, extra in _NEEDS.get(name, ()):
+        if not _is_there(library):
+            raise MissingExtra(f"OptunaOptimizer(sampler={name!r})", extra=extra, library=library)
+    found: Callable[..., Any] = getattr(samplers, _SAMPLERS[name])
+    return found
+
+
+def _no_sampler(found: object) -> OptimizerError:
+    return OptimizerError(
+        "OptunaOptimizer(sampler=)",
+        f"{a_kind(found)} is no sampler",
+        found=found,
+        expected="the name of a sampler, a sampler of Optuna, or what makes one",
+        remedy="Write sampler='TPE'",
+    )
+
+
+def _keywords(factory: Callable[..., Any]) -> set[str] | None:
+    """The keywords that it takes; None when it takes any, or when they cannot be read."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL}
+
+
+def _seeded(sampler: optuna.samplers.BaseSampler, seed: int) -> optuna.samplers.BaseSampler:
+    """The sampler; where it, or one in it, was made without a seed, it gets this one: a resumed run must draw the same again."""
+    from optuna.samplers import BaseSampler
+
+    for part in vars(sampler).values():
+        if isinstance(part, BaseSampler):
+            _seeded(part, seed)
+        elif hasattr(type(part), "rng") and getattr(part, "_rng", part) is None:
+            part.rng.seed(seed)
+    return sampler
