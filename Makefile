@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow bench lint format types contracts smoke clean
+.PHONY: help demo test extras slow bench lint format types contracts smoke clean
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -18,6 +18,9 @@ CONTENT := $(shell cksum pyproject.toml | cut -d' ' -f1)
 EXAMPLES := $(VENV)/.installed-examples-$(CONTENT)
 DEV := $(VENV)/.installed-dev-$(CONTENT)
 BENCH := $(VENV)/.installed-bench-$(CONTENT)
+EXTRAS := $(VENV)/.installed-extras-$(CONTENT)
+# Ax brings PyTorch. Installed first and by this number, so that no later release is taken with all that it needs for GPUs.
+TORCH ?= torch==2.13.0
 # Two --quiet: what pip merely remarks on is not for the reader of a demo; its errors are shown.
 INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install --quiet --quiet --no-input --editable
 
@@ -29,6 +32,9 @@ demo: $(EXAMPLES)  ## Run examples/digits.py: three kinds of models compete for 
 
 test: $(DEV)  ## Run the tests, but for the slow ones
 	$(PY) -m pytest -q
+
+extras: $(EXTRAS)  ## Run the tests of optimizers with Ax and PyTorch, which the other tests do without
+	$(PY) -m pytest -q tests/optimizers
 
 slow: $(DEV)  ## Run the slow tests (passes when there are none)
 	@$(PY) -m pytest -q -m slow; code=$$?; if [ $$code -eq 5 ]; then echo "no slow tests yet"; else exit $$code; fi
@@ -47,7 +53,7 @@ format: $(DEV)  ## Format all files
 	$(RUFF) check --fix-only --quiet .
 	$(RUFF) format .
 
-types: $(BENCH)  ## Check types with mypy and pyright
+types: $(EXTRAS)  ## Check types with mypy and pyright
 	$(PY) -m mypy
 	$(PY) -m pyright
 
@@ -82,4 +88,10 @@ $(DEV): | $(PY)
 $(BENCH): | $(PY)
 	@echo "Installing metta_sweep[dev,bench] into $(VENV) ..."
 	@$(INSTALL) '.[dev,bench]'
+	@touch $@
+
+$(EXTRAS): | $(PY)
+	@echo "Installing metta_sweep[dev,bench,ax] into $(VENV) ..."
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install --quiet --quiet --no-input $(TORCH)
+	@$(INSTALL) '.[dev,bench,ax]'
 	@touch $@
