@@ -70,6 +70,13 @@ class Offer(Protocol):
         """
         ...
 
+    def draw(self, count: int) -> int:
+        """Have up to ``count`` suggestions wait: the optimizer is asked for all that are missing at once, however few slots are free.
+
+        Returns how many wait now: fewer where the optimizer gives fewer, or where the budget of trials allows no more.
+        """
+        ...
+
     def waiting(self, index: int) -> Waiting:
         """The waiting suggestion of that number."""
         ...
@@ -163,6 +170,19 @@ class Scheduler:
         checkpoint of its own, and its reports come again, or only later ones: what was decided at a step must be decided so again.
         """
         return Verdict.STOP if self.should_stop(trial) else Verdict.CONTINUE
+
+    def next_judged(self, trial_id: str, step: int) -> int | None:
+        """The first step after ``step`` at which a report of the trial may change anything that is decided; None: no later one.
+
+        By default every report counts. Reports before that step are kept and applied as all are, but the trial goes on without
+        a verdict, and where time is simulated they come together with the next event that counts, in the order of time: many
+        times faster. So ``ASHAScheduler`` tells the next level of the trial's rungs.
+
+        Args:
+            trial_id: the trial that runs.
+            step: the last step that it reported; of an attempt that has not reported yet, the step after which it goes on, or -1.
+        """
+        return step + 1
 
     def fan_out(self, trial: Trial, score: Score, decided: Sequence[Event]) -> Sequence[Event | Follow]:
         """What follows from one ended trial: prunings, triggers, follow-ups.
