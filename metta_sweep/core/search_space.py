@@ -94,11 +94,16 @@ class SearchSpace:
         """The parameters that are always there, with their distributions; sub-spaces stand under their choices."""
         return self._level
 
-    def sample(self, units: Sequence[float]) -> dict[str, Any]:
+    def sample(self, units: Sequence[float], fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The active parameters at these quantiles: one float in [0, 1) for each of ``names``, in that order.
+
+        Args:
+            units: the quantiles.
+            fixed: values that are not drawn, as for ``sample_at``.
 
         Raises:
             SearchSpaceError: when the number of floats is another.
+            SuggestionError: when something is fixed that is no parameter, lies outside its domain, or may be inactive.
         """
         if len(units) != len(self.names):
             raise SearchSpaceError(
@@ -109,7 +114,7 @@ class SearchSpace:
                 remedy="Give as many floats as there are names",
             )
         params: dict[str, Any] = {}
-        self._draw(units, params, _NOTHING_FIXED)
+        self._draw(units, params, self._plain_fixed(fixed) if fixed else _NOTHING_FIXED)
         return params
 
     def sample_at(self, seed: int, index: int, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -101,6 +101,15 @@ def test_sample_takes_units_in_the_order_of_names() -> None:
         space.sample([0.5])
 
 
+def test_sample_draws_nothing_that_is_fixed() -> None:
+    """Fixed values are kept, with the parameters that they bring; what cannot be fixed is refused."""
+    space = SearchSpace.of(DIGITS)
+    units = [0.99] * len(space.names)
+    assert space.sample(units, {"model": "svm"}) == space.sample([0.5, *units[1:]])
+    with pytest.raises(SuggestionError, match="C"):
+        space.sample(units, {"C": 1.0})
+
+
 def test_draws_are_uniform_and_independent() -> None:
     """Draws of one stream have the mean and the lack of correlation of independent uniform numbers."""
     draws = [unit_floats(3, index, 9) for index in range(4000)]
