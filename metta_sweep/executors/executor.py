@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Metric, Trial, TrialError
 
-__all__ = ["Capabilities", "Ended", "Executor", "ReportMade", "StopCause", "TrialEvent", "TrialTask"]
+__all__ = ["Capabilities", "Ended", "Executor", "OwnTime", "ReportMade", "StopCause", "TrialEvent", "TrialTask"]
 
 StopCause = Literal["verdict", "pause", "complete", "deadline", "interrupt"]
 """Why a trial is stopped: by the verdict to stop, to pause or that it is complete; at the deadline; because the run is to end."""
@@ -120,11 +120,14 @@ class Executor(Protocol):
         """The verdict on the report of that step is to go on: wakes a generator that waits for it."""
 
     def peek(self) -> Sequence[TrialEvent]:
-        """What has happened and is not acknowledged, in the order of dispatch; does not wait."""
+        """What has happened and is not acknowledged; does not wait.
+
+        In the order of dispatch, those of one attempt as they happened; one that has its own time gives all in the order of time.
+        """
         ...
 
     async def wait(self, until: float | None = None) -> None:
-        """Return as soon as something is unacknowledged, or at ``until`` (seconds on the event loop's clock)."""
+        """Return as soon as something is unacknowledged, or at ``until`` (seconds on the event loop's clock, or its own)."""
 
     def wake(self) -> None:
         """Make a running ``wait`` return. Safe from any thread."""
@@ -134,3 +137,22 @@ class Executor(Protocol):
 
     def exhausted(self) -> str | None:
         """A reason in words when it can start nothing more, ever; None otherwise."""
+
+
+@runtime_checkable
+class OwnTime(Protocol):
+    """What an executor has beside the rest whose time is not the event loop's: budgets, back-offs and limits are in its seconds.
+
+    Its ``wait`` lets its own time pass, and returns without waiting. Nothing else makes time pass: deciding takes none.
+    """
+
+    def clock(self) -> float:
+        """Seconds since it was entered; 0.0 before and afterwards."""
+        ...
+
+    def judge_by(self, next_judged: Callable[[str, int], int | None] | None) -> None:
+        """Take what tells, of a trial and the step that it reported last, the first later step that is judged (None: no later one).
+
+        Called once after it was entered, with None where every report is judged. Reports that are not judged need not be delivered
+        at once: they may come with the next event of any trial that counts, in the order of time.
+        """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from metta_sweep.clock import crash_point, wall_time
@@ -29,6 +29,8 @@ class JournalWriter:
         self._rows: list[TrialRow] = []
         self._ids: set[str] = set()
         self._began = 0.0
+        self.clock: Callable[[], float] | None = None
+        """By which records gather; None: by the active seconds of the run."""
         self.noted = 0.0
         """Active seconds of the run in this process at its last record."""
         self.failed = False
@@ -38,14 +40,15 @@ class JournalWriter:
 
     def add(self, address: str, count: int, elapsed: float, payload: bytes, rows: Sequence[TrialRow]) -> bool:
         """Take a record of ``count`` events. Returns whether it is time to flush."""
+        now = elapsed if self.clock is None else self.clock()
         if not self._records:
-            self._began = elapsed
+            self._began = now
         self._records.append(Record(self.seq, count, address, "events", wall_time(), elapsed, payload))
         self.noted = elapsed
         self._rows.extend(rows)
         self._ids.update([row.id for row in rows])
         self.seq += count
-        return len(self._records) >= MAX_GATHERED or elapsed - self._began >= MAX_SECONDS
+        return len(self._records) >= MAX_GATHERED or now - self._began >= MAX_SECONDS
 
     def start(self, payload: bytes) -> None:
         """Commit the fact that a process takes the run up."""

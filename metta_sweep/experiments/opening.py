@@ -72,6 +72,7 @@ async def open_run(
         if kept_stop is None or more is not None or _goes_on(kept_stop, given, last):
             plan.executor.prepare(plan.objective, plan.search_space, run_id=row.run_id, root=files_beside(store))
             await stack.enter_async_context(plan.executor)
+            run.attend()
             recorder.note_start(_start_note(plan, seed, given, in_file=files_beside(store) is not None))
             stack.callback(recorder.note_end)
         stack.enter_context(attached(run))

@@ -124,6 +124,10 @@ class SweepRecorder:
         self._journal.start(payload)
         self._state.started()
 
+    def gather_by(self, clock: Callable[[], float]) -> None:
+        """Records gather for so long by this clock, where ``elapsed`` does not tell how much time passes outside."""
+        self._journal.clock = clock
+
     @property
     def noted(self) -> float:
         """Active seconds of the run in this process that the journal knows of."""

@@ -97,19 +97,31 @@ def verdicts(sweep: SweepRun) -> tuple[list[Event], tuple[tuple[str, int], ...]]
     stops: list[Event] = []
     go_on: list[tuple[str, int]] = []
     stopping = set(sweep.state.to_stop)
+    if not stopping and not sweep.judges:
+        return stops, tuple([(report.trial_id, report.step) for report in sweep.state.unjudged])
     left = Counter(report.trial_id for report in sweep.state.unjudged)
     for report in sweep.state.unjudged:
         left[report.trial_id] -= 1
         live = sweep.state.running.get(report.trial_id)
         if live is None or report.trial_id in stopping:
             continue
-        verdict = _verdict(sweep, live, len(live.reports) - left[report.trial_id]) if sweep.judges else Verdict.CONTINUE
+        count = len(live.reports) - left[report.trial_id]
+        verdict = _verdict(sweep, live, count) if sweep.judges and _is_judged(sweep, live, count) else Verdict.CONTINUE
         if verdict is Verdict.CONTINUE:
             go_on.append((report.trial_id, report.step))
         else:
             stopping.add(live.id)
             stops.append(Stop(verdict.value, trial_id=live.id, branch=live.branch, step=report.step))
     return stops, tuple(go_on)
+
+
+def _is_judged(sweep: SweepRun, live: LiveTrial, count: int) -> bool:
+    """Whether the scheduler wants to be asked about the last of the first ``count`` reports."""
+    if sweep.next_judged is None:
+        return True
+    before = live.reports[count - 2].step if count > live.kept + 1 else -1 if live.step is None else live.step
+    judged = sweep.next_judged(live.id, before)
+    return judged is not None and live.reports[count - 1].step >= judged
 
 
 def _verdict(sweep: SweepRun, live: LiveTrial, count: int) -> Verdict:

@@ -183,7 +183,8 @@ async def _something(sweep: SweepRun) -> None:
         if beat is not None and beat <= sweep.time():
             sweep.recorder.note_alive()
             continue
-        sweep.recorder.flush()
+        if not sweep.own_time:
+            sweep.recorder.flush()
         await executor.wait(beat if until is None else until if beat is None else min(until, beat))
         if held and not sweep.held_by_leaks():
             return

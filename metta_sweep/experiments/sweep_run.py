@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
@@ -12,10 +13,11 @@ from metta_sweep.core.budget import Budget, Spend
 from metta_sweep.core.events import Dispatch, Draw, Error, Event
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Trial, TrialState
-from metta_sweep.executors.executor import StopCause
+from metta_sweep.executors.executor import OwnTime, StopCause
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import GoalFit
+from metta_sweep.experiments.judging import next_judged_of
 from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
@@ -92,6 +94,8 @@ class SweepRun:
         """Whether the scheduler has a say in resources."""
         self.judges = kind.judge is not Scheduler.judge or kind.should_stop is not Scheduler.should_stop
         """Whether it has a say on reports."""
+        self.next_judged = next_judged_of(strategies.scheduler)
+        """Tells the step at which a trial is judged next; None: at every step."""
         self.rewards = kind.reward is not Scheduler.reward
         """Whether it has a say in rewards."""
         self.owes = bool(state.unscored or state.unfanned)
@@ -115,11 +119,12 @@ class SweepRun:
         self.watchers: list[Callable[[Trial], None]] = []
         """Called with each trial that has ended and been scored. What they are told may not be committed yet: ``recorder.flush()``
         before it is told outside."""
-        loop = asyncio.get_running_loop()
-        self._time = loop.time
-        self._began = loop.time()
+        self.own_time = isinstance(plan.executor, OwnTime)
+        """Whether time is the executor's, not the event loop's: waiting takes none, nor does deciding."""
+        self._time: Callable[[], float] = float if self.own_time else asyncio.get_running_loop().time
+        self._began = self._time()
         self.not_before = _back_offs(state, self._began - recorder.active_before)
-        """When trials that wait for their next attempt may start, on the event loop's clock."""
+        """When trials that wait for their next attempt may start, on the clock of the run."""
         self.deadline = None if budget.seconds is None else self._began + budget.seconds - recorder.active_before
         recorder.after_record = self._after_record
         recorder.elapsed = self.elapsed
@@ -149,8 +154,16 @@ class SweepRun:
         """The scheduler of this run."""
         return self.strategies.scheduler
 
+    def attend(self) -> None:
+        """The executor is open: from now on its time counts, where it has its own."""
+        executor = self.executor
+        if isinstance(executor, OwnTime):
+            self._time = executor.clock
+            self.recorder.gather_by(time.monotonic)
+            executor.judge_by(self.next_judged)
+
     def time(self) -> float:
-        """Seconds on the event loop's clock."""
+        """Seconds on the clock of the run: the event loop's, or the executor's own."""
         return self._time()
 
     def elapsed(self) -> float:
@@ -223,7 +236,7 @@ class SweepRun:
     @contextmanager
     def deadline_watched(self) -> Iterator[None]:
         """While something slow is decided, running trials are asked to end at the deadline all the same."""
-        if self.deadline is None or self.asked_to_end:
+        if self.deadline is None or self.asked_to_end or self.own_time:
             yield
             return
         timer = asyncio.get_running_loop().call_at(self.deadline, self.ask_to_end)
@@ -244,7 +257,7 @@ class SweepRun:
     def beat_at(self) -> float | None:
         """When the journal is to be told that the run goes on, so that a kill loses few of its seconds; None: never."""
         seconds = self.budget.seconds
-        if seconds is None:
+        if seconds is None or self.own_time:
             return None
         return self._began + self.recorder.noted + min(MAX_BEAT, max(MIN_BEAT, BEAT_SHARE * seconds))
 
