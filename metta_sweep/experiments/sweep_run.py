@@ -119,15 +119,19 @@ class SweepRun:
         self.watchers: list[Callable[[Trial], None]] = []
         """Called with each trial that has ended and been scored. What they are told may not be committed yet: ``recorder.flush()``
         before it is told outside."""
-        self.own_time = isinstance(plan.executor, OwnTime)
+        self._set_clock()
+        recorder.after_record = self._after_record
+        recorder.elapsed = self.elapsed
+
+    def _set_clock(self) -> None:
+        self.own_time = isinstance(self.executor, OwnTime)
         """Whether time is the executor's, not the event loop's: waiting takes none, nor does deciding."""
         self._time: Callable[[], float] = float if self.own_time else asyncio.get_running_loop().time
         self._began = self._time()
-        self.not_before = _back_offs(state, self._began - recorder.active_before)
+        before = self._began - self.recorder.active_before
+        self.not_before = _back_offs(self.state, before)
         """When trials that wait for their next attempt may start, on the clock of the run."""
-        self.deadline = None if budget.seconds is None else self._began + budget.seconds - recorder.active_before
-        recorder.after_record = self._after_record
-        recorder.elapsed = self.elapsed
+        self.deadline = None if self.budget.seconds is None else before + self.budget.seconds
 
     @property
     def name(self) -> str | None:
