@@ -37,6 +37,7 @@ def progress_of(run: SweepRun) -> Progress:
     states = {
         TrialState.RUNNING.value: len(state.running),
         TrialState.PENDING.value: len(state.to_start),
+        TrialState.PAUSED.value: len(state.paused),
         **{kind.value: count for kind, count in state.ended.items()},
     }
     return Progress(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,7 @@ from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.events import Reported
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.trial import Report, Trial
+from metta_sweep.core.trial import Report, Trial, TrialState
 from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, Interrupted, MettaSweepError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.reading import TraceView, TrialsView
@@ -63,6 +64,8 @@ class SweepResult:
         unended = {live.number: live.trial() for live in state.live.values()}
         self.trials = TrialsView(store, run_id, state.picked, unended)
         """The picked trials, in that order."""
+        self.states: dict[TrialState, int] = dict(Counter(state.ended) + Counter(live.state for live in state.live.values()))
+        """How many trials are in each state; states without any are left out."""
         found = {name: stats for name, stats in state.branch_stats().items() if name is not None}
         self.branches: dict[str, BranchStats] = {name: BranchStats(name) for name in alternatives} | found
         """Statistics by branch: the alternatives of ``branch_by``, tried or not, else those that appeared, in that order. Empty for
@@ -133,6 +136,7 @@ class SweepResult:
             "spend": self.spend._asdict(),
             "stop_reason": None if self.stop_reason is None else self.stop_reason.value,
             "stop_detail": self.stop_detail,
+            "states": {state.value: count for state, count in self.states.items()},
             "trials": [_plain(trial) for trial in self.trials],
         }
 

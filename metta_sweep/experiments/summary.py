@@ -124,6 +124,9 @@ def _tail(results: SweepResult, seen: _Seen) -> list[str]:
     if seen.last_failed is not None:
         last = seen.last_failed
         lines.append(f"failed  {seen.failed} of {len(results.trials)} trials; the last of them, trial {last.id}: {_error(last)}")
+    early = [f"{count} {state}" for state in (TrialState.STOPPED, TrialState.PAUSED) if (count := results.states.get(state))]
+    if early:
+        lines.append(f"early   {' and '.join(early)} of {len(results.trials)} trials, before their end")
     lines.append(f"stop    {results.stop_reason}: {results.stop_detail}")
     return lines
 

@@ -187,6 +187,8 @@ def test_trials_that_stay_paused_do_not_hold_the_run() -> None:
     assert [trial.state for trial in results.trials] == [TrialState.PAUSED] * 2
     assert [trial.last_report for trial in results.trials] == [Report(3, {"score": 3.0}), Report(3, {"score": 13.0})]
     assert results.stop_reason == "queue_empty"
+    assert results.states == {TrialState.PAUSED: 2}
+    assert "early   2 paused of 2 trials, before their end" in results.summary()
 
 
 def test_a_run_that_was_left_goes_on_with_its_paused_trials() -> None:
