@@ -138,6 +138,18 @@ class SweepOffer:
             self._why = f"{self._drawn - before} suggestions were drawn and all were of pruned branches"
         return None
 
+    def draw(self, count: int) -> int:
+        """Have up to ``count`` suggestions wait, as far as the budget allows; returns how many wait now."""
+        if self.limit is not None:
+            count = min(count, self.limit)
+        while (missing := count - self._waiting_count()) > 0:
+            if not self._draw(missing, None):
+                break
+        return self._waiting_count()
+
+    def _waiting_count(self) -> int:
+        return len(self._state.pool) - len(self._gone) + len(self._fresh_waiting)
+
     def waiting(self, index: int) -> Waiting:
         """The waiting suggestion of that number."""
         draw = self._find(index)

@@ -209,6 +209,16 @@ class DriverOffer:
             return None
         return self._draw(suggestion)
 
+    def draw(self, count: int) -> int:
+        """Have so many suggestions wait, as far as the source gives them."""
+        while (waiting := len({*self._driver.pool, *(draw.suggestion for draw in self.fresh)} - self._picked)) < count:
+            suggestion = self._driver.source(None) if self._driver.source is not None else None
+            if suggestion is None:
+                self.why = "nothing left"
+                break
+            self._draw(suggestion)
+        return waiting
+
     def waiting(self, index: int) -> Waiting:
         """A waiting suggestion by its number."""
         assert index not in self._picked
