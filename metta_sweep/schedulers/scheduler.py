@@ -71,7 +71,7 @@ class Offer(Protocol):
         ...
 
     def draw(self, count: int) -> int:
-        """Have up to ``count`` suggestions wait: the optimizer is asked for all that are missing at once, however few slots are free.
+        """Have up to ``count`` suggestions wait: the optimizer is asked for what is missing at once, however few slots are free.
 
         Returns how many wait now: fewer where the optimizer gives fewer, or where the budget of trials allows no more.
         """
