@@ -6,6 +6,7 @@ from metta_sweep.testing.crashes import Crashed, CrashPlan, NeverReached, crash_
 from metta_sweep.testing.optimizer_conformance import OptimizerConformance
 from metta_sweep.testing.optimizer_driver import OptimizerDriver
 from metta_sweep.testing.recording import RecordedCall, RecordingHooks
+from metta_sweep.testing.scheduler_conformance import SchedulerConformance
 from metta_sweep.testing.store_conformance import StoreConformance
 from metta_sweep.testing.virtual import NothingToWaitFor, VirtualLoop, run_virtual
 
@@ -18,6 +19,7 @@ __all__ = [
     "OptimizerDriver",
     "RecordedCall",
     "RecordingHooks",
+    "SchedulerConformance",
     "StoreConformance",
     "VirtualLoop",
     "clear_cache",
