@@ -3,6 +3,9 @@
 from metta_sweep.optimizers.grid import GridOptimizer as GridOptimizer
 from metta_sweep.optimizers.optimizer import Optimizer as Optimizer
 from metta_sweep.optimizers.optuna import OptunaOptimizer as OptunaOptimizer
+from metta_sweep.optimizers.phase import Phase as Phase
+from metta_sweep.optimizers.phases import Phases as Phases
+from metta_sweep.optimizers.portfolio import PortfolioOptimizer as PortfolioOptimizer
 from metta_sweep.optimizers.queue import SuggestionQueue as SuggestionQueue
 from metta_sweep.optimizers.random import RandomOptimizer as RandomOptimizer
 from metta_sweep.optimizers.sobol import SobolOptimizer as SobolOptimizer

@@ -8,19 +8,51 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Report, Suggestion, Trial
 from metta_sweep.errors import OptimizerError, SuggestionError, a_kind
 from metta_sweep.optimizers.optimizer import Optimizer
+from metta_sweep.optimizers.queue import SuggestionQueue
+from metta_sweep.optimizers.seen import SeenParams
 from metta_sweep.optimizers.supports import Supports
 
 if TYPE_CHECKING:
     from metta_sweep.core.setup import Setup
 
-__all__ = ["Member", "check_member", "common_space", "common_support"]
+__all__ = ["Member", "NewPoints", "check_member", "common_space", "common_support"]
 
 _SEPARATOR: Final = "/"
 _KEYWORDS: Final = ("index", "pending", "fixed")
+_ATTEMPTS: Final = 10
+"""How often a member is asked again for points that another member, or it, has suggested before."""
+
+
+class NewPoints:
+    """What several optimizers have suggested between them, so that none of it is suggested twice.
+
+    Args:
+        space: the search space.
+        seed: of the random points that stand in for what is repeated again and again.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self._space = space
+        self._seed = seed
+        self._seen = SeenParams(space)
+
+    def used_up(self, fixed: Mapping[str, Any] | None = None) -> bool:
+        """Whether the space has no other points, of those with these parameters ``fixed``."""
+        return self._seen.used_up(fixed)
+
+    def of(self, suggestions: Iterable[Suggestion]) -> list[Suggestion]:
+        """Those of the suggestions that are new. They are not new the next time."""
+        return [item for item in suggestions if self._seen.add(item.params)]
+
+    def another(self, fixed: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """A random new point; None when there is none."""
+        seed = derive_seed(self._seed, "new", len(self._seen))
+        return self._seen.draw_new(lambda number: self._space.sample_at(seed, number, fixed), fixed)
 
 
 class Member:
@@ -36,6 +68,7 @@ class Member:
         self.made = 0
         """How many suggestions it has made."""
         self._prefix = name + _SEPARATOR
+        self._is_queue = isinstance(optimizer, SuggestionQueue)
         parameters = inspect.signature(optimizer.suggest).parameters.values()
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
         self._takes = frozenset(_KEYWORDS if takes_any else [parameter.name for parameter in parameters])
@@ -54,6 +87,11 @@ class Member:
             left = left()
         return None if left is None or left == float("inf") else int(left)
 
+    def left(self, points: NewPoints | None) -> int | None:
+        """The same, given that it suggests new ones of ``points`` only."""
+        used_up = points is not None and not self._is_queue and points.used_up()
+        return 0 if used_up else self.remaining
+
     @property
     def ends(self) -> bool:
         """Whether it ends by itself."""
@@ -68,12 +106,33 @@ class Member:
         """Whether it suggested the trial."""
         return trial.origin is not None and trial.origin.startswith(self._prefix)
 
-    def ask(self, n: int, pending: Sequence[Trial], fixed: Mapping[str, Any] | None) -> list[Suggestion]:
-        """Up to ``n`` suggestions, whose origin tells of it.
+    def ask(self, n: int, pending: Sequence[Trial], fixed: Mapping[str, Any] | None, points: NewPoints | None) -> list[Suggestion]:
+        """Up to ``n`` suggestions, whose origin tells of it; of ``points``, where there are any, only new ones.
+
+        What is dropped because it is not new was suggested all the same, as far as the optimizer knows. Whoever has given anything
+        gives something: a random point in the end.
 
         Raises:
             SuggestionError: they are none.
         """
+        if points is None or self._is_queue:
+            return self._asked(n, pending, fixed)
+        if points.used_up(fixed):
+            return []
+        answer = self._asked(n, pending, fixed)
+        found = points.of(answer)
+        gave = bool(answer)
+        for _ in range(_ATTEMPTS):
+            if len(found) >= n or not answer or points.used_up(fixed):
+                break
+            answer = self._asked(n - len(found), pending, fixed)
+            found += points.of(answer)
+        if gave and not found:
+            another = points.another(fixed)
+            return [] if another is None else [Suggestion(params=another, origin=f"{self._prefix}random")]
+        return found
+
+    def _asked(self, n: int, pending: Sequence[Trial], fixed: Mapping[str, Any] | None) -> list[Suggestion]:
         keywords: dict[str, Any] = {}
         if "index" in self._takes:
             keywords["index"] = self.made
@@ -145,14 +204,13 @@ def check_member(optimizer: Any, where: str) -> Optimizer:
     )
 
 
-def common_space(optimizers: Mapping[str, Optimizer], where: str) -> SearchSpace | None:
-    """The search space that some of them were given; None when none was.
+def common_space(optimizers: Mapping[str, Optimizer], where: str, own: SearchSpace | None) -> SearchSpace | None:
+    """The search space that some of them, or the one that holds them (``own``), were given; None when none was.
 
     Raises:
         OptimizerError: two of them have different ones.
     """
-    found: SearchSpace | None = None
-    owner = ""
+    found, owner = own, where
     for name, optimizer in optimizers.items():
         if optimizer.search_space is None:
             continue
@@ -175,6 +233,6 @@ def common_support(optimizers: Iterable[Optimizer]) -> Supports:
     for optimizer in optimizers:
         own = optimizer.supports
         most = [limit for limit in (supports.most_parameters, own.most_parameters) if limit is not None]
-        flags = [mine and theirs for mine, theirs in zip(supports[:-1], own[:-1], strict=True)]
-        supports = Supports(*map(bool, flags), most_parameters=min(most, default=None))
+        both = {name: getattr(supports, name) and getattr(own, name) for name in Supports._fields[:-1]}
+        supports = Supports(**both)._replace(most_parameters=min(most, default=None))
     return supports

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.optimizers import GridOptimizer, Optimizer, RandomOptimizer, SobolOptimizer
+from metta_sweep.optimizers import (
+    GridOptimizer,
+    Optimizer,
+    OptunaOptimizer,
+    Phase,
+    Phases,
+    PortfolioOptimizer,
+    RandomOptimizer,
+    SobolOptimizer,
+)
 from metta_sweep.testing import OptimizerConformance
 
 
@@ -62,3 +71,36 @@ class TestPlainSobolOptimizer(OptimizerConformance):
         """As its users do."""
         pytest.importorskip("scipy")
         return SobolOptimizer(search_space, seed=seed, scramble=False)
+
+
+class TestPortfolioOptimizer(OptimizerConformance):
+    """Members that take turns, one of which learns."""
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With members of three kinds."""
+        pytest.importorskip("optuna")
+        members = {"tpe": OptunaOptimizer(n_startup_trials=4), "grid": GridOptimizer(resolution=9), "random": RandomOptimizer()}
+        return PortfolioOptimizer(members, search_space, seed)
+
+
+class TestPhases(OptimizerConformance):
+    """Quasi-random points, and then a model."""
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """As Ax begins."""
+        pytest.importorskip("optuna")
+        pytest.importorskip("scipy")
+        first = Phase(SobolOptimizer(), trials=4, min_observed=3)
+        return Phases([first, Phase(OptunaOptimizer(n_startup_trials=4), max_parallel=8)], search_space, seed)
+
+
+class TestPhasesWithinAPortfolio(OptimizerConformance):
+    """One optimizer in another, two levels deep."""
+
+    learns = False
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """A portfolio, phases and a portfolio."""
+        inner = PortfolioOptimizer({"grid": GridOptimizer(order="shuffled"), "random": RandomOptimizer()})
+        phases = Phases([Phase(RandomOptimizer(), trials=6, name="first"), Phase(inner, name="then")])
+        return PortfolioOptimizer({"phases": phases, "random": RandomOptimizer()}, search_space, seed)
