@@ -1,7 +1,7 @@
 """Several objectives at once: what dominates what, the fronts of a set of points, and the volume that they dominate.
 
 Points are sequences of numbers, one per objective, and ``signs`` says of each objective whether more of it is better (+1) or less
-(-1), as ``Goal.sign`` does. All functions are pure and exact, but for rounding.
+(-1), as ``Goal.sign`` does. All functions are pure, and exact but for rounding.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from operator import itemgetter
 
-__all__ = ["dominates", "hypervolume", "pareto_front", "pareto_ranks"]
+__all__ = ["Front", "dominates", "hypervolume", "pareto_front", "pareto_ranks"]
 
 Point = tuple[float, ...]
 
@@ -72,6 +72,43 @@ def hypervolume(values: Iterable[Sequence[float]], reference: Sequence[float], s
         if all(edge > 0 for edge in point):
             shifted.append(point)
     return _volume(_undominated(shifted))
+
+
+class Front:
+    """The Pareto front of points that come one after another.
+
+    Args:
+        signs: whether more of each objective is better (+1) or less (-1).
+    """
+
+    __slots__ = ("_points", "_signs")
+
+    def __init__(self, signs: Sequence[int]) -> None:
+        self._signs = tuple(signs)
+        self._points: dict[int, Point] = {}
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._points
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the points in the front, in their order."""
+        return sorted(self._points)
+
+    def add(self, number: int, value: Sequence[float]) -> bool:
+        """Take a point with a number of its own. Whether it is in the front; takes as many steps as there are points in it."""
+        point = _turned(value, self._signs)
+        for other in self._points.values():
+            if other != point and _covers(other, point):
+                return False
+        beaten = [found for found, other in self._points.items() if other != point and _covers(point, other)]
+        for found in beaten:
+            del self._points[found]
+        self._points[number] = point
+        return True
 
 
 def _turned(value: Sequence[float], signs: Sequence[int]) -> Point:

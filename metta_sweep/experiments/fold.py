@@ -27,6 +27,7 @@ from metta_sweep.core.events import (
     Wait,
 )
 from metta_sweep.core.goal import Goal
+from metta_sweep.core.pareto import Front
 from metta_sweep.core.trial import ACTIVE_STATES, Report, Trial, TrialState, Verdict, check_transition, metric_mean
 from metta_sweep.errors import IllegalTransition
 from metta_sweep.experiments.live import LiveTrial
@@ -82,6 +83,9 @@ class SweepState:
         self.rewards = Rewards()
         self.ended: dict[TrialState, int] = {TrialState.COMPLETED: 0, TrialState.STOPPED: 0, TrialState.FAILED: 0}
         self.best: Trial | None = None
+        """The trial with the best score; always None with several objectives."""
+        self.front: Front | None = Front([one.sign for one in goal.objectives]) if goal.has_several else None
+        """The numbers of the trials that no other dominates, with several objectives."""
         self.triggers: list[str] = []
         self.cost = 0.0
         self.cut = False
@@ -260,6 +264,8 @@ class SweepState:
         if event.score is not None:
             if branch.best_score is None or self.goal.better(event.score, branch.best_score):
                 branch.best_score = event.score
+            if self.front is not None:
+                self.front.add(trial.number, tuple(self.goal.scores(trial.metrics).values()))
             if event.best:
                 # what users are handed they may change; the best is told of long after
                 self.best = replace(trial, params=dict(trial.params), metrics=dict(trial.metrics), metadata=dict(trial.metadata))

@@ -29,7 +29,10 @@ class GoalFit:
     def fault_of(self, metrics: Mapping[str, Metric], address: str) -> str | None:
         """Why the trial with these metrics has no score; None when it has one."""
         try:
-            self._goal.score(metrics)
+            if self._goal.has_several:
+                self._goal.scores(metrics)
+            else:
+                self._goal.score(metrics)
         except MetricError as wrong:
             fault = f"{address}: {wrong}"
             if not self._known and self._fault is None:

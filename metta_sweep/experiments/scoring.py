@@ -24,6 +24,7 @@ def score_all(sweep: SweepRun) -> list[Event]:
     """A score event for each trial that ended, in the order of results; each sees those before it."""
     rewards = sweep.state.rewards.overlay()
     best = sweep.state.best.score if sweep.state.best is not None else None
+    several = sweep.goal.has_several
     scores: list[Event] = []
     for live in sweep.state.unscored.values():
         score = sweep.goal.score(live.outcome.metrics) if live.state is TrialState.COMPLETED and live.outcome is not None else None  # type: ignore[union-attr]
@@ -33,7 +34,7 @@ def score_all(sweep: SweepRun) -> list[Event]:
         if counts:
             rewards.add(live.branch, reward, failed=live.state is TrialState.FAILED)
             _look_at_scale(sweep, trial, reward)
-        is_best = score is not None and (best is None or sweep.goal.better(score, best))
+        is_best = score is not None and not several and (best is None or sweep.goal.better(score, best))
         if is_best:
             best = score
         scores.append(
