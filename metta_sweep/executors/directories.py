@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from metta_sweep.executors.checkpoints import Checkpoints
+
 __all__ = ["TrialDirectories"]
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -29,15 +31,46 @@ class TrialDirectories:
         self._root = None if root is None else Path(root).absolute()
         self._run = "" if run_id is None else run_id if _PLAIN.fullmatch(run_id) else f"run-{_digest(run_id)}"
         self._lock = threading.Lock()
+        self._durable = root is not None
+        self._checkpoints: Checkpoints | None = None
 
     def of(self, trial_id: str, number: int) -> Path:
         """The directory of a trial: called as the trial is where that can be a file's name, else after its number."""
+        path = self._place(trial_id, number)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def existing(self, trial_id: str, number: int) -> Path | None:
+        """The directory of a trial, if it is there: if one of its attempts has asked for it."""
+        if self._root is None and not (self._run and _temporary.made):
+            return None
+        path = self._place(trial_id, number)
+        return path if path.is_dir() else None
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What directories of paused trials held, beside them."""
+        made = self._checkpoints
+        if made is None:
+            # no trial is called so: the names of their directories begin with a letter or digit
+            folder = self._folder() / ".checkpoints"
+            with self._lock:
+                made = self._checkpoints = self._checkpoints or Checkpoints(folder, durable=self._durable)
+        return made
+
+    def close(self) -> None:
+        """The run is left: checkpoints change nothing any more."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+
+    def _place(self, trial_id: str, number: int) -> Path:
+        return self._folder() / (trial_id if _PLAIN.fullmatch(trial_id) else f"trial-{number}")
+
+    def _folder(self) -> Path:
         with self._lock:
             if self._root is None:
                 self._root = _temporary.directory() if self._run else _new_temporary()
-        path = self._root / self._run / (trial_id if _PLAIN.fullmatch(trial_id) else f"trial-{number}")
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+            return self._root / self._run
 
 
 class _Temporary:
@@ -46,6 +79,11 @@ class _Temporary:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._path: Path | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether there is one yet."""
+        return self._path is not None
 
     def directory(self) -> Path:
         with self._lock:
