@@ -1,5 +1,6 @@
 """What to try. One optimizer per file; add one by adding its file and its line here."""
 
+from metta_sweep.optimizers.evolution import EvolutionOptimizer as EvolutionOptimizer
 from metta_sweep.optimizers.grid import GridOptimizer as GridOptimizer
 from metta_sweep.optimizers.optimizer import Optimizer as Optimizer
 from metta_sweep.optimizers.optuna import OptunaOptimizer as OptunaOptimizer

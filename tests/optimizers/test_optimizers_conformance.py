@@ -6,6 +6,7 @@ import pytest
 
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.optimizers import (
+    EvolutionOptimizer,
     GridOptimizer,
     Optimizer,
     OptunaOptimizer,
@@ -104,3 +105,13 @@ class TestPhasesWithinAPortfolio(OptimizerConformance):
         inner = PortfolioOptimizer({"grid": GridOptimizer(order="shuffled"), "random": RandomOptimizer()})
         phases = Phases([Phase(RandomOptimizer(), trials=6, name="first"), Phase(inner, name="then")])
         return PortfolioOptimizer({"phases": phases, "random": RandomOptimizer()}, search_space, seed)
+
+
+class TestEvolutionOptimizer(OptimizerConformance):
+    """Aging evolution; random until its population is full."""
+
+    history = 45
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With a population that is full soon."""
+        return EvolutionOptimizer(search_space, population_size=8, tournament_size=4, seed=seed)
