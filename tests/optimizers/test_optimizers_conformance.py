@@ -87,6 +87,8 @@ class TestPortfolioOptimizer(OptimizerConformance):
 class TestPhases(OptimizerConformance):
     """Quasi-random points, and then a model."""
 
+    learns_of_failures = False  # Optuna leaves failed trials out
+
     def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
         """As Ax begins."""
         pytest.importorskip("optuna")
