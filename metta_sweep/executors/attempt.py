@@ -41,6 +41,7 @@ class Attempt:
         "handle",
         "host",
         "in_thread",
+        "instead",
         "limit",
         "loop",
         "order",
@@ -71,6 +72,8 @@ class Attempt:
         """Whether its task has made its first step: one that is cancelled before runs no line."""
         self.cause: StopCause | None = None
         """Why it was asked to stop."""
+        self.instead: StopCause | None = None
+        """Of one that was asked to pause: what it ends by if it does not come to it in time."""
         self.timed_out = False
         self.cut = False
         """Whether its task was cancelled."""
@@ -83,6 +86,11 @@ class Attempt:
         self.step: int | None = None
         self.resume: Callable[[bool], None] | None = None
         """Of a generator that waits for the verdict on ``step``: goes on (True) or ends it there (False)."""
+
+    def give(self, devices: tuple[int, ...]) -> None:
+        """Give it GPUs, before it starts."""
+        self.task = self.task._replace(devices=devices)
+        self.context = TrialContext(self.task, self.send, self.directory)
 
     @property
     def stopping(self) -> bool:

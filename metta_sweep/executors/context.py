@@ -26,7 +26,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 class TrialContext:
     """One attempt of one trial, as its function sees it. Made by executors; safe to use from threads of the trial."""
 
-    __slots__ = ("_directory", "_metadata", "_noticed", "_params", "_rng", "_send", "_stopping", "_task")
+    __slots__ = ("_directory", "_goes_on", "_looked", "_metadata", "_noticed", "_params", "_rng", "_send", "_stopping", "_task")
 
     def __init__(
         self,
@@ -42,6 +42,8 @@ class TrialContext:
         self._metadata: dict[str, Any] | None = None
         self._stopping = False
         self._noticed = False
+        self._goes_on = False
+        self._looked = False
 
     @property
     def should_stop(self) -> bool:
@@ -107,16 +109,30 @@ class TrialContext:
         return self._task.resources
 
     @property
+    def devices(self) -> tuple[int, ...]:
+        """The numbers of the GPUs that are its own, from 0, or of the one that it has a share of.
+
+        Empty where it asked for none, or where the executor was not told how many there are: ``LocalExecutor(gpus=2)``.
+        """
+        return self._task.devices
+
+    @property
     def resume_step(self) -> int:
         """The step after which this attempt goes on: what it kept in ``checkpoint_dir`` then is there. 0: it begins anew.
 
         ``for epoch in range(trial.resume_step + 1, 101)`` serves both.
         """
+        self._goes_on = True
         return self._task.resume_step or 0
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A directory of this trial, the same on every attempt; made when it is first asked for."""
+        """A directory of this trial, the same on every attempt; made when it is first asked for.
+
+        What it holds when the trial is paused is its checkpoint: there again, exactly, when it goes on after ``resume_step``, on
+        every attempt; it may be the checkpoint of another trial then, whose place it takes.
+        """
+        self._looked = True
         return self._directory()
 
     @property
@@ -159,6 +175,21 @@ class TrialContext:
 def ask_to_stop(context: TrialContext) -> None:
     """Let ``should_stop`` show it."""
     context._stopping = True  # noqa: SLF001  # for executors, not for trial functions
+
+
+def renew(context: TrialContext, task: TrialTask) -> None:
+    """The trial function goes on with another attempt, where it was."""
+    context._task = task  # noqa: SLF001
+
+
+def first_step(context: TrialContext) -> int:
+    """The number of the first report that brings none: after ``resume_step``, for a trial that knows that it goes on.
+
+    It knows when it has asked for ``resume_step``, or for its directory, when a checkpoint was restored there.
+    """
+    task = context._task  # noqa: SLF001
+    knows = context._goes_on or (context._looked and task.checkpoint is not None)  # noqa: SLF001
+    return (task.resume_step or 0) + 1 if knows else 1
 
 
 def has_noticed(context: TrialContext) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Metric, Trial, TrialError
 
-__all__ = ["Capabilities", "Ended", "Executor", "OwnTime", "ReportMade", "StopCause", "TrialEvent", "TrialTask"]
+__all__ = ["Capabilities", "Ended", "Executor", "HandsOutGpus", "OwnTime", "ReportMade", "StopCause", "TrialEvent", "TrialTask"]
 
 StopCause = Literal["verdict", "pause", "complete", "deadline", "interrupt"]
 """Why a trial is stopped: by the verdict to stop, to pause or that it is complete; at the deadline; because the run is to end."""
@@ -43,6 +43,8 @@ class TrialTask(NamedTuple):
     """The step after which it goes on; None: it begins anew."""
     checkpoint: str | None = None
     """What its directory must hold when it starts, as a digest of ``Ended.checkpoint``; None: it is left as it is."""
+    devices: tuple[int, ...] = ()
+    """The GPUs that the executor gave it, by number."""
 
 
 class ReportMade(NamedTuple):
@@ -137,6 +139,24 @@ class Executor(Protocol):
 
     def exhausted(self) -> str | None:
         """A reason in words when it can start nothing more, ever; None otherwise."""
+
+
+@runtime_checkable
+class HandsOutGpus(Protocol):
+    """What an executor has beside the rest that hands out GPUs. Without it, requests for GPUs are advisory."""
+
+    @property
+    def gpus(self) -> int | None:
+        """How many it hands out; None: none, and requests are advisory."""
+        ...
+
+    def admits(self, resources: Resources, trial_id: str | None = None) -> bool:
+        """Whether an attempt with these resources could start now; that of ``trial_id`` which was started already counts as well.
+
+        Raises:
+            ExecutorError: it never could: it asks for more than there is.
+        """
+        ...
 
 
 @runtime_checkable

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
+import logging
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from types import CoroutineType
 from typing import Any, Final, Never, Self
 
-from metta_sweep.core.numbers import check_int
+from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import Metric, TrialError
 from metta_sweep.errors import ExecutorError, IllegalTransition, MetricError, refuse_unknown
 from metta_sweep.executors.attempt import Attempt
 from metta_sweep.executors.bus import ResultBus
+from metta_sweep.executors.checks import FilePath, checked_directory, checked_slots, devices_of
 from metta_sweep.executors.context import TrialContext, has_noticed, kept_metadata
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, StopCause, TrialEvent, TrialTask
@@ -25,10 +26,12 @@ from metta_sweep.executors.failure import trial_error
 from metta_sweep.executors.leaks import Leaks
 from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
 from metta_sweep.executors.outcome import awaitable, in_thread, metrics_of, timeout_error
+from metta_sweep.executors.pausing import must_restore, restore, save
 from metta_sweep.threads import Leaked, WorkerThreads
 
 __all__ = ["LocalExecutor"]
 
+_log: Final = logging.getLogger("metta_sweep")
 _LAST_GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has for its cleaning up, before it is given up."""
 
@@ -46,6 +49,8 @@ class LocalExecutor:
         slots: how many attempts it can run at once; None: any number.
         checkpoint_dir: where trials get their directories, ``<checkpoint_dir>/<run id>/<trial id>``; by default beside the file
             that keeps the run, ``metta_sweep.db-checkpoints`` say, else among the system's temporary files. They are kept.
+        gpus: how many GPUs it hands out to trials that ask for them: ``trial.devices`` are their numbers, and a trial starts when
+            what it asks for is free. None: requests for GPUs are advisory.
 
     Raises:
         ExecutorError: for settings that cannot be kept.
@@ -53,14 +58,13 @@ class LocalExecutor:
 
     capabilities = Capabilities(streams=True, stops=True, isolates=False, survives_driver=False, pauses=True)
 
-    def __init__(self, slots: int | None = None, *, checkpoint_dir: str | os.PathLike[str] | None = None, **unknown: Never) -> None:
-        refuse_unknown("LocalExecutor", unknown, ("slots", "checkpoint_dir"))
-        if slots is not None:
-            remedy = "Leave it out for any number"
-            slots = check_int(slots, "LocalExecutor(slots=)", ExecutorError, at_least=1, remedy=remedy)
-        if checkpoint_dir is not None and not isinstance(checkpoint_dir, str | os.PathLike):
-            raise ExecutorError("LocalExecutor(checkpoint_dir=)", "it is no path", found=checkpoint_dir, remedy="Give a directory")
-        self._slots = slots
+    def __init__(
+        self, slots: int | None = None, *, checkpoint_dir: FilePath | None = None, gpus: int | None = None, **unknown: Never
+    ) -> None:
+        refuse_unknown("LocalExecutor", unknown, ("slots", "checkpoint_dir", "gpus"))
+        self._slots = checked_slots(slots, "LocalExecutor")
+        self._root = checked_directory(checkpoint_dir, "LocalExecutor")
+        self._devices = devices_of(gpus, "LocalExecutor")
         self._objective: BoundObjective | None = None
         self._attempts: dict[str, Attempt] = {}
         self._leaks = Leaks()
@@ -71,13 +75,22 @@ class LocalExecutor:
         self.loop: asyncio.AbstractEventLoop
         self.thread = 0
         self.bus = ResultBus()
-        self._root = checkpoint_dir
         self.directories = TrialDirectories(checkpoint_dir)
 
     @property
     def slots(self) -> int | None:
         """How many attempts it can run at once; None: any number."""
         return self._slots
+
+    @property
+    def gpus(self) -> int | None:
+        """How many GPUs it hands out; None: requests are advisory."""
+        return None if self._devices is None else self._devices.count
+
+    def admits(self, resources: Resources, trial_id: str | None = None) -> bool:
+        """Whether the GPUs asked for are free, or were given to the running attempt of that trial. ``ExecutorError``: too many."""
+        known = None if trial_id is None else self._attempts.get(trial_id)
+        return self._devices is None or self._devices.admit(resources) or (known is not None and not known.ended)
 
     @property
     def busy(self) -> int:
@@ -152,6 +165,7 @@ class LocalExecutor:
                 if not attempt.ended:
                     self._give_up(attempt)
             self.bus.close()
+            self.directories.close()
             if self._workers is not None:
                 self._workers.close()
                 self._workers = None
@@ -167,6 +181,8 @@ class LocalExecutor:
         if objective is None or not self._open:
             raise ExecutorError("LocalExecutor.start", "it is not open", remedy="Use it as: async with executor: ...")
         attempt = Attempt(self, task, self._order)
+        if task.resources.gpus and self._devices is not None:
+            attempt.give(self._devices.take(attempt, task.resources))
         self._order += 1
         self._attempts[trial.id] = attempt
         self._running += 1
@@ -181,11 +197,17 @@ class LocalExecutor:
             attempt.limit = self.loop.call_later(task.resources.time_limit, self._time_up, attempt)
 
     def stop(self, trial_id: str, cause: StopCause, grace: float) -> None:
-        """Ask a running trial to stop, and stop it after ``grace`` seconds. The first cause counts, and the shortest grace."""
+        """Ask a running trial to stop, and stop it after ``grace`` seconds. The first cause counts, and the shortest grace.
+
+        One that is to pause is only asked: its directory can be kept when its code has ended, and it is to go on. A generator pauses
+        at its ``yield``, other functions when they have seen ``should_stop``; those that do not look run to their end.
+        """
         attempt = self._attempts.get(trial_id)
         if attempt is None or attempt.ended:
             return
         self._ask(attempt, cause)
+        if cause == "pause":
+            return
         if grace <= 0:
             self._cut(attempt)
         elif not attempt.cut and (attempt.timer is None or attempt.timer.when() > self.loop.time() + grace):
@@ -216,9 +238,17 @@ class LocalExecutor:
         attempts = self._attempts
         for event in self.bus.acknowledge(count):
             if type(event) is Ended:
+                if event.checkpoint is not None:
+                    self.directories.checkpoints.release(event.checkpoint)
                 known = attempts.get(event.trial_id)
                 if known is not None and known.task.trial.attempt == event.attempt:
                     del attempts[event.trial_id]
+
+    def keep_only(self, checkpoints: Collection[str]) -> None:
+        """Remove checkpoints that are not among these, nor of an event that is not acknowledged yet; in a worker thread."""
+        kept = self.directories.checkpoints
+        if kept.doom(checkpoints) and self._open:
+            self._pool().submit(kept.remove_doomed, _removed, name="removal of checkpoints")
 
     def _is_same(self, known: Attempt, task: TrialTask) -> bool:
         if known.task.trial.attempt == task.trial.attempt:
@@ -236,6 +266,8 @@ class LocalExecutor:
         """Run a trial on the event loop, up to its terminal event."""
         attempt.begun = True
         try:
+            if attempt.task.resume_step is not None and must_restore(attempt):
+                await self._pool().run(partial(restore, attempt), name=attempt.task.address)
             given = call(attempt.context)
             value = await (given if type(given) is CoroutineType else awaitable(attempt, given))
             metrics = metrics_of(attempt, value)
@@ -272,7 +304,6 @@ class LocalExecutor:
             self._released(attempt)
             return
         attempt.ended = True
-        self._running -= 1
         metadata = None
         try:
             metadata = kept_metadata(attempt.context)
@@ -291,17 +322,29 @@ class LocalExecutor:
         ran_to_its_end = metrics is not None and not attempt.cut and not noticed
         stopped = None if error is not None or ran_to_its_end else attempt.cause
         seconds = self.loop.time() - attempt.started
-        self.bus.append(attempt.order, Ended(trial.id, trial.attempt, seconds, metrics, error, stopped, metadata))
+        ended = Ended(trial.id, trial.attempt, seconds, metrics, error, stopped, metadata)
+        if stopped == "pause":
+            save(attempt, ended, self._pool(), partial(self._finish, attempt, self.bus))
+        else:
+            self._finish(attempt, self.bus, ended)
+
+    def _finish(self, attempt: Attempt, bus: ResultBus, ended: Ended) -> None:
+        """Put the terminal event on the bus of its run."""
+        bus.append(attempt.order, ended)
+        if bus is self.bus:
+            self._running -= 1
 
     def _ask(self, attempt: Attempt, cause: StopCause) -> None:
         if not attempt.stopping:
             attempt.cause = cause
+        elif attempt.cause == "pause" and attempt.instead is None and cause != "pause":
+            attempt.instead = cause
         attempt.ask()
 
     def _time_up(self, attempt: Attempt) -> None:
         attempt.limit = None
         if not attempt.ended:
-            attempt.timed_out = attempt.cause is None
+            attempt.timed_out = attempt.cause in (None, "pause")
             attempt.ask()
             self._cut(attempt)
 
@@ -312,6 +355,8 @@ class LocalExecutor:
             attempt.timer = None
         if attempt.ended:
             return
+        if attempt.instead is not None:
+            attempt.cause = attempt.instead
         if attempt.handle is None or attempt.cut:
             self._give_up(attempt)
             return
@@ -333,3 +378,8 @@ class LocalExecutor:
     def _released(self, attempt: Attempt) -> None:
         if self._leaks.discard(attempt):
             self.bus.wake()
+
+
+def _removed(_: object, error: Exception | None) -> None:
+    if error is not None:
+        _log.warning("checkpoints that are not needed any more cannot be removed: %s", error)

@@ -30,6 +30,7 @@ def start_due(sweep: SweepRun) -> list[Event]:
     if not state.to_start or sweep.halted():
         return []
     facts: list[Event] = []
+    sweep.gpu_queue.clear()
     free = sweep.slots - len(state.running) - sweep.executor.leaked_slots
     for live in state.to_start.values():
         if free < 1:
@@ -37,16 +38,23 @@ def start_due(sweep: SweepRun) -> list[Event]:
         if live.lost >= MAX_LOST:
             facts.append(_given_up(live))
         elif not sweep.not_before or sweep.not_before.get(live.id, 0.0) <= sweep.time():
-            facts.append(_start(sweep, live))
+            started = _start(sweep, live)
+            if started is None:
+                waits = sweep.gpu_queue.wait_event(sweep)
+                return facts if waits is None else [*facts, waits]
+            facts.append(started)
             free -= 1
     return facts
 
 
-def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch:
+def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch | None:
+    """Start a trial; None where it must wait for GPUs."""
     trial = live.starting()
     resources = sweep.plan.resources
     if sweep.allocates:
         resources = sweep.scheduler.allocate_resources(trial) or resources
+    if resources.gpus and not sweep.gpu_queue.admit(trial.id, resources):
+        return None
     address = attempt_address(f"trial[{live.id}]", trial.attempt)
     crash_point("dispatch.before")
     seed = seed_of_32_bits(sweep.seed, "trial", live.draw.suggestion)

@@ -173,7 +173,7 @@ async def _something(sweep: SweepRun) -> None:
         if sweep.halted() and not sweep.asked_to_end:
             sweep.ask_to_end()
             continue
-        held = sweep.held_by_leaks()
+        held = sweep.held_by_leaks() or sweep.gpu_queue.waiting
         if not state.running and (sweep.halted() or not (held or sweep.not_before)):
             return
         until = sweep.wake_at()
@@ -186,5 +186,5 @@ async def _something(sweep: SweepRun) -> None:
         if not sweep.own_time:
             sweep.recorder.flush()
         await executor.wait(beat if until is None else until if beat is None else min(until, beat))
-        if held and not sweep.held_by_leaks():
+        if held and not (sweep.held_by_leaks() or sweep.gpu_queue.waiting):
             return

@@ -19,6 +19,7 @@ from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import SWEEP, as_kept
+from metta_sweep.experiments.devices import slots_with_gpus
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.opening import open_run
@@ -154,6 +155,7 @@ class SweepExperiment(Experiment):
         self.hooks = check_hooks(own("hooks", hooks))
         self.grace = grace_of(own("grace", grace))
         self.resources = check_resources(own("resources", resources))
+        self.slots = slots_with_gpus(self.slots, self.resources, self.scheduler, self.executor)
         self.tags = check_tags(own("tags", tags))
         self._made = True
         check_queue(self.optimizer, self.search_space)

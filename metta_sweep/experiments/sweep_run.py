@@ -15,6 +15,7 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.executors.executor import OwnTime, StopCause
 from metta_sweep.experiments.blueprint import Blueprint
+from metta_sweep.experiments.devices import GpuQueue
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import GoalFit
 from metta_sweep.experiments.judging import next_judged_of
@@ -86,6 +87,8 @@ class SweepRun:
         self.executor = plan.executor
         self.failures = plan.failures
         self.slots = plan.slots
+        self.gpu_queue = GpuQueue(plan.executor)
+        """Whether trials that ask for GPUs may start."""
         self.taken = TakenIds(state, recorder.has_ended)
         self.grace = _grace(plan.grace, budget)
         """Seconds that running trials get to end by themselves, at the deadline and after an interrupt."""
