@@ -1,5 +1,6 @@
 """When trials start, and how long they run. One scheduler per file; add one by adding its file and its line here."""
 
+from metta_sweep.schedulers.asha import ASHAScheduler as ASHAScheduler
 from metta_sweep.schedulers.batch import BatchScheduler as BatchScheduler
 from metta_sweep.schedulers.batch import SynchronousBatchScheduler as SynchronousBatchScheduler
 from metta_sweep.schedulers.fifo import FIFOScheduler as FIFOScheduler

@@ -70,6 +70,10 @@ class WatchedScheduler(Scheduler):
         self.decisions.append(Decision("judge", len(self.events), (trial, report), verdict))
         return verdict
 
+    def next_judged(self, trial_id: str, step: int) -> int | None:
+        """The other one's."""
+        return self.inner.next_judged(trial_id, step)
+
     def fan_out(self, trial: Trial, score: Score, decided: Sequence[Event]) -> Sequence[Event | Follow]:
         """Remember what follows."""
         before = tuple(decided)

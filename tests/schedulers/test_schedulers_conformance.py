@@ -2,8 +2,50 @@
 
 from __future__ import annotations
 
-from metta_sweep.schedulers import FIFOScheduler, IterationScheduler, Scheduler
+from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, IterationScheduler, Scheduler
 from metta_sweep.testing import SchedulerConformance
+
+
+class TestASHAScheduler(SchedulerConformance):
+    """Promotion, as in the paper."""
+
+    def make_scheduler(self) -> Scheduler:
+        """Rungs at 1 and 3 epochs."""
+        return ASHAScheduler(max_epochs=9, grace_period=1)
+
+
+class TestASHASchedulerInBrackets(SchedulerConformance):
+    """Promotion in three brackets."""
+
+    trials = 12
+
+    def make_scheduler(self) -> Scheduler:
+        """The last bracket lets its trials run to their end."""
+        return ASHAScheduler(max_epochs=9, reduction_factor=2, grace_period=2, brackets=3)
+
+
+class TestASHASchedulerStopping(SchedulerConformance):
+    """Trials are stopped at rungs."""
+
+    def make_scheduler(self) -> Scheduler:
+        """As in the textbook."""
+        return ASHAScheduler(max_epochs=9, grace_period=1, mode="stopping")
+
+
+class TestASHASchedulerRay(SchedulerConformance):
+    """By the rule of Ray Tune."""
+
+    def make_scheduler(self) -> Scheduler:
+        """In two brackets."""
+        return ASHAScheduler(max_epochs=9, grace_period=1, rule="ray", brackets=2)
+
+
+class TestASHASchedulerSyneTune(SchedulerConformance):
+    """By the rule of Syne Tune."""
+
+    def make_scheduler(self) -> Scheduler:
+        """In one bracket."""
+        return ASHAScheduler(max_epochs=9, grace_period=1, rule="syne_tune")
 
 
 class TestFIFOScheduler(SchedulerConformance):
