@@ -127,16 +127,18 @@ def _is_judged(sweep: SweepRun, live: LiveTrial, count: int) -> bool:
 
 def _verdict(sweep: SweepRun, live: LiveTrial, count: int) -> Verdict:
     """The verdict on the last of the first ``count`` reports, as the trial stood then."""
-    reports = tuple(live.reports[:count])
-    verdict = sweep.scheduler.judge(replace(live.trial(), reports=reports), reports[-1])
+    trial = live.trial()
+    if count < len(trial.reports):
+        trial = replace(trial, reports=trial.reports[:count])
+    verdict = sweep.scheduler.judge(trial, trial.reports[-1])
+    if type(verdict) is Verdict:
+        return verdict
     if isinstance(verdict, str) and verdict in tuple(Verdict):
-        verdict = Verdict(verdict)
-    if not isinstance(verdict, Verdict):
-        raise SchedulerError(
-            f"{type(sweep.scheduler).__name__}.judge",
-            f"the verdict on trial {live.id!r} cannot be carried out",
-            found=verdict,
-            expected="Verdict.CONTINUE, PAUSE, STOP or COMPLETE",
-            remedy="Return one of the verdicts",
-        )
-    return verdict
+        return Verdict(verdict)
+    raise SchedulerError(
+        f"{type(sweep.scheduler).__name__}.judge",
+        f"the verdict on trial {live.id!r} cannot be carried out",
+        found=verdict,
+        expected="Verdict.CONTINUE, PAUSE, STOP or COMPLETE",
+        remedy="Return one of the verdicts",
+    )
