@@ -36,7 +36,7 @@ class TrialDirectories:
 
     def of(self, trial_id: str, number: int) -> Path:
         """The directory of a trial: called as the trial is where that can be a file's name, else after its number."""
-        path = self._place(trial_id, number)
+        path = self.place(trial_id, number)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -44,7 +44,7 @@ class TrialDirectories:
         """The directory of a trial, if it is there: if one of its attempts has asked for it."""
         if self._root is None and not (self._run and _temporary.made):
             return None
-        path = self._place(trial_id, number)
+        path = self.place(trial_id, number)
         return path if path.is_dir() else None
 
     @property
@@ -63,7 +63,8 @@ class TrialDirectories:
         if self._checkpoints is not None:
             self._checkpoints.close()
 
-    def _place(self, trial_id: str, number: int) -> Path:
+    def place(self, trial_id: str, number: int) -> Path:
+        """Where the directory of a trial lies, or would."""
         return self._folder() / (trial_id if _PLAIN.fullmatch(trial_id) else f"trial-{number}")
 
     def _folder(self) -> Path:

@@ -11,7 +11,7 @@ from metta_sweep.core.metrics import as_metrics
 from metta_sweep.core.trial import Metric
 from metta_sweep.errors import MetricError
 from metta_sweep.executors.attempt import Attempt
-from metta_sweep.executors.context import checked_step, merged_mapping
+from metta_sweep.executors.context import TrialContext, checked_step, first_step, merged_mapping
 
 __all__ = ["STOPPED", "drive", "drive_async"]
 
@@ -25,16 +25,21 @@ _LOOK_AGAIN: Final = 1.0
 class _Yields:
     """Turns what a generator yields into reports, numbering those that bring no step."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, context: TrialContext) -> None:
         self.where = f"yield of {attempt.task.address}"
-        self.step = 0
+        self.context = context
+        self.step: int | None = None
         self.last: dict[str, Metric] | None = None
 
     def report(self, value: Any) -> tuple[int, dict[str, Metric]]:
         step, metrics = merged_mapping(value)
-        self.step = self.step + 1 if step is None else checked_step(step, self.where)
+        if step is not None:
+            step = checked_step(step, self.where)
+        else:
+            step = first_step(self.context) if self.step is None else self.step + 1
+        self.step = step
         self.last = as_metrics(metrics, self.where)
-        return self.step, self.last
+        return step, self.last
 
     def result(self, returned: Any) -> Any:
         if returned is not None:
@@ -44,9 +49,9 @@ class _Yields:
         return self.last
 
 
-def drive(attempt: Attempt, generator: Generator[Any, Any, Any]) -> Any:
+def drive(attempt: Attempt, context: TrialContext, generator: Generator[Any, Any, Any]) -> Any:
     """Run a generator to its end, in a worker thread; its result, or ``STOPPED``."""
-    yields = _Yields(attempt)
+    yields = _Yields(attempt, context)
     verdict: SimpleQueue[bool] = SimpleQueue()
     try:
         while True:
@@ -70,9 +75,9 @@ def _verdict(attempt: Attempt, verdict: SimpleQueue[bool]) -> bool:
                 return False
 
 
-async def drive_async(attempt: Attempt, generator: AsyncGenerator[Any, None]) -> Any:
+async def drive_async(attempt: Attempt, context: TrialContext, generator: AsyncGenerator[Any, None]) -> Any:
     """Run an async generator to its end; its result, or ``STOPPED``."""
-    yields = _Yields(attempt)
+    yields = _Yields(attempt, context)
     try:
         async for value in generator:
             verdict: asyncio.Future[bool] = attempt.loop.create_future()

@@ -14,6 +14,7 @@ from metta_sweep.executors.context import TrialContext
 from metta_sweep.executors.failure import error_name
 from metta_sweep.executors.generators import STOPPED, drive, drive_async
 from metta_sweep.executors.objective import BoundObjective
+from metta_sweep.executors.pausing import restore
 
 __all__ = ["awaitable", "in_thread", "metrics_of", "timeout_error"]
 
@@ -23,15 +24,19 @@ def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext
     try:
         if attempt.ended:
             return STOPPED
+        if attempt.task.resume_step is not None:
+            restore(attempt)
+            if attempt.stopping:
+                return STOPPED
         value = objective.call(context)
-        return drive(attempt, value) if inspect.isgenerator(value) else value
+        return drive(attempt, context, value) if inspect.isgenerator(value) else value
     finally:
         attempt.left_thread()
 
 
 def awaitable(attempt: Attempt, value: Any) -> Awaitable[Any]:
     """What to await for the result of what a trial function gave."""
-    return cast("Awaitable[Any]", drive_async(attempt, value) if isinstance(value, AsyncGenerator) else value)
+    return cast("Awaitable[Any]", drive_async(attempt, attempt.context, value) if isinstance(value, AsyncGenerator) else value)
 
 
 def metrics_of(attempt: Attempt, value: Any) -> dict[str, Metric] | None:
