@@ -100,7 +100,8 @@ class Attempt:
     @property
     def excused(self) -> bool:
         """Whether what it raises now is no failure: time is up, the run ends, or it was cancelled in the midst."""
-        return self.cause in ("deadline", "interrupt") or (self.cause is not None and self.cut)
+        ends = ("deadline", "interrupt")
+        return self.cause in ends or self.instead in ends or (self.cause is not None and self.cut)
 
     @property
     def over(self) -> bool:
@@ -141,10 +142,22 @@ class Attempt:
             self.step = self.resume = None
             resume(go_on)
 
-    def ask(self) -> None:
-        """Ask the trial to end."""
+    def ask(self, cause: StopCause | None = None) -> None:
+        """Ask the trial to end. The first cause counts; what comes after the verdict to pause, if it does not pause in time."""
+        if not self.stopping:
+            self.cause = cause
+        elif self.cause == "pause" and self.instead is None and cause != "pause":
+            self.instead = cause
         ask_to_stop(self.context)
         self.decide(go_on=False)
+
+    def cut_after(self, grace: float, cut: Callable[[Attempt], None]) -> None:
+        """Cut it after so many seconds, unless it is to be cut before."""
+        if self.timer is not None:
+            if self.timer.when() <= self.loop.time() + grace:
+                return
+            self.timer.cancel()
+        self.timer = self.loop.call_later(grace, cut, self)
 
     def release(self) -> None:
         """Cancel its timers, and let go of the context, which refers to the attempt: nothing is left for the garbage collector."""

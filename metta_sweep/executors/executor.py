@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Metric, Trial, TrialError
 
-__all__ = ["Capabilities", "Ended", "Executor", "HandsOutGpus", "OwnTime", "ReportMade", "StopCause", "TrialEvent", "TrialTask"]
+__all__ = [
+    "Capabilities",
+    "Ended",
+    "Executor",
+    "HandsOutGpus",
+    "KeepsCheckpoints",
+    "OwnTime",
+    "ReportMade",
+    "StopCause",
+    "TrialEvent",
+    "TrialTask",
+]
 
 StopCause = Literal["verdict", "pause", "complete", "deadline", "interrupt"]
 """Why a trial is stopped: by the verdict to stop, to pause or that it is complete; at the deadline; because the run is to end."""
@@ -42,7 +53,8 @@ class TrialTask(NamedTuple):
     resume_step: int | None = None
     """The step after which it goes on; None: it begins anew."""
     checkpoint: str | None = None
-    """What its directory must hold when it starts, as a digest of ``Ended.checkpoint``; None: it is left as it is."""
+    """What its directory must hold when it starts, as a digest of ``Ended.checkpoint``; None: nothing, where it goes on after a
+    step, since it held nothing then; else it is left as it is."""
     devices: tuple[int, ...] = ()
     """The GPUs that the executor gave it, by number."""
 
@@ -157,6 +169,17 @@ class HandsOutGpus(Protocol):
             ExecutorError: it never could: it asks for more than there is.
         """
         ...
+
+
+@runtime_checkable
+class KeepsCheckpoints(Protocol):
+    """What an executor has beside the rest that keeps the directories of paused trials, and can remove what is kept."""
+
+    def keep_only(self, checkpoints: Collection[str]) -> None:
+        """Remove checkpoints that are not among these, by digest; not those of events that were not acknowledged yet.
+
+        Called when the journal that made the others unneeded has been committed: what a journal names is there.
+        """
 
 
 @runtime_checkable

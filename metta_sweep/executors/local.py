@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
@@ -15,23 +14,22 @@ from typing import Any, Final, Never, Self
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import Metric, TrialError
-from metta_sweep.errors import ExecutorError, IllegalTransition, MetricError, refuse_unknown
+from metta_sweep.errors import ExecutorError, IllegalTransition, refuse_unknown
 from metta_sweep.executors.attempt import Attempt
 from metta_sweep.executors.bus import ResultBus
 from metta_sweep.executors.checks import FilePath, checked_directory, checked_slots, devices_of
-from metta_sweep.executors.context import TrialContext, has_noticed, kept_metadata
+from metta_sweep.executors.context import TrialContext
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, StopCause, TrialEvent, TrialTask
 from metta_sweep.executors.failure import trial_error
 from metta_sweep.executors.leaks import Leaks
 from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
-from metta_sweep.executors.outcome import awaitable, in_thread, metrics_of, timeout_error
-from metta_sweep.executors.pausing import must_restore, restore, save
+from metta_sweep.executors.outcome import awaitable, ended_of, in_thread, metrics_of
+from metta_sweep.executors.pausing import must_restore, restore, save, tidy
 from metta_sweep.threads import Leaked, WorkerThreads
 
 __all__ = ["LocalExecutor"]
 
-_log: Final = logging.getLogger("metta_sweep")
 _LAST_GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has for its cleaning up, before it is given up."""
 
@@ -154,7 +152,7 @@ class LocalExecutor:
         """Stop what still runs: coroutines are cancelled, functions in threads are given up."""
         running = [attempt for attempt in self._attempts.values() if not attempt.ended]
         for attempt in running:
-            self._ask(attempt, "interrupt")
+            attempt.ask("interrupt")
             self._cut(attempt)
         tasks = [attempt.handle for attempt in running if attempt.handle is not None and not attempt.handle.done()]
         try:
@@ -199,21 +197,17 @@ class LocalExecutor:
     def stop(self, trial_id: str, cause: StopCause, grace: float) -> None:
         """Ask a running trial to stop, and stop it after ``grace`` seconds. The first cause counts, and the shortest grace.
 
-        One that is to pause is only asked: its directory can be kept when its code has ended, and it is to go on. A generator pauses
-        at its ``yield``, other functions when they have seen ``should_stop``; those that do not look run to their end.
+        One that is to pause is only asked, since its directory can be kept when its code has ended: a generator pauses at its
+        ``yield``, another function when it has seen ``should_stop``; one that does not look runs to its end.
         """
         attempt = self._attempts.get(trial_id)
         if attempt is None or attempt.ended:
             return
-        self._ask(attempt, cause)
-        if cause == "pause":
-            return
-        if grace <= 0:
+        attempt.ask(cause)
+        if grace <= 0 and cause != "pause":
             self._cut(attempt)
-        elif not attempt.cut and (attempt.timer is None or attempt.timer.when() > self.loop.time() + grace):
-            if attempt.timer is not None:
-                attempt.timer.cancel()
-            attempt.timer = self.loop.call_later(grace, self._cut, attempt)
+        elif not attempt.cut and cause != "pause":
+            attempt.cut_after(grace, self._cut)
 
     def answer(self, trial_id: str, step: int) -> None:
         """The verdict on the report of that step is to go on: wakes a generator that waits for it."""
@@ -246,9 +240,8 @@ class LocalExecutor:
 
     def keep_only(self, checkpoints: Collection[str]) -> None:
         """Remove checkpoints that are not among these, nor of an event that is not acknowledged yet; in a worker thread."""
-        kept = self.directories.checkpoints
-        if kept.doom(checkpoints) and self._open:
-            self._pool().submit(kept.remove_doomed, _removed, name="removal of checkpoints")
+        if self._open:
+            tidy(self.directories.checkpoints, checkpoints, self._pool())
 
     def _is_same(self, known: Attempt, task: TrialTask) -> bool:
         if known.task.trial.attempt == task.trial.attempt:
@@ -304,26 +297,9 @@ class LocalExecutor:
             self._released(attempt)
             return
         attempt.ended = True
-        metadata = None
-        try:
-            metadata = kept_metadata(attempt.context)
-        except MetricError as wrong:
-            error = error or trial_error(wrong)
-        noticed = has_noticed(attempt.context)
+        ended = ended_of(attempt, self.loop.time() - attempt.started, metrics, error)
         attempt.release()
-        if attempt.timed_out:
-            error = timeout_error(attempt)
-        elif error is not None and attempt.excused:
-            metadata = {"error": f"{error.type}: {error.message}", **(metadata or {})}
-            metrics = error = None
-        if error is not None:
-            metrics = None
-        trial = attempt.task.trial
-        ran_to_its_end = metrics is not None and not attempt.cut and not noticed
-        stopped = None if error is not None or ran_to_its_end else attempt.cause
-        seconds = self.loop.time() - attempt.started
-        ended = Ended(trial.id, trial.attempt, seconds, metrics, error, stopped, metadata)
-        if stopped == "pause":
+        if ended.stopped == "pause":
             save(attempt, ended, self._pool(), partial(self._finish, attempt, self.bus))
         else:
             self._finish(attempt, self.bus, ended)
@@ -333,13 +309,6 @@ class LocalExecutor:
         bus.append(attempt.order, ended)
         if bus is self.bus:
             self._running -= 1
-
-    def _ask(self, attempt: Attempt, cause: StopCause) -> None:
-        if not attempt.stopping:
-            attempt.cause = cause
-        elif attempt.cause == "pause" and attempt.instead is None and cause != "pause":
-            attempt.instead = cause
-        attempt.ask()
 
     def _time_up(self, attempt: Attempt) -> None:
         attempt.limit = None
@@ -378,8 +347,3 @@ class LocalExecutor:
     def _released(self, attempt: Attempt) -> None:
         if self._leaks.discard(attempt):
             self.bus.wake()
-
-
-def _removed(_: object, error: Exception | None) -> None:
-    if error is not None:
-        _log.warning("checkpoints that are not needed any more cannot be removed: %s", error)

@@ -8,15 +8,16 @@ from typing import Any, cast
 
 from metta_sweep.core.metrics import as_metrics
 from metta_sweep.core.trial import Metric, TrialError
-from metta_sweep.errors import TrialTimeout
+from metta_sweep.errors import MetricError, TrialTimeout
 from metta_sweep.executors.attempt import Attempt
-from metta_sweep.executors.context import TrialContext
-from metta_sweep.executors.failure import error_name
+from metta_sweep.executors.context import TrialContext, has_noticed, kept_metadata
+from metta_sweep.executors.executor import Ended
+from metta_sweep.executors.failure import error_name, trial_error
 from metta_sweep.executors.generators import STOPPED, drive, drive_async
 from metta_sweep.executors.objective import BoundObjective
 from metta_sweep.executors.pausing import restore
 
-__all__ = ["awaitable", "in_thread", "metrics_of", "timeout_error"]
+__all__ = ["awaitable", "ended_of", "in_thread", "metrics_of", "timeout_error"]
 
 
 def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext) -> Any:
@@ -44,6 +45,26 @@ def metrics_of(attempt: Attempt, value: Any) -> dict[str, Metric] | None:
     if value is STOPPED or (value is None and attempt.stopping):
         return None
     return as_metrics(value, attempt.task.address)
+
+
+def ended_of(attempt: Attempt, seconds: float, metrics: dict[str, Metric] | None, error: TrialError | None) -> Ended:
+    """The terminal event of an attempt whose function has returned, raised, been cancelled or been given up."""
+    metadata = None
+    try:
+        metadata = kept_metadata(attempt.context)
+    except MetricError as wrong:
+        error = error or trial_error(wrong)
+    if attempt.timed_out:
+        error = timeout_error(attempt)
+    elif error is not None and attempt.excused:
+        metadata = {"error": f"{error.type}: {error.message}", **(metadata or {})}
+        metrics = error = None
+    if error is not None:
+        metrics = None
+    trial = attempt.task.trial
+    ran_to_its_end = metrics is not None and not attempt.cut and not has_noticed(attempt.context)
+    stopped = None if error is not None or ran_to_its_end else attempt.cause
+    return Ended(trial.id, trial.attempt, seconds, metrics, error, stopped, metadata)
 
 
 def timeout_error(attempt: Attempt) -> TrialError:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
+from logging import getLogger
+from typing import Any, Final
 
 from metta_sweep.executors.attempt import Attempt
+from metta_sweep.executors.checkpoints import Checkpoints
 from metta_sweep.executors.executor import Ended
 from metta_sweep.executors.failure import trial_error
 from metta_sweep.threads import WorkerThreads
 
-__all__ = ["must_restore", "restore", "save"]
+__all__ = ["must_restore", "restore", "save", "tidy"]
+
+_log: Final = getLogger("metta_sweep")
 
 
 def must_restore(attempt: Attempt) -> bool:
@@ -32,6 +36,17 @@ def restore(attempt: Attempt) -> None:
     if must_restore(attempt):
         task, directories = attempt.task, attempt.directories
         directories.checkpoints.restore(task.checkpoint, directories.place(task.trial.id, task.trial.number))
+
+
+def tidy(checkpoints: Checkpoints, needed: Collection[str], workers: WorkerThreads) -> None:
+    """Remove checkpoints that are not among the needed ones, in a worker thread. One that cannot be removed is only warned of."""
+    if checkpoints.doom(needed):
+        workers.submit(checkpoints.remove_doomed, _removed, name="removal of checkpoints")
+
+
+def _removed(_: object, error: Exception | None) -> None:
+    if error is not None:
+        _log.warning("checkpoints that are not needed any more cannot be removed: %s", error)
 
 
 def save(attempt: Attempt, ended: Ended, workers: WorkerThreads, finish: Callable[[Ended], None]) -> None:
