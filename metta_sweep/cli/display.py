@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from metta_sweep.cli.progress import Pace, Progress, best_branches, progress_of
 from metta_sweep.cli.text import duration, number, params_text, plain
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.pareto import Front
 from metta_sweep.core.trial import Trial
 from metta_sweep.experiments.sweep_run import SweepRun
 
@@ -41,7 +43,9 @@ class Lines:
     def watch(self, trial: Trial) -> None:
         """A trial has ended. It is told at the next look, after it has been committed."""
         self._ended += 1
-        self._waiting.append(trial_line(trial, self._ended, self._run.budget.trials, self._run.state.best))
+        state = self._run.state
+        several = None if state.front is None else (state.goal, state.front)
+        self._waiting.append(trial_line(trial, self._ended, self._run.budget.trials, state.best, several))
 
     def look(self) -> None:
         """Tell what has gathered."""
@@ -132,18 +136,21 @@ async def _look(view: LiveTable | Lines) -> None:
         await asyncio.sleep(max(PAUSE, SHARE * (time.perf_counter() - began)))
 
 
-def trial_line(trial: Trial, ended: int, limit: int | None, best: Trial | None) -> str:
-    """What is told of a trial that has ended."""
+def trial_line(trial: Trial, ended: int, limit: int | None, best: Trial | None, several: tuple[Goal, Front] | None = None) -> str:
+    """What is told of a trial that has ended; with several objectives, its metrics, and how many trials none dominates."""
     of = f"{ended}/{limit}" if limit is not None else str(ended)
     told = [f"[{of}]", f"trial {trial.id}", trial.state.value]
     if trial.branch is not None:
         told.append(trial.branch)
     if trial.score is not None:
-        told.append(f"score {number(trial.score)}")
+        scores = {"score": trial.score} if several is None else several[0].scores(trial.metrics)
+        told.extend(f"{name} {number(value)}" for name, value in scores.items())
     if trial.error is not None:
         told.append(f"{trial.error.type}: {trial.error.message}".splitlines()[0])
     if best is not None:
         told.append("the best so far" if best.id == trial.id else f"best {number(best.score)}")
+    if several is not None:
+        told.append(f"in the front of {len(several[1])}" if trial.number in several[1] else f"front of {len(several[1])}")
     if trial.seconds is not None:
         told.append(duration(trial.seconds))
     told.append(params_text(trial.params))
@@ -160,6 +167,8 @@ def _head(run: SweepRun, progress: Progress, pace: Pace) -> list[str]:
     if left is not None:
         first.append(f"about {duration(left)} left")
     lines = ["  ".join(part for part in first if part)]
+    if progress.front is not None:
+        lines.append(f"front of {progress.front}: trials that no other dominates")
     if progress.best is not None:
         best = progress.best
         lines.append(f"best {number(best.score)} by trial {plain(best.id)}: {params_text(best.params)}")

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, cast
 from metta_sweep.cli.exits import UsageError
 from metta_sweep.core.budget import Spend
 from metta_sweep.core.events import Stop
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.pareto import Front
 from metta_sweep.errors import StoreError, did_you_mean
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.recorder import SweepRecorder
@@ -51,6 +53,8 @@ class Outline(NamedTuple):
     best_score: float | None
     created: float
     tags: tuple[str, ...]
+    front: int | None = None
+    """How many trials no other dominates, with several objectives, where there is no best score."""
 
 
 def check_place(store: str | None) -> None:
@@ -163,8 +167,22 @@ def outline(reader: SqliteReader, row: RunRow) -> Outline:
         return _without_note(reader, row)
     sums = reader.trial_sums(row.run_id)
     best = sums.highest if note.goal.sign > 0 else sums.lowest
+    front = None
+    if note.goal.has_several:
+        best, front = None, _front_size(reader, row, note.goal)
     status, pid = status_of(reader, row.run_id)
-    return Outline(row.name, row.run_id, "sweep", status, pid, sums.ended, sums.failed, best, row.created, row.tags)
+    return Outline(row.name, row.run_id, "sweep", status, pid, sums.ended, sums.failed, best, row.created, row.tags, front)
+
+
+def _front_size(reader: SqliteReader, row: RunRow, goal: Goal) -> int:
+    """How many of the trials that have ended no other dominates. Reads them all."""
+    from metta_sweep.experiments.codec import decode_trial
+
+    front = Front([one.sign for one in goal.objectives])
+    for trial in map(decode_trial, reader.trial_rows(row.run_id)):
+        if trial.score is not None:
+            front.add(trial.number, tuple(goal.scores(trial.metrics).values()))
+    return len(front)
 
 
 def damaged_outline(row: RunRow) -> Outline:

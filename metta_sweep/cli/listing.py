@@ -62,7 +62,7 @@ def _outline_row(it: Outline) -> tuple[str, ...]:
         plain(it.run_id),
         status,
         *counts,
-        number(it.best_score),
+        number(it.best_score) if it.front is None else f"front of {it.front}",
         moment(it.created),
         plain(", ".join(it.tags)),
     )

@@ -27,8 +27,11 @@ class Progress(NamedTuple):
     states: dict[str, int]
     """Trials by state, those states that there are."""
     best: Trial | None
+    """The best so far; None with several objectives."""
     seconds: float
     """Active seconds of the run."""
+    front: int | None = None
+    """How many trials no other dominates, with several objectives."""
 
 
 def progress_of(run: SweepRun) -> Progress:
@@ -46,6 +49,7 @@ def progress_of(run: SweepRun) -> Progress:
         ended=sum(state.ended.values()),
         states={kind: count for kind, count in states.items() if count},
         best=state.best,
+        front=None if state.front is None else len(state.front),
         seconds=run.active_seconds(),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from metta_sweep.core.metrics import BARE_METRIC
 from metta_sweep.core.trial import Metric
 from metta_sweep.errors import GoalError, MetricError, a_kind, did_you_mean
 
@@ -143,13 +144,15 @@ class Goal:
     def _missing(self, metrics: Mapping[str, Metric]) -> MetricError:
         missing = self.missing(metrics)
         there = ", ".join(map(repr, metrics)) or "none"
+        all_named = ", ".join(f"{objective.metric!r}: ..." for objective in self.objectives)
+        if self.others and isinstance(metrics.get(BARE_METRIC), tuple):
+            there += ", a pair, which is (mean, sem) of one metric"
         if len(missing) == 1:
             guess = did_you_mean(missing[0], metrics)
-            remedy = f"Did you mean {guess!r}?" if guess else f"Return {{{missing[0]!r}: ...}}, or name one of those in the goal."
+            remedy = f"Did you mean {guess!r}?" if guess else f"Return {{{all_named}}}, or name one of those in the goal."
             return MetricError(f"it has no metric {missing[0]!r}, which the goal names; found {there}. {remedy}")
         named = f"{', '.join(map(repr, missing[:-1]))} and {missing[-1]!r}"
         guesses = [f"{guess!r} for {name!r}" for name in missing if (guess := did_you_mean(name, metrics))]
-        all_named = ", ".join(f"{objective.metric!r}: ..." for objective in self.objectives)
         remedy = (
             f"Did you mean {', '.join(guesses)}?" if guesses else f"Return {{{all_named}}}, or name those that it has in the goal."
         )

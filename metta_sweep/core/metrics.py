@@ -15,6 +15,7 @@ __all__ = ["BARE_METRIC", "as_metrics"]
 BARE_METRIC: Final = "score"
 """The name of a metric that was returned without one."""
 
+_BY_NAME: Final = "Return several metrics by name: {'accuracy': 0.9, 'latency': 12.0}"
 _ALLOWED: Final = "a finite number, (mean, sem), or a mapping of names to these"
 
 
@@ -53,10 +54,10 @@ def _metric(value: Any, where: str, name: object) -> Metric:
         return value
     if isinstance(value, tuple):
         if len(value) != 2:
-            raise _error(value, where, name, f"has {len(value)} parts; a tuple is (mean, sem)", "Return a number, or a mapping")
+            raise _error(value, where, name, f"has {len(value)} parts; a tuple is (mean, sem)", _BY_NAME)
         mean, sem = _number(value[0], where, name), _number(value[1], where, name)
         if sem < 0:
-            raise _error(value, where, name, "has a negative standard error", "Return (mean, sem) with sem >= 0")
+            raise _error(value, where, name, "has a negative standard error", f"Return (mean, sem) with sem >= 0. {_BY_NAME}")
         return mean, sem
     return _number(value, where, name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic_core import to_json
@@ -14,18 +14,34 @@ from metta_sweep.errors import MissingExtra
 __all__ = ["COLUMNS", "frame_of"]
 
 COLUMNS = ("trial", "branch", "state", "score", "params", "metrics", "origin", "attempt", "seconds")
+FRONT = "front"
+"""The column that says whether a trial is in the Pareto front."""
 _NUMBERS = frozenset({int, float})
 
 
-def frame_of(trials: Iterable[Trial]) -> Any:
-    """A polars frame where polars is installed, else a pandas one."""
+def frame_of(trials: Iterable[Trial], front: Collection[int] | None = None) -> Any:
+    """A polars frame where polars is installed, else a pandas one.
+
+    Args:
+        trials: the trials, one to a row.
+        front: the numbers of those that no other dominates, for a column that tells; None: no such column.
+    """
     polars = _installed("polars")
     if polars is not None:
-        return _polars_frame(polars, list(trials))
+        shown = list(trials)
+        frame = _polars_frame(polars, shown)
+        return frame if front is None else frame.with_columns(polars.Series(FRONT, _in_front(shown, front), dtype=polars.Boolean))
     pandas = _installed("pandas")
     if pandas is not None:
-        return pandas.DataFrame([_row(trial) for trial in trials], columns=list(COLUMNS))
+        shown = list(trials)
+        frame = pandas.DataFrame([_row(trial) for trial in shown], columns=list(COLUMNS))
+        return frame if front is None else frame.assign(**{FRONT: _in_front(shown, front)})
     raise MissingExtra("to_frame()", extra="polars", library="polars or pandas")
+
+
+def _in_front(trials: Iterable[Trial], front: Collection[int]) -> list[bool]:
+    numbers = frozenset(front)
+    return [trial.number in numbers for trial in trials]
 
 
 def _installed(library: str) -> Any:

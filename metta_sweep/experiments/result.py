@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,8 +12,9 @@ from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.events import Reported
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Report, Trial, TrialState
-from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, Interrupted, MettaSweepError
+from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, GoalError, Interrupted, MettaSweepError
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.goal_fit import reference_of
 from metta_sweep.experiments.reading import TraceView, TrialsView
 from metta_sweep.records import Store
 
@@ -59,8 +60,8 @@ class SweepResult:
         self.optimizer = optimizer
         """The optimizer of the run, with what it has learned; the one given to the sweep is never touched."""
         self.scheduler = scheduler
-        self.best: Trial | None = state.best
-        """The completed trial with the best score, the first of equal ones; None when none completed."""
+        self._best: Trial | None = state.best
+        self._front: list[int] | None = None if state.front is None else state.front.numbers
         unended = {live.number: live.trial() for live in state.live.values()}
         self.trials = TrialsView(store, run_id, state.picked, unended)
         """The picked trials, in that order."""
@@ -85,14 +86,70 @@ class SweepResult:
         """Everything that happened, in order."""
 
     @property
+    def best(self) -> Trial | None:
+        """The completed trial with the best score, the first of equal ones; None when none completed.
+
+        Raises:
+            GoalError: the goal has several objectives.
+        """
+        return self._single("best")
+
+    @property
     def best_params(self) -> dict[str, Any] | None:
-        """The parameters of the best trial."""
-        return None if self.best is None else dict(self.best.params)
+        """The parameters of the best trial. Raises ``GoalError`` when the goal has several objectives."""
+        best = self._single("best_params")
+        return None if best is None else dict(best.params)
 
     @property
     def best_score(self) -> float | None:
-        """The score of the best trial, in the user's units."""
-        return None if self.best is None else self.best.score
+        """The score of the best trial, in the user's units. Raises ``GoalError`` when the goal has several objectives."""
+        best = self._single("best_score")
+        return None if best is None else best.score
+
+    @property
+    def pareto_front(self) -> list[Trial]:
+        """The completed trials that no other dominates, in the order of picks; with one objective those with the best score.
+
+        One trial dominates another that it equals or beats in every objective, and beats in one. Equal ones are all there. With one
+        objective all trials are read.
+        """
+        return self._front_among(self.trials)
+
+    def hypervolume(self, reference: Mapping[str, float]) -> float:
+        """The volume that the Pareto front dominates, in the product of the objectives' units: larger is better.
+
+        It is exact. A trial that is not better than the reference in every objective counts nothing.
+
+        Args:
+            reference: for each objective a value that is worse than those of interest: ``{"accuracy": 0.0, "latency": 100.0}``.
+
+        Raises:
+            GoalError: the goal has one objective, or the reference has not exactly its metrics, as finite numbers.
+        """
+        from metta_sweep.core.pareto import hypervolume
+
+        objectives = self.goal.objectives
+        corner = reference_of(self.goal, reference)
+        points = [tuple(self.goal.scores(trial.metrics).values()) for trial in self.pareto_front]
+        return hypervolume(points, corner, [goal.sign for goal in objectives])
+
+    def _single(self, name: str) -> Trial | None:
+        if self._front is None:
+            return self._best
+        metrics = [goal.metric for goal in self.goal.objectives]
+        raise GoalError(
+            f"results.{name}",
+            "a run with several objectives has no single best trial",
+            found=metrics,
+            expected="a goal with one objective",
+            remedy=f"Use results.pareto_front: max(results.pareto_front, key=lambda trial: trial.value({metrics[0]!r})), say",
+        )
+
+    def _front_among(self, trials: Sequence[Trial]) -> list[Trial]:
+        if self._front is not None:
+            return [trials[number] for number in self._front]
+        best = None if self._best is None else self._best.score
+        return [] if best is None else [trial for trial in trials if trial.score == best]
 
     def reports(self, trial_id: str) -> list[Report]:
         """All that a trial reported, in order, over all its attempts: its learning curve. Read from the trace."""
@@ -110,34 +167,37 @@ class SweepResult:
     def to_frame(self) -> Any:
         """The trials as a data frame: polars where it is installed, else pandas.
 
-        Columns: trial (its id), branch, state, score, params, metrics, origin, attempt, seconds. A metric with a standard error
-        becomes two, ``loss`` and ``loss_sem``. In polars, params and metrics are structs; a parameter whose values are of several
-        kinds holds their JSON.
+        Columns: trial (its id), branch, state, score, params, metrics, origin, attempt, seconds; with several objectives also
+        front: whether no other trial dominates it. A metric with a standard error becomes two, ``loss`` and ``loss_sem``. In
+        polars, params and metrics are structs; a parameter whose values are of several kinds holds their JSON.
 
         Raises:
             MissingExtra: neither is installed.
         """
         from metta_sweep.experiments.frames import frame_of
 
-        return frame_of(self.trials)
+        return frame_of(self.trials, self._front)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the trace, as JSON values."""
+        """Everything but the trace, as JSON values. With several objectives there is no ``best``; ``pareto_front`` has ids."""
+        best = self._best
+        trials = list(self.trials)
         return {
             "name": self.name,
             "run_id": self.run_id,
             "goal": self.goal.describe(),
             "seed": self.seed,
-            "best": None if self.best is None else _plain(self.best),
-            "best_params": self.best_params,
-            "best_score": self.best_score,
+            "best": None if best is None else _plain(best),
+            "best_params": None if best is None else dict(best.params),
+            "best_score": None if best is None else best.score,
+            "pareto_front": [trial.id for trial in self._front_among(trials)],
             "branches": {name: {**asdict(stats), "mean": stats.mean} for name, stats in self.branches.items()},
             "triggers": self.triggers,
             "spend": self.spend._asdict(),
             "stop_reason": None if self.stop_reason is None else self.stop_reason.value,
             "stop_detail": self.stop_detail,
             "states": {state.value: count for state, count in self.states.items()},
-            "trials": [_plain(trial) for trial in self.trials],
+            "trials": [_plain(trial) for trial in trials],
         }
 
     def to_json(self) -> str:
@@ -160,7 +220,10 @@ class SweepResult:
         return self
 
     def __repr__(self) -> str:
-        best = "none completed" if self.best is None else f"best {self.best_score:g} by trial {self.best.id}"
+        if self._front is not None:
+            best = f"{len(self._front)} in the Pareto front"
+        else:
+            best = "none completed" if self._best is None else f"best {self._best.score:g} by trial {self._best.id}"
         return f"<SweepResult of {self.name or self.run_id!r}: {len(self.trials)} trials, {best}, {self.stop_reason}>"
 
 

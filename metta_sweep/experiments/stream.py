@@ -30,12 +30,15 @@ class SweepUpdate(NamedTuple):
     running: tuple[str, ...]
     """Ids of the trials that run now."""
     best: Trial | None
+    """The trial with the best score so far."""
     phase: str | None
     """The origin of the suggestion that was picked last: which optimizer, and which phase of it."""
     report: Any = None
     """What ``report_results(state)`` of the sweep returned."""
     results: SweepResult | None = None
     """The result of the run: in the last update only."""
+    front: int | None = None
+    """How many trials no other dominates, with several objectives (``best`` is None then); None with one."""
 
 
 class Updates(AsyncIterator[SweepUpdate], Iterator[SweepUpdate]):
@@ -190,7 +193,8 @@ class _Following:
     def update(self) -> SweepUpdate:
         """How far the run is now."""
         state = self._run.state
-        return SweepUpdate(_ended(state), tuple(state.running), state.best, state.phase, self._report(state))
+        front = None if state.front is None else len(state.front)
+        return SweepUpdate(_ended(state), tuple(state.running), state.best, state.phase, self._report(state), None, front)
 
 
 def _ended(state: SweepState) -> int:

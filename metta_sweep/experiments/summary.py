@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from metta_sweep.core.branch import BranchStats
+    from metta_sweep.core.goal import Goal
     from metta_sweep.core.trial import Trial
     from metta_sweep.experiments.result import SweepResult
 
@@ -32,7 +33,7 @@ def summary_of(results: SweepResult) -> str:
     console = Console(file=out, width=WIDTH, no_color=True, highlight=False, force_terminal=False)
     console.print(_head(results), markup=False)
     seen = _Seen(results)
-    table, left_out = _branches(results) if results.branches else _trials(seen)
+    table, left_out = _branches(results) if results.branches else _trials(results.goal, seen)
     if table.row_count:
         console.print(table)
     if left_out:
@@ -88,11 +89,14 @@ class _Seen:
         self.failed = 0
         self.last_failed: Trial | None = None
         self.best: list[Trial] = []
-        """The trials with the best scores, the first of equal ones first."""
+        """The trials with the best scores, the first of equal ones first; with several objectives those of the Pareto front."""
+        self.front: list[Trial] | None = results.pareto_front if results.goal.has_several else None
         if results.branches and not any(stats.failed for stats in results.branches.values()):
             return
         sign = results.goal.sign
-        self.best = heapq.nlargest(SHOWN_TRIALS, self._scored(results.trials), key=lambda trial: sign * (trial.score or 0.0))
+        scored = self._scored(results.trials)
+        best = heapq.nlargest(SHOWN_TRIALS, scored, key=lambda trial: sign * (trial.score or 0.0))
+        self.best = best if self.front is None else best_of(results.goal, self.front)
 
     def _scored(self, trials: Iterable[Trial]) -> Iterator[Trial]:
         for trial in trials:
@@ -104,18 +108,22 @@ class _Seen:
                 yield trial
 
 
-def _trials(seen: _Seen) -> tuple[Table, int]:
+def _trials(goal: Goal, seen: _Seen) -> tuple[Table, int]:
     table = _table("trial", "state")
-    table.add_column("score", justify="right")
+    for title in [str(one.metric) for one in goal.objectives] if goal.has_several else ["score"]:
+        table.add_column(_plain(title), justify="right")
     table.add_column("params", overflow="fold")
     for trial in seen.best:
-        table.add_row(_plain(trial.id), trial.state.value, _number(trial.score), _plain(_params(trial.params)))
-    return table, seen.scored - len(seen.best)
+        numbers = goal.scores(trial.metrics).values() if goal.has_several else [trial.score]
+        table.add_row(_plain(trial.id), trial.state.value, *map(_number, numbers), _plain(_params(trial.params)))
+    return table, (seen.scored if seen.front is None else len(seen.front)) - len(seen.best)
 
 
 def _tail(results: SweepResult, seen: _Seen) -> list[str]:
     lines = [""]
-    if results.best is not None:
+    if seen.front is not None:
+        lines += _front(results, seen.front)
+    elif results.best is not None:
         lines.append(f"best    {results.best_score:.6g} by trial {results.best.id}: {_params(results.best.params)}")
     else:
         lines.append("best    none: no trial completed")
@@ -128,6 +136,25 @@ def _tail(results: SweepResult, seen: _Seen) -> list[str]:
     if early:
         lines.append(f"early   {' and '.join(early)} of {len(results.trials)} trials, before their end")
     lines.append(f"stop    {results.stop_reason}: {results.stop_detail}")
+    return lines
+
+
+def best_of(goal: Goal, front: list[Trial]) -> list[Trial]:
+    """The first trials of a Pareto front, those with the best leading metric first."""
+    return heapq.nsmallest(SHOWN_TRIALS, front, key=lambda trial: -goal.sign * goal.score(trial.metrics))
+
+
+def _front(results: SweepResult, front: list[Trial]) -> list[str]:
+    """How large the Pareto front is; and what is in it, where no table shows it."""
+    if not front:
+        return ["front   empty: no trial completed"]
+    lines = [f"front   {len(front)} of {len(results.trials)} trials, which no other dominates"]
+    if results.branches:
+        for trial in best_of(results.goal, front):
+            numbers = ", ".join(f"{name} {value:.6g}" for name, value in results.goal.scores(trial.metrics).items())
+            lines.append(f"        {numbers} by trial {trial.id}: {_params(trial.params)}")
+    if results.branches and len(front) > SHOWN_TRIALS:
+        lines.append(f"        ... and {len(front) - SHOWN_TRIALS} more")
     return lines
 
 
