@@ -9,6 +9,8 @@ from metta_sweep.testing import SchedulerConformance
 class TestASHAScheduler(SchedulerConformance):
     """Promotion, as in the paper."""
 
+    trials = 14
+
     def make_scheduler(self) -> Scheduler:
         """Rungs at 1 and 3 epochs."""
         return ASHAScheduler(max_epochs=9, grace_period=1)
