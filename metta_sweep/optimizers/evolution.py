@@ -58,8 +58,7 @@ class EvolutionOptimizer(SeededOptimizer):
     With several objectives members are compared by the front that they are in, then by how lonely they are on it.
 
     SOURCE: Real et al. 2019, "Regularized evolution for image classifier architecture search", algorithm 1; fronts and crowding
-    distance: Deb et al. 2002 (NSGA-II). Crossover and the drawn scale are ours: with them the median regrets on Branin, Hartmann6
-    and Rosenbrock4 were a half to a tenth of those without.
+    distance: Deb et al. 2002 (NSGA-II). Crossover and the drawn scale are ours.
 
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
