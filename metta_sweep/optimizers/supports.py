@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.core.distributions import Choice, Integer, LogInteger, LogUniform, Uniform
 from metta_sweep.errors import OptimizerError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from metta_sweep.core.search_space import SearchSpace
 
 __all__ = ["Supports", "check_supported"]
+
+_MANY: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Supports(NamedTuple):
@@ -77,8 +80,16 @@ def _that_support(space: SearchSpace | None, goal: Goal) -> Iterator[str]:
     for name in optimizers.__all__:
         member = getattr(optimizers, name)
         supports = getattr(member, "supports", None)
-        if name != "Optimizer" and isinstance(supports, Supports) and supports.lacks(space, goal) is None:
+        if member is optimizers.Optimizer or not isinstance(supports, Supports) or not _stands_alone(member):
+            continue
+        if supports.lacks(space, goal) is None:
             yield name
+
+
+def _stands_alone(member: type) -> bool:
+    """Whether it searches by itself: a queue needs suggestions, and what is made of other optimizers needs those."""
+    parameters = inspect.signature(member).parameters.values()
+    return all(parameter.default is not parameter.empty or parameter.kind in _MANY for parameter in parameters)
 
 
 def _parameters(level: Level, nested: bool = False) -> Iterator[tuple[str, Any, bool]]:

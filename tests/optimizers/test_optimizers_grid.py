@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -112,8 +112,9 @@ def test_sub_spaces_are_there_under_their_option_only() -> None:
 def test_a_huge_grid_is_not_listed() -> None:
     """10**18 points: the first ones come at once, in either order."""
     space = {f"x{number}": Uniform(0, 1) for number in range(18)}
-    for order in ("given", "shuffled"):
-        grid = GridOptimizer(space, order=order, seed=1)  # type: ignore[arg-type]
+    orders: list[Literal["given", "shuffled"]] = ["given", "shuffled"]
+    for order in orders:
+        grid = GridOptimizer(space, order=order, seed=1)
         assert grid.size == 10**18
         assert len(grid.suggest(50)) == 50
 
