@@ -141,7 +141,8 @@ class Checkpoints:
             crash_point("checkpoint.removed")
 
     def close(self) -> None:
-        """The run is left: what is still being done in a thread changes no directory any more."""
+        """The run is left: what is marked goes, and what is still being done in a thread changes nothing any more."""
+        self.remove_doomed()
         with self._lock:
             self._closed = True
 

@@ -217,6 +217,8 @@ class SweepOffer:
         live = self._paused(trial_id, "resume")
         if self._free < 1:
             raise SchedulerError("Offer.resume", "no slot is free", found=0, expected="offer.idle >= 1", remedy="Check offer.idle")
+        if source is not None:
+            self._check_source(source)
         step = (live.step or 0) if source is None else source.step
         checkpoint = live.checkpoint if source is None else source.checkpoint
         origin = None if source is None or source.trial_id == trial_id else source.trial_id
@@ -225,6 +227,19 @@ class SweepOffer:
         self.picks += 1
         self._free -= 1
         self._busy += 1
+
+    def _check_source(self, source: Paused) -> None:
+        """Only the checkpoints that trials in flight paused with, or go on from, are kept."""
+        owner = self._state.live.get(source.trial_id)
+        if owner is None or (owner.step, owner.checkpoint) != (source.step, source.checkpoint):
+            where = "it has ended" if owner is None else f"it goes on from step {owner.step or 0}"
+            raise SchedulerError(
+                "Offer.resume(source=)",
+                f"what trial {source.trial_id!r} held after step {source.step} is not kept: {where}",
+                found=source.trial_id,
+                expected="the last pause of a trial that has not ended",
+                remedy="Forget a trial's pause at its next one, when it goes on from another one's, and at its score",
+            )
 
     def end(self, trial_id: str, *, complete: bool = False, why: str = "") -> None:
         """End a paused trial: it is COMPLETED with the metrics of its last report, or STOPPED."""

@@ -57,6 +57,8 @@ class SweepRecorder:
         self._next_index = 0
         self.strategies: Strategies | None = None
         self.after_record: AfterRecord | None = None
+        self.after_flush: Callable[[], None] | None = None
+        """Called when all that was recorded has been committed."""
         self.elapsed: Callable[[], float] = float
         """Active seconds of the run in this process; 0.0 before it begins."""
         self.active_before = 0.0
@@ -107,6 +109,8 @@ class SweepRecorder:
     def flush(self) -> None:
         """Commit what was recorded. Before this returns nothing of it is told outside: no result, no update, no trigger."""
         self._journal.flush()
+        if self.after_flush is not None:
+            self.after_flush()
         if self._triggers and self.strategies is not None:
             triggers, self._triggers = self._triggers, []
             for event in triggers:

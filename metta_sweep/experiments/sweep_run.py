@@ -24,6 +24,7 @@ from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.tidying import Tidying
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import Store
@@ -124,6 +125,7 @@ class SweepRun:
         before it is told outside."""
         self._set_clock()
         recorder.after_record = self._after_record
+        self._tidying = Tidying(plan.executor, state)
         recorder.elapsed = self.elapsed
 
     def _set_clock(self) -> None:
@@ -162,8 +164,9 @@ class SweepRun:
         return self.strategies.scheduler
 
     def attend(self) -> None:
-        """The executor is open: from now on its time counts, where it has its own."""
+        """The executor is open: from now on its time counts, where it has its own, and what it keeps may be removed."""
         executor = self.executor
+        self.recorder.after_flush = self._tidying.committed
         if isinstance(executor, OwnTime):
             self._time = executor.clock
             self.recorder.gather_by(time.monotonic)
@@ -276,6 +279,7 @@ class SweepRun:
         elif kind is Happened:
             self.executor.acknowledge(output.acknowledge)
             self._note_backoffs(output.facts)
+            self._tidying.recorded(output.facts)
             self.go_on = ()
         elif kind is Scored:
             self.owes = False
