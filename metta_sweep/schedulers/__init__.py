@@ -5,6 +5,7 @@ from metta_sweep.schedulers.batch import BatchScheduler as BatchScheduler
 from metta_sweep.schedulers.batch import SynchronousBatchScheduler as SynchronousBatchScheduler
 from metta_sweep.schedulers.fifo import FIFOScheduler as FIFOScheduler
 from metta_sweep.schedulers.iteration import IterationScheduler as IterationScheduler
+from metta_sweep.schedulers.median_stopping import MedianStoppingScheduler as MedianStoppingScheduler
 from metta_sweep.schedulers.scheduler import Follow as Follow
 from metta_sweep.schedulers.scheduler import Offer as Offer
 from metta_sweep.schedulers.scheduler import Scheduler as Scheduler

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, IterationScheduler, Scheduler
+from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, IterationScheduler, MedianStoppingScheduler, Scheduler
 from metta_sweep.testing import SchedulerConformance
 
 
@@ -48,6 +48,24 @@ class TestASHASchedulerSyneTune(SchedulerConformance):
     def make_scheduler(self) -> Scheduler:
         """In one bracket."""
         return ASHAScheduler(max_epochs=9, grace_period=1, rule="syne_tune")
+
+
+class TestMedianStoppingScheduler(SchedulerConformance):
+    """Vizier's rule."""
+
+    trials = 12
+
+    def make_scheduler(self) -> Scheduler:
+        """As soon as two have completed."""
+        return MedianStoppingScheduler(min_trials=2)
+
+
+class TestMedianStoppingSchedulerRay(SchedulerConformance):
+    """By the rule of Ray Tune."""
+
+    def make_scheduler(self) -> Scheduler:
+        """As soon as there are two others."""
+        return MedianStoppingScheduler(min_trials=2, grace_period=2, max_epochs=9, rule="ray")
 
 
 class TestFIFOScheduler(SchedulerConformance):
