@@ -1,7 +1,9 @@
 """What to try. One optimizer per file; add one by adding its file and its line here."""
 
+from metta_sweep.optimizers.bayesian import BayesianOptimizer as BayesianOptimizer
 from metta_sweep.optimizers.evolution import EvolutionOptimizer as EvolutionOptimizer
 from metta_sweep.optimizers.grid import GridOptimizer as GridOptimizer
+from metta_sweep.optimizers.nevergrad import NevergradOptimizer as NevergradOptimizer
 from metta_sweep.optimizers.optimizer import Optimizer as Optimizer
 from metta_sweep.optimizers.optuna import OptunaOptimizer as OptunaOptimizer
 from metta_sweep.optimizers.phase import Phase as Phase

@@ -6,6 +6,7 @@ import pytest
 
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.optimizers import (
+    BayesianOptimizer,
     EvolutionOptimizer,
     GridOptimizer,
     Optimizer,
@@ -117,3 +118,14 @@ class TestEvolutionOptimizer(OptimizerConformance):
     def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
         """With a population that is full soon."""
         return EvolutionOptimizer(search_space, population_size=8, tournament_size=4, seed=seed)
+
+
+class TestBayesianOptimizer(OptimizerConformance):
+    """A Gaussian process."""
+
+    history = 14
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With few trials before the model."""
+        pytest.importorskip("sklearn")
+        return BayesianOptimizer(search_space, initial_trials=5, seed=seed)
