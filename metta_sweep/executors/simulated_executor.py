@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Final, Never, Self
@@ -13,13 +13,14 @@ from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import ExecutorError, IllegalTransition, ObjectiveError, refuse_unknown
 from metta_sweep.executors.bus import ResultBus
 from metta_sweep.executors.checks import checked_directory, checked_slots
+from metta_sweep.executors.context import TrialContext
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, ReportMade, StopCause, TrialEvent, TrialTask
 from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
 from metta_sweep.executors.simulation.attempt import Happening, Moment, SimulatedAttempt
 from metta_sweep.executors.simulation.cost import Seconds, SimulatedCost, SimulatedFailure
 from metta_sweep.executors.simulation.course import Course
-from metta_sweep.executors.simulation.pauses import PausedCourses
+from metta_sweep.executors.simulation.pauses import Pauses
 
 __all__ = ["SimulatedExecutor"]
 
@@ -86,7 +87,7 @@ class SimulatedExecutor:
         self._order = 0
         self._looks = 0
         self._attempts: dict[str, SimulatedAttempt] = {}
-        self._paused = PausedCourses()
+        self._pauses = Pauses(self._directories)
         self._future: list[tuple[float, int, int, SimulatedAttempt]] = []
         """What is planned, as a heap: when, the attempt's dispatch order, its turn, the attempt."""
         self._next_judged: Callable[[str, int], int | None] | None = None
@@ -138,6 +139,7 @@ class SimulatedExecutor:
         self._open = True
         self._bus = ResultBus()
         self._bus.open(asyncio.get_running_loop())
+        self._pauses = Pauses(self._directories)
         self._attempts.clear()
         self._next_judged = None
         return self
@@ -148,7 +150,7 @@ class SimulatedExecutor:
             if not attempt.ended:
                 attempt.ask("interrupt")
                 self._end(attempt, Moment.CUT)
-        self._paused.close()
+        self._pauses.close()
         self._future.clear()
         self._bus.close()
         self._now = 0.0
@@ -162,10 +164,7 @@ class SimulatedExecutor:
             return
         if self._objective is None or not self._open:
             raise ExecutorError(f"{_WHERE}.start", "it is not open", remedy="Use it as: async with executor: ...")
-        course = self._paused.take(task)
-        if course is None:
-            trial, directories = task.trial, self._directories
-            course = Course(task, self._objective.call, lambda: directories.of(trial.id, trial.number))
+        course = self._pauses.take(task) or self._anew(task, self._objective)
         attempt = SimulatedAttempt(task, course, self._order, self._now, self._cost.factor(task))
         self._order += 1
         self._attempts[task.trial.id] = attempt
@@ -225,9 +224,16 @@ class SimulatedExecutor:
         attempts = self._attempts
         for event in self._bus.acknowledge(count):
             if type(event) is Ended:
+                if event.checkpoint is not None:
+                    self._pauses.recorded(event.trial_id, event.checkpoint)
                 known = attempts.get(event.trial_id)
                 if known is not None and known.task.trial.attempt == event.attempt:
                     del attempts[event.trial_id]
+
+    def keep_only(self, checkpoints: Collection[str]) -> None:
+        """Let go of pauses that are not among these, nor of an event that is not acknowledged yet, and of their files."""
+        if self._open:
+            self._pauses.keep_only(checkpoints)
 
     # -- time ------------------------------------------------------------------------------------------------------------------
 
@@ -296,9 +302,22 @@ class SimulatedExecutor:
             self._end(attempt, None)
             return
         trial = attempt.task.trial
-        name = self._paused.keep(attempt.task, attempt.course.step, attempt.course)
+        try:
+            name = self._pauses.keep(attempt.task, attempt.course.step, attempt.course)
+        except (ExecutorError, OSError) as error:
+            self._end(attempt, error)
+            return
         attempt.ended = True
         self._bus.append(0, Ended(trial.id, trial.attempt, self._now - attempt.started, None, None, "pause", None, name))
+
+    def _anew(self, task: TrialTask, objective: BoundObjective) -> Course:
+        trial, directories, pauses = task.trial, self._directories, self._pauses
+
+        def call(context: TrialContext) -> Any:
+            pauses.restore(task)
+            return objective.call(context)
+
+        return Course(task, call, lambda: directories.of(trial.id, trial.number))
 
     def _end(self, attempt: SimulatedAttempt, happening: Happening | None) -> None:
         self._bus.append(0, attempt.end(self._now, happening))

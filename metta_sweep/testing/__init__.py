@@ -3,6 +3,7 @@
 from metta_sweep.testing.bandits import deterministic_expander, make_deterministic_runner, naive_best
 from metta_sweep.testing.caches import clear_cache
 from metta_sweep.testing.crashes import Crashed, CrashPlan, NeverReached, crash_at
+from metta_sweep.testing.executor_conformance import ExecutorConformance
 from metta_sweep.testing.optimizer_conformance import OptimizerConformance
 from metta_sweep.testing.optimizer_driver import OptimizerDriver
 from metta_sweep.testing.recording import RecordedCall, RecordingHooks
@@ -13,6 +14,7 @@ from metta_sweep.testing.virtual import NothingToWaitFor, VirtualLoop, run_virtu
 __all__ = [
     "CrashPlan",
     "Crashed",
+    "ExecutorConformance",
     "NeverReached",
     "NothingToWaitFor",
     "OptimizerConformance",
