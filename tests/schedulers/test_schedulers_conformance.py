@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, IterationScheduler, MedianStoppingScheduler, Scheduler
+from metta_sweep.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    HyperbandScheduler,
+    IterationScheduler,
+    MedianStoppingScheduler,
+    Scheduler,
+)
 from metta_sweep.testing import SchedulerConformance
 
 
@@ -74,6 +81,24 @@ class TestFIFOScheduler(SchedulerConformance):
     def make_scheduler(self) -> Scheduler:
         """As it comes."""
         return FIFOScheduler()
+
+
+class TestHyperbandScheduler(SchedulerConformance):
+    """Three brackets."""
+
+    trials = 22
+
+    def make_scheduler(self) -> Scheduler:
+        """Of 9, 5 and 3 trials; then the first again, which the budget cuts short."""
+        return HyperbandScheduler(max_epochs=9)
+
+
+class TestSuccessiveHalving(SchedulerConformance):
+    """Hyperband's first bracket alone."""
+
+    def make_scheduler(self) -> Scheduler:
+        """Of 9 trials, of which the budget lets 8 start."""
+        return HyperbandScheduler(max_epochs=9, brackets=1)
 
 
 class TestIterationScheduler(SchedulerConformance):
