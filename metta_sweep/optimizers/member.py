@@ -75,9 +75,9 @@ class Member:
         warm = type(optimizer).warm_start is not Optimizer.warm_start
         self._of_others = self._warm_start if warm else optimizer.observe
 
-    def for_run(self, setup: Setup) -> Member:
-        """The same with a new optimizer, for one run."""
-        return Member(self.name, self.optimizer.for_run(setup))
+    def for_run(self, space: SearchSpace | None, seed: int, setup: Setup) -> Member:
+        """The same with a new optimizer, for one run with this search space and seed."""
+        return Member(self.name, self.optimizer.for_run(setup._replace(search_space=space, seed=seed, branches=())))
 
     @property
     def remaining(self) -> int | None:

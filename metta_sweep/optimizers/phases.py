@@ -214,7 +214,7 @@ class Phases(Optimizer):
     def _begin(self, setup: Setup) -> None:
         seed = self.seed or 0
         self._steps = [
-            _Step(step.phase, step.member.for_run(setup._replace(seed=derive_seed(seed, step.member.name), branches=())))
+            _Step(step.phase, step.member.for_run(self.search_space, derive_seed(seed, step.member.name), setup))
             for step in self._steps
         ]
         self._position = 0

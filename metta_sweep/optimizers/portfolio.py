@@ -147,8 +147,7 @@ class PortfolioOptimizer(Optimizer):
         fresh.fill_in(setup)
         seed = fresh.seed or 0
         fresh._members = {  # noqa: SLF001 - its own class
-            name: member.for_run(setup._replace(seed=derive_seed(seed, name), branches=()))
-            for name, member in self._members.items()
+            name: member.for_run(fresh.search_space, derive_seed(seed, name), setup) for name, member in self._members.items()
         }
         fresh._turn = 0  # noqa: SLF001
         fresh._points = None  # noqa: SLF001
