@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from operator import itemgetter
 from random import Random
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ def mutated(
 ) -> dict[str, Any]:
     """A point that differs from its parent in one parameter on average, and in one at least where any can change.
 
+    Parameters are looked at by name, so that the order in which a space is written does not matter.
+
     Args:
         level: the parameters at the top of the space.
         params: the parent, a point of the space.
@@ -29,11 +32,14 @@ def mutated(
         scale: the standard deviation of the step of a number, in quantiles.
         fixed: values that every child has.
     """
-    able = [name for name, distribution in active_parameters(level, params) if name not in fixed and _can_change(distribution)]
+    able = sorted(
+        name for name, distribution in active_parameters(level, params) if name not in fixed and _can_change(distribution)
+    )
     changing = {name for name in able if rng.random() < 1.0 / len(able)}
     if able and not changing:
         changing = {rng.choice(able)}
-    return _child(level, params, changing, rng, scale, fixed)
+    made = _child(level, params, changing, rng, scale, fixed)
+    return {name: made[name] for name, _ in active_parameters(level, made)}
 
 
 def crossed(level: Level, one: Mapping[str, Any], other: Mapping[str, Any], rng: Random) -> dict[str, Any]:
@@ -42,7 +48,7 @@ def crossed(level: Level, one: Mapping[str, Any], other: Mapping[str, Any], rng:
     What stands under a choice comes from the parent whose option it is; from both, where they have the same.
     """
     made: dict[str, Any] = {}
-    for name, distribution in level:
+    for name, distribution in _by_name(level):
         source = one if rng.random() < 0.5 else other
         made[name] = source[name]
         if isinstance(distribution, Choice) and distribution.spaces is not None:
@@ -59,7 +65,7 @@ def _child(
 ) -> dict[str, Any]:
     """The parameters of the level and below; those that the parent does not have are drawn."""
     made: dict[str, Any] = {}
-    for name, distribution in level:
+    for name, distribution in _by_name(level):
         if name in fixed:
             made[name] = _own(fixed[name])
         elif name not in params:
@@ -68,11 +74,15 @@ def _child(
             made[name] = _changed(distribution, params[name], rng, scale)
         else:
             made[name] = _own(params[name])
-    for name, distribution in level:
+    for name, distribution in _by_name(level):
         if isinstance(distribution, Choice) and distribution.spaces is not None:
             same = name in params and params[name] == made[name]
             made.update(_child(_below(distribution, made[name]), params if same else _NONE, changing, rng, scale, fixed))
     return made
+
+
+def _by_name(level: Level) -> Level:
+    return tuple(sorted(level, key=itemgetter(0)))
 
 
 def _own(value: Any) -> Any:

@@ -185,6 +185,16 @@ def test_trials_outside_the_space_teach_nothing() -> None:
     assert run.suggest(5) == EvolutionOptimizer(population_size=2).for_run(Setup(LINE, Goal(), 0, 1)).suggest(5)
 
 
+def test_the_order_of_writing_does_not_matter() -> None:
+    """Two spaces that differ in it are equal, so a run may go on with either."""
+    written = dict(MODELS.top)
+    spaces = [SearchSpace.of(written), SearchSpace.of(dict(reversed(written.items())))]
+    setups = [Setup(space, Goal(), 3, 1) for space in spaces]
+    one, other = (OptimizerDriver(EvolutionOptimizer(population_size=5).for_run(setup), spaces[0]).drive(40) for setup in setups)
+    assert one == other
+    assert list(one[-1]) != list(other[-1])
+
+
 def test_the_first_suggestions_are_random_and_the_same_for_any_slots() -> None:
     """Until the population is full, or as many were suggested as it has."""
     space = SearchSpace.of(BRANIN)
