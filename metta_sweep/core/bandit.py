@@ -38,8 +38,8 @@ class Best(NamedTuple, Generic[A]):
     """The arm to pull next, and why."""
 
     arm: A
-    score: float
-    """``mean + bonus``; ``inf`` for an arm without any pull, pending ones included."""
+    score: float | None
+    """``mean + bonus``; ``inf`` for an arm without any pull, pending ones included; None where no single number was compared."""
     mean: float | None
     """What counted as its mean reward, after scaling; None without any pull."""
     bonus: float | None
@@ -49,6 +49,8 @@ class Best(NamedTuple, Generic[A]):
     """The scores of other open arms: of all, in queue order, when up to 32 are open, else of the best of each number of pulls."""
     compared: int
     """How many arms were open, this one among them."""
+    why: str = ""
+    """What there is to say beyond the numbers."""
 
 
 class Picker(Protocol[A]):

@@ -75,6 +75,10 @@ def _decision(event: PaperTrigger | Prune | Expand | Wait | Stop | Paused | Resu
 def _pick(event: Pick) -> str:
     if event.score is None:
         return event.why or "the next in the queue"
+    if not event.compared and event.why:
+        if event.mean is None or event.bonus is None:
+            return f"ucb {event.score:.3g}, not tried yet, {event.why}" if isinf(event.score) else event.why
+        return f"ucb {event.score:.3g} = mean {event.mean:.3g} + {event.bonus:.3g}, {event.why}"
     rank = f"highest of {event.compared} branches" if event.compared > 1 else "the only branch"
     if isinf(event.score) or event.mean is None or event.bonus is None:
         return f"ucb inf, not tried yet, {f'first of {event.compared} branches' if event.compared > 1 else rank}"

@@ -143,7 +143,9 @@ class SweepOffer:
         if self.limit is not None:
             count = min(count, self.limit)
         while (missing := count - self._waiting_count()) > 0:
-            if not self._draw(missing, None):
+            before = len(self._fresh)
+            self._draw(missing, None)
+            if len(self._fresh) == before:
                 break
         return self._waiting_count()
 

@@ -11,6 +11,8 @@ from metta_sweep.schedulers.iteration import IterationScheduler as IterationSche
 from metta_sweep.schedulers.linear_ucb import LinearUCB as LinearUCB
 from metta_sweep.schedulers.median_stopping import MedianStoppingScheduler as MedianStoppingScheduler
 from metta_sweep.schedulers.pareto_ucb import ParetoUCB as ParetoUCB
+from metta_sweep.schedulers.pbt import PBTScheduler as PBTScheduler
+from metta_sweep.schedulers.pbt_schedule import ParameterSchedule as ParameterSchedule
 from metta_sweep.schedulers.picking import BranchPicker as BranchPicker
 from metta_sweep.schedulers.picking import SuggestionPicker as SuggestionPicker
 from metta_sweep.schedulers.round_robin import RoundRobin as RoundRobin

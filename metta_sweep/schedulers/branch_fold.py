@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from metta_sweep.core.bandit import Picker
 from metta_sweep.core.events import Draw, Event, PaperTrigger, Pick, Prune, Score
+from metta_sweep.schedulers.picking import Learner
 
 __all__ = ["BranchArm", "BranchArms"]
 
@@ -45,6 +46,7 @@ class BranchArms:
         self.scale_note = ""
         """How rewards are scaled, in words; "" where they are not."""
         self._scaled = scaled
+        self._teach = picker.learn if isinstance(picker, Learner) and not hasattr(picker, "apply") else None
         self._low, self._high = float("inf"), float("-inf")
         self._pruned = 0
         self._unvalued: set[str] = set()
@@ -115,6 +117,8 @@ class BranchArms:
             else:
                 arm.reward_sum += event.reward
                 self._learn(event.reward)
+                if self._teach is not None:
+                    self._teach(name, event.reward)
         self._show(name, arm)
 
     def _learn(self, reward: float) -> None:
@@ -122,6 +126,9 @@ class BranchArms:
             for name in sorted(self._unvalued):
                 arm = self.arms[name]
                 arm.reward_sum += arm.unvalued * reward
+                if self._teach is not None:
+                    for _ in range(arm.unvalued):
+                        self._teach(name, reward)
                 arm.unvalued = 0
                 self._show(name, arm)
             self._unvalued.clear()

@@ -27,6 +27,7 @@ from metta_sweep.schedulers.iteration_settings import (
     TriggerHook,
     was_given,
 )
+from metta_sweep.schedulers.picking import BranchPicker, Bystander, Listener, SuggestionIndex, SuggestionPicker
 from metta_sweep.schedulers.scheduler import Follow, Offer, Scheduler
 from metta_sweep.schedulers.waiting import WaitingView
 
@@ -66,6 +67,8 @@ class IterationScheduler(Scheduler):
         failure_reward: what a failed trial counts as. None: 0 on a known scale, otherwise the worst reward seen.
         on_trigger: called with each ``paper.trigger`` event after it was kept, at most once: when the process is killed in between,
             it is not called again. ``results.triggers`` has all triggers.
+        picker: another rule to choose by: ``DiscountedUCB()``, ``ContextualUCB(...)``, ``LinearUCB()``, ``ParetoUCB()``,
+            ``RoundRobin()``. None: UCB1, as above. ``c`` and ``pending`` are UCB1's.
 
     Raises:
         SchedulerError: a setting is out of its range or of the wrong kind.
@@ -84,6 +87,7 @@ class IterationScheduler(Scheduler):
         reward: Reward | None = None,
         failure_reward: float | None = None,
         on_trigger: TriggerHook | None = None,
+        picker: BranchPicker | SuggestionPicker | None = None,
         **unknown: Never,
     ) -> None:
         foreign = frozenset(vars(self))
@@ -100,9 +104,10 @@ class IterationScheduler(Scheduler):
             reward=reward,
             failure_reward=failure_reward,
             on_trigger=on_trigger,
+            picker=picker,
         )
         self.branch_by = branch_by
-        self._begin(scaled=reward == OBSERVED_RANGE, branching=None)
+        self._begin(scaled=reward == OBSERVED_RANGE, branching=None, setup=None)
         self._own_names = frozenset(vars(self)) - foreign | {"_own_names"}
 
     @property
@@ -136,7 +141,7 @@ class IterationScheduler(Scheduler):
             if name not in self._own_names:
                 setattr(fresh, name, copy.deepcopy(value))
         scaled = self.settings.reward == OBSERVED_RANGE or (self.settings.reward is None and setup.goal.sign < 0)
-        fresh._begin(scaled=scaled, branching=_branching(self.branch_by, setup))  # noqa: SLF001 - its own class
+        fresh._begin(scaled=scaled, branching=_branching(self.branch_by, setup), setup=setup)  # noqa: SLF001 - its own class
         return fresh
 
     def describe(self) -> dict[str, Any]:
@@ -147,16 +152,19 @@ class IterationScheduler(Scheduler):
 
     def pick(self, offer: Offer) -> None:
         """Fill the free slots, each with a suggestion of the branch that scores highest given the picks before it."""
-        with self._picker.overlay():
+        if self._suggestions is not None:
+            self._suggestions.fill(offer, self._branches.scale_note)
+            return
+        with self._index.overlay():
             if self._branching is None:
                 self._pick_waiting(offer)
             else:
                 self._pick_within(offer, self._branching)
 
     def _pick_waiting(self, offer: Offer) -> None:
-        view = WaitingView(offer, self._picker, self._branches.arms)
+        view = WaitingView(offer, self._index, self._branches.arms)
         while offer.free:
-            best = self._picker.best()
+            best = self._index.best()
             if best is None:
                 best = view.look_further()
                 if best is None:
@@ -169,7 +177,7 @@ class IterationScheduler(Scheduler):
     def _pick_within(self, offer: Offer, branching: Branching) -> None:
         why = ALL_PRUNED
         while offer.free:
-            best = self._picker.best()
+            best = self._index.best()
             if best is None:
                 offer.wait(why)
                 return
@@ -177,11 +185,11 @@ class IterationScheduler(Scheduler):
             waiting = offer.next(branching.fixed(best.arm)) if branching.name else offer.next(branch=best.arm)
             if waiting is None:
                 why = offer.why
-                self._picker.set(best.arm, best.runs, best.pending, arm.reward_sum, arm.order, open=False)
+                self._index.set(best.arm, best.runs, best.pending, arm.reward_sum, arm.order, open=False)
                 continue
             self._take(offer, best, waiting)
             if offer.free:
-                self._picker.set(best.arm, best.runs, best.pending + 1, arm.reward_sum, arm.order, open=True)
+                self._index.set(best.arm, best.runs, best.pending + 1, arm.reward_sum, arm.order, open=True)
 
     def _take(self, offer: Offer, best: Best[str], waiting: Any) -> None:
         offer.pick(
@@ -194,7 +202,7 @@ class IterationScheduler(Scheduler):
             pending=best.pending,
             others=best.others,
             compared=best.compared,
-            why=self._branches.scale_note,
+            why=best.why or self._branches.scale_note,
         )
 
     # -- what a result means ---------------------------------------------------------------------------------------------------
@@ -277,16 +285,25 @@ class IterationScheduler(Scheduler):
     def apply(self, event: Event) -> None:
         """Take note of one event: draws, picks, scores, prunings and triggers matter."""
         self._branches.apply(event)
+        if self._listener is not None:
+            self._listener.apply(event)
 
-    def _begin(self, *, scaled: bool, branching: Branching | None) -> None:
+    def _begin(self, *, scaled: bool, branching: Branching | None, setup: Setup | None) -> None:
         settings = self.settings
         self._scaled = scaled
         self._branching = branching
         self._paper = settings.paper_threshold if was_given(settings.paper_threshold) or not scaled else None
         self._floor = settings.prune_floor if was_given(settings.prune_floor) or not scaled else None
         self._expand = self._paper if settings.expand_threshold is None else settings.expand_threshold
-        self._picker: Picker[str] = UcbIndex(settings.c, settings.pending)
-        self._branches = BranchArms(self._picker, fixed=None if branching is None else branching.values, scaled=scaled)
+        self._index: Picker[str] = UcbIndex(settings.c, settings.pending)
+        self._suggestions: SuggestionIndex | None = None
+        if isinstance(settings.picker, SuggestionPicker) and setup is not None:
+            self._suggestions = settings.picker.begin(setup)
+            self._index = Bystander(self._suggestions)
+        elif isinstance(settings.picker, BranchPicker) and setup is not None:
+            self._index = settings.picker.begin(setup)
+        self._listener: Listener | None = self._suggestions or (self._index if isinstance(self._index, Listener) else None)
+        self._branches = BranchArms(self._index, fixed=None if branching is None else branching.values, scaled=scaled)
 
 
 def _has(decided: Sequence[Event], kind: type[PaperTrigger | Prune], branch: str) -> bool:

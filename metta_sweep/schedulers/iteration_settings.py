@@ -9,8 +9,9 @@ from typing import Any, Final, Literal, get_args
 from metta_sweep.core.bandit import PendingRule
 from metta_sweep.core.events import PaperTrigger
 from metta_sweep.core.trial import Suggestion, Trial
-from metta_sweep.errors import SchedulerError
+from metta_sweep.errors import SchedulerError, a_kind
 from metta_sweep.schedulers.checks import check_callable, check_choice, check_count, check_number
+from metta_sweep.schedulers.picking import BranchPicker, SuggestionPicker
 
 __all__ = [
     "OBSERVED_RANGE",
@@ -63,6 +64,7 @@ class IterationSettings:
     reward: Reward | None
     failure_reward: float | None
     on_trigger: TriggerHook | None
+    picker: BranchPicker | SuggestionPicker | None = None
 
     def __post_init__(self) -> None:
         self._put("c", check_number(_where("c"), self.c, least=0, example=2**0.5))
@@ -73,6 +75,7 @@ class IterationSettings:
         self._put("prune_after_runs", check_count(_where("prune_after_runs"), self.prune_after_runs, example=3))
         check_choice(_where("pending"), self.pending, get_args(PendingRule))
         self._check_callables()
+        self._check_picker()
         branch_by: object = self.branch_by
         if branch_by is not None and (not isinstance(branch_by, str) or not branch_by):
             raise SchedulerError(
@@ -84,8 +87,33 @@ class IterationSettings:
             )
 
     def describe(self) -> dict[str, Any]:
-        """As JSON values; callables by their qualified names."""
-        return {field.name: _json(getattr(self, field.name)) for field in fields(self)}
+        """As JSON values; callables by their qualified names. A picker that was not given is not told of."""
+        found = {field.name: _json(getattr(self, field.name)) for field in fields(self) if field.name != "picker"}
+        return found if self.picker is None else {**found, "picker": self.picker.describe()}
+
+    def _check_picker(self) -> None:
+        picker: object = self.picker
+        if picker is None:
+            return
+        if not isinstance(picker, BranchPicker | SuggestionPicker):
+            raise SchedulerError(
+                _where("picker"),
+                "a class is no picker" if isinstance(picker, type) else f"{a_kind(picker)} is no picker",
+                found=picker,
+                expected="DiscountedUCB(), ContextualUCB(...), LinearUCB(), ParetoUCB(), RoundRobin(), or None for UCB1",
+                remedy=f"Write picker={picker.__name__}()" if isinstance(picker, type) else "Leave it out for UCB1",
+            )
+        for name, default in (("c", 2**0.5), ("pending", "mean")):
+            if getattr(self, name) != default:
+                raise SchedulerError(
+                    _where(name),
+                    f"it is a setting of UCB1, and {type(picker).__name__} chooses",
+                    found=getattr(self, name),
+                    expected=f"{name} or picker, not both",
+                    remedy=f"Give it to the picker where it has it: {type(picker).__name__}(c=...)"
+                    if name == "c"
+                    else "Leave it out",
+                )
 
     def _check_callables(self) -> None:
         if self.expander is not None:

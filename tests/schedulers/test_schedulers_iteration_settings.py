@@ -103,6 +103,7 @@ def test_the_signature_shows_the_defaults() -> None:
         ("reward", None),
         ("failure_reward", None),
         ("on_trigger", None),
+        ("picker", None),
     ]
     assert "paper_threshold: 'float | None' = 0.7" in str(inspect.signature(IterationScheduler))
 
