@@ -48,6 +48,8 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
     stays_inside = True
     attempts = 10
     """How often the library is asked for one new point."""
+    _worst: list[float]
+    """The worst result seen so far, objective by objective."""
 
     def __init__(self, search_space: Space | None, seed: int | None, duplicates: bool) -> None:
         name = type(self).__name__
@@ -99,7 +101,7 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
 
     @abstractmethod
     def _tell_failed(self, asked: Asked, params: dict[str, Any]) -> None:
-        """Tell it that the trial failed."""
+        """Tell it that the trial failed, while no result is known."""
 
     @abstractmethod
     def _drop(self, asked: Asked) -> None:
@@ -148,15 +150,16 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
             self._add(params, values)
         else:
             self._tell(asked, params, values)
+        self._worst = self._worse(values)
         if not self.duplicates:
             self._ended[key] = values
 
     def failed(self, trial: Trial) -> None:
-        """Tell the library that it failed."""
+        """Tell the library the worst result seen so far; before there is one, that the trial failed."""
         key = params_key(trial.params)
         asked = self._close(key)
         if asked is not None:
-            self._tell_failed(asked, trial.params)
+            self._tell_bad(asked, trial.params)
             if not self.duplicates:
                 self._ended[key] = None
 
@@ -196,6 +199,7 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         self._seen: SeenParams | None = None
         self._open: dict[str, list[Asked]] = {}
         self._ended: dict[str, list[float] | None] = {}
+        self._worst = []
 
     def _begun(self) -> tuple[SearchSpace, SeenParams]:
         space = self.search_space
@@ -233,9 +237,22 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         if values is not None:
             self._tell(asked, params, values)
         elif key in self._ended:
-            self._tell_failed(asked, params)
+            self._tell_bad(asked, params)
         else:
             self._drop(asked)
+
+    def _tell_bad(self, asked: Asked, params: dict[str, Any]) -> None:
+        if self._worst:
+            self._tell(asked, params, self._worst)
+        else:
+            self._tell_failed(asked, params)
+
+    def _worse(self, values: list[float]) -> list[float]:
+        """The worst of these and of what was seen before, objective by objective."""
+        if not self._worst:
+            return values
+        pairs = zip(self._goal.objectives, values, self._worst, strict=True)
+        return [worst if goal.better(value, worst) else value for goal, value, worst in pairs]
 
     def _add(self, params: dict[str, Any], values: list[float]) -> None:
         """Tell the library of a trial that it did not suggest."""

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from metta_sweep.core.described import setting
 from metta_sweep.core.seeds import seed_of_32_bits
@@ -55,7 +55,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
 
     Parameters are asked for one after another as the search space has them, those of a sub-space where their option was chosen, so
     that conditional spaces are Optuna's define-by-run (give ``multivariate=True, group=True`` to have TPE learn them jointly).
-    Reports, failures and trials stopped early are told as Optuna's own (report, FAIL, PRUNED). ``fixed`` parameters are enqueued.
+    Reports and trials stopped early are told as Optuna's own (report, PRUNED). ``fixed`` parameters are enqueued.
 
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
@@ -64,6 +64,8 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
         seed: a whole number; None: derived from the sweep's seed. A sampler given as an object has a seed of its own, or gets this
             one if it has none.
         duplicates: whether parameters may be suggested that were suggested before.
+        failures: how failed trials are told: ``"worst"``: completed with the worst result seen so far, so that the sampler keeps
+            away from them; ``"fail"``: as FAIL, which samplers take no notice of.
         **sampler_options: options of the sampler, as Optuna calls them: ``n_startup_trials=20``.
 
     Raises:
@@ -78,9 +80,19 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
         sampler: Sampler = "TPE",
         seed: int | None = None,
         duplicates: bool = False,
+        failures: Literal["worst", "fail"] = "worst",
         **sampler_options: Any,
     ) -> None:
         super().__init__(search_space, seed, duplicates)
+        if failures not in ("worst", "fail"):
+            raise OptimizerError(
+                "OptunaOptimizer(failures=)",
+                "unknown option",
+                found=failures,
+                expected="'worst' or 'fail'",
+                remedy="Write failures='worst'",
+            )
+        self.failures = failures
         self.sampler = sampler
         self.sampler_options = sampler_options
         made = self._make_sampler(0)
@@ -140,11 +152,22 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
             return trial, self._optuna_space.suggest(trial)
 
     def _attach(self, params: dict[str, Any]) -> optuna.Trial:
-        return self._ask(params)[0]
+        import optuna
+
+        asked, _ = self._ask(params)
+        sampler = self._study.sampler
+        if isinstance(sampler, optuna.samplers.BaseGASampler):
+            # nothing was left to sample, which is when a trial gets its generation
+            sampler.get_trial_generation(self._study, self._study.get_trials(deepcopy=False)[asked.number])
+        return asked
 
     def _add(self, params: dict[str, Any], values: list[float]) -> None:
         import optuna
 
+        if isinstance(self._study.sampler, optuna.samplers.BaseGASampler):
+            # it learns from trials of its generations only, which those that are added have none of
+            super()._add(params, values)
+            return
         labelled, distributions = self._optuna_space.labelled(params), self._optuna_space.distributions(params)
         known = {label: labelled[label] for label in distributions}
         self._study.add_trial(optuna.create_trial(params=known, distributions=distributions, values=values))
@@ -156,6 +179,12 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
         import optuna
 
         self._finish(asked, None, optuna.trial.TrialState.FAIL)
+
+    def _tell_bad(self, asked: optuna.Trial, params: dict[str, Any]) -> None:
+        if self.failures == "fail":
+            self._tell_failed(asked, params)
+        else:
+            super()._tell_bad(asked, params)
 
     def _drop(self, asked: optuna.Trial) -> None:
         self._tell_failed(asked, {})
@@ -182,7 +211,9 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
             options = {name: copy.deepcopy(value) for name, value in self.sampler_options.items()}
             taken = _keywords(factory)
             if taken is not None:
-                refuse_unknown("OptunaOptimizer", options.keys() - taken, sorted({"search_space", "sampler", "duplicates"} | taken))
+                refuse_unknown(
+                    "OptunaOptimizer", options.keys() - taken, sorted({"search_space", "sampler", "duplicates", "failures"} | taken)
+                )
             if taken is None or "seed" in taken:
                 options["seed"] = seed
             if taken is not None and "constant_liar" in taken and self._slots > 1:

@@ -9,6 +9,7 @@ from metta_sweep.optimizers import (
     BayesianOptimizer,
     EvolutionOptimizer,
     GridOptimizer,
+    NevergradOptimizer,
     Optimizer,
     OptunaOptimizer,
     Phase,
@@ -129,3 +130,68 @@ class TestBayesianOptimizer(OptimizerConformance):
         """With few trials before the model."""
         pytest.importorskip("sklearn")
         return BayesianOptimizer(search_space, initial_trials=5, seed=seed)
+
+
+class TestOptunaOptimizer(OptimizerConformance):
+    """TPE, which is Optuna's default."""
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """As its users do."""
+        pytest.importorskip("optuna")
+        return OptunaOptimizer(search_space, seed=seed)
+
+
+@pytest.mark.slow
+class TestOptunaCmaEs(OptimizerConformance):
+    """An evolution strategy, which keeps its state in its trials."""
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With another sampler."""
+        pytest.importorskip("optuna")
+        return OptunaOptimizer(search_space, "CMA-ES", seed=seed)
+
+
+@pytest.mark.slow
+class TestOptunaNsga(OptimizerConformance):
+    """A genetic algorithm, which learns by generations."""
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With small generations."""
+        pytest.importorskip("optuna")
+        return OptunaOptimizer(search_space, "NSGA-II", seed=seed, population_size=8)
+
+
+@pytest.mark.slow
+class TestOptunaBruteForce(OptimizerConformance):
+    """Everything once."""
+
+    learns = False
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With a sampler that ends."""
+        pytest.importorskip("optuna")
+        return OptunaOptimizer(search_space, "BruteForce", seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestNevergradOptimizer(OptimizerConformance):
+    """NGOpt, which is Nevergrad's default. Its first points are the same whatever it was told before."""
+
+    learns = False
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """As its users do."""
+        pytest.importorskip("nevergrad")
+        return NevergradOptimizer(search_space, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestNevergradEvolution(OptimizerConformance):
+    """Differential evolution."""
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With another method."""
+        pytest.importorskip("nevergrad")
+        return NevergradOptimizer(search_space, "TwoPointsDE", seed=seed)

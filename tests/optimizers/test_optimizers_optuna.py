@@ -165,7 +165,7 @@ def test_a_conditional_space_is_optunas_define_by_run() -> None:
 
 def test_reports_and_stopped_trials_are_optunas_pruned_ones() -> None:
     """A stopped trial is told with its reports, which TPE learns from, as a pruned one; a failed trial is told as failed."""
-    ours, theirs = OptunaOptimizer({"x": Uniform(0, 1)}, "TPE", seed=0, n_startup_trials=4), []
+    ours, theirs = OptunaOptimizer({"x": Uniform(0, 1)}, "TPE", seed=0, failures="fail", n_startup_trials=4), []
     with hushed():
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=4))
         for number in range(24):
@@ -193,6 +193,30 @@ def test_reports_and_stopped_trials_are_optunas_pruned_ones() -> None:
             ours.failed(trial(number, params, TrialState.FAILED))
         else:
             ours.observe(trial(number, params, score=1 - value), 1 - value)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_failure_counts_as_the_worst_seen(direction: str) -> None:
+    """In the goal's direction: as a trial completed with the worst result so far; before there is a result, as failed."""
+    sign = 1 if direction == "maximize" else -1
+    optimizers = [
+        OptunaOptimizer({"x": Uniform(0, 1)}, "TPE", seed=0, n_startup_trials=4).for_run(Setup(None, Goal(direction), 0, 1))  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    found: list[list[float]] = [[], []]
+    for number in range(20):
+        for side, optimizer in enumerate(optimizers):
+            [suggestion] = optimizer.suggest(1)
+            params, score = suggestion.params, sign * (2.0 + suggestion.params["x"])
+            found[side].append(params["x"])
+            good = [x for x in found[side] if x <= 0.5]
+            if params["x"] > 0.5 and (side == 0 or not good):
+                optimizer.failed(trial(number, params, TrialState.FAILED))
+            elif params["x"] > 0.5:
+                optimizer.observe(trial(number, params), sign * (2.0 + min(good)))
+            else:
+                optimizer.observe(trial(number, params), score)
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", ["TPE", "NSGA-II", "NSGA-III", "Random", "QMC"])
@@ -330,6 +354,7 @@ def test_optuna_is_quiet_only_within_calls(caplog: pytest.LogCaptureFixture) -> 
         (lambda: OptunaOptimizer(sampler="zzz"), OptimizerError, "OptunaOptimizer(sampler=)", "Write sampler='TPE'"),
         (lambda: OptunaOptimizer(sampler=3), OptimizerError, "OptunaOptimizer(sampler=)", "Write sampler='TPE'"),  # type: ignore[arg-type]
         (lambda: OptunaOptimizer(sampler=dict), OptimizerError, "OptunaOptimizer(sampler=)", "Write sampler='TPE'"),  # type: ignore[arg-type]
+        (lambda: OptunaOptimizer(failures="nan"), OptimizerError, "OptunaOptimizer(failures=)", "Write failures='worst'"),  # type: ignore[arg-type]
         (lambda: OptunaOptimizer(n_startup_trial=3), UnknownOption, "OptunaOptimizer", "'n_startup_trials'"),
         (lambda: OptunaOptimizer(group=True, multivariate=False), OptimizerError, "OptunaOptimizer(sampler=)", "Look them up"),
         (
