@@ -35,7 +35,8 @@ class SimulatedCost:
             check_number(seconds, f"{_WHERE}(seconds=)", ExecutorError, at_least=0.0, remedy=remedy)
         self._seconds = seconds
         self.startup = check_number(startup, f"{_WHERE}(startup=)", ExecutorError, at_least=0.0)
-        self.failures = check_number(failures, f"{_WHERE}(failures=)", ExecutorError, at_least=0.0, at_most=1.0)
+        remedy = "Write failures=0.01: how often epochs fail. What follows from it is the sweep's: failures=FailurePolicy(...)"
+        self.failures = check_number(failures, f"{_WHERE}(failures=)", ExecutorError, at_least=0.0, at_most=1.0, remedy=remedy)
         self.stragglers = check_number(stragglers, f"{_WHERE}(stragglers=)", ExecutorError, at_least=0.0, at_most=1.0)
         self.slowdown = check_number(slowdown, f"{_WHERE}(slowdown=)", ExecutorError, at_least=1.0)
         self._seed = 0 if seed is None else check_int(seed, f"{_WHERE}(seed=)", ExecutorError, at_least=0)
