@@ -213,11 +213,17 @@ class SweepOffer:
             self.limit -= 1
 
     def resume(
-        self, trial_id: str, *, source: Paused | None = None, params: Mapping[str, Any] | None = None, why: str = ""
+        self,
+        trial_id: str,
+        *,
+        source: Paused | None = None,
+        params: Mapping[str, Any] | None = None,
+        queue: bool = False,
+        why: str = "",
     ) -> None:
         """Let a paused trial run on."""
         live = self._paused(trial_id, "resume")
-        if self._free < 1:
+        if self._free < 1 and not queue:
             raise SchedulerError("Offer.resume", "no slot is free", found=0, expected="offer.idle >= 1", remedy="Check offer.idle")
         if source is not None:
             self._check_source(source)
@@ -227,8 +233,9 @@ class SweepOffer:
         new = None if params is None else dict(params)
         self.events.append(Resume(trial_id, live.branch, step, checkpoint, origin, new, self._busy, self._free, why))
         self.picks += 1
-        self._free -= 1
-        self._busy += 1
+        if self._free > 0:
+            self._free -= 1
+            self._busy += 1
 
     def _check_source(self, source: Paused) -> None:
         """Only the checkpoints that trials in flight paused with, or go on from, are kept."""

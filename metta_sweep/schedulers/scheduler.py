@@ -98,7 +98,13 @@ class Offer(Protocol):
         """Start this suggestion. The numbers and ``why`` are the reason, kept in the trace. ``branch``: by default its own."""
 
     def resume(
-        self, trial_id: str, *, source: Paused | None = None, params: Mapping[str, Any] | None = None, why: str = ""
+        self,
+        trial_id: str,
+        *,
+        source: Paused | None = None,
+        params: Mapping[str, Any] | None = None,
+        queue: bool = False,
+        why: str = "",
     ) -> None:
         """Let a paused trial run on.
 
@@ -106,6 +112,7 @@ class Offer(Protocol):
             trial_id: the trial; it must be paused.
             source: the pause whose checkpoint and step it takes, which may be another trial's; None: its own last one.
             params: its parameters from now on; None: as before.
+            queue: it is decided now, and where no slot is idle it starts when one frees, before all that is picked later.
             why: the reason, kept in the trace.
         """
 
