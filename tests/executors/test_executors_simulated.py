@@ -155,9 +155,8 @@ def test_draws_do_not_depend_on_what_runs_beside() -> None:
     one, many = sweep(trials=40, slots=1, **suffers), sweep(trials=40, slots=12, **suffers)
 
     assert essence(one) == essence(many)
-    assert [(trial.attempt, trial.seconds) for trial in one.trials] == [
-        (trial.attempt, pytest.approx(trial.seconds)) for trial in many.trials
-    ]
+    assert [trial.attempt for trial in one.trials] == [trial.attempt for trial in many.trials]
+    assert [trial.seconds or 0.0 for trial in one.trials] == pytest.approx([trial.seconds or 0.0 for trial in many.trials])
     assert one.spend.seconds > many.spend.seconds
 
 

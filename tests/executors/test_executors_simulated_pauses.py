@@ -19,6 +19,7 @@ from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
 from metta_sweep.executors import SimulatedExecutor
 from metta_sweep.experiments.judging import next_judged_of
 from metta_sweep.schedulers import FIFOScheduler, IterationScheduler, Scheduler
+from metta_sweep.store import open_reader
 
 
 def quick(params: dict[str, Any], step: int) -> float:
@@ -212,28 +213,32 @@ def test_files_of_a_pause_that_is_not_needed_any_more_are_removed(tmp_path: Path
 
 # -- a killed process ------------------------------------------------------------------------------------------------------------
 
-SCRIPT = """
+TRIALS = 4000
+SCRIPT = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from simulated_kit import PausesOnce, sweep
-sweep(trials=400, scheduler=PausesOnce(), slots=1, name="curves", store=sys.argv[1])
+sweep(trials={TRIALS}, scheduler=PausesOnce(), slots=1, name="curves", store=sys.argv[1])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_kills_change_no_trial(tmp_path: Path) -> None:
-    """SIGKILL, ten times, at any moment; what is resumed has the trials of a run that was never killed."""
+    """SIGKILL, again and again, at any moment; what is resumed has the trials of a run that was never killed."""
     path = tmp_path / "killed.db"
     kit = Path(__file__).parent
     env = {**os.environ, "PYTHONPATH": str(kit.parents[1])}
-    for turn in range(10):
+    for turn in range(12):
         with subprocess.Popen([sys.executable, "-c", SCRIPT, str(path), str(kit)], env=env, stdout=subprocess.DEVNULL) as process:
             try:
-                process.wait(timeout=0.9 + 0.02 * turn)
+                process.wait(timeout=0.8 + 0.05 * turn)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
-    resumed = sweep(trials=400, scheduler=PausesOnce(), slots=1, name="curves", store=str(path))
+    resumed = sweep(trials=TRIALS, scheduler=PausesOnce(), slots=1, name="curves", store=str(path))
 
-    assert essence(resumed) == essence(sweep(trials=400, scheduler=PausesOnce(), slots=1))
+    with open_reader(path) as store:
+        starts = sum(1 for _ in store.records(resumed.run_id, kind="start"))
+    assert starts > 3  # a run that has ended is started no more
+    assert essence(resumed) == essence(sweep(trials=TRIALS, scheduler=PausesOnce(), slots=1))
