@@ -95,7 +95,7 @@ def _only_scheduler(proposing: Scheduler, scheduler: Scheduler | None) -> Schedu
 
 def check_searchable(optimizer: Optimizer, space: SearchSpace | None) -> None:
     """Refuse a search without a search space, by an optimizer that brings no suggestions of its own."""
-    if space is None and isinstance(optimizer, RandomOptimizer):
+    if space is None and getattr(optimizer, "needs_search_space", False) is True:
         raise OptimizerError(
             "SweepExperiment(search_space=)",
             f"{type(optimizer).__name__} has nothing to search",

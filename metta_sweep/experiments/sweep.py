@@ -89,7 +89,9 @@ class SweepExperiment(Experiment):
         search_space: a mapping of names to distributions, or a pydantic model whose fields carry them.
         optimizer: what to try; random search by default.
         scheduler: when and how long; by default slots are filled as they free.
-        goal: ``"maximize"`` (default), ``"minimize"``, or ``{"accuracy": "maximize"}`` where trials return several metrics.
+        goal: ``"maximize"`` (default), ``"minimize"``, or ``{"accuracy": "maximize"}`` where trials return several metrics; with
+            several of them, ``{"accuracy": "maximize", "latency": "minimize"}``, the first one leads: scores, rewards and branches
+            are its, and ``results.pareto_front`` is what there is in place of a best trial.
         metric: the metric that decides, where the goal does not name it.
         slots: how many trials run at once; by default what the scheduler wishes (3), capped by the executor.
         executor: where trials run; by default in this process.

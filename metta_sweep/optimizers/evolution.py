@@ -75,6 +75,7 @@ class EvolutionOptimizer(SeededOptimizer):
     """
 
     stays_inside = True
+    needs_search_space = True
 
     def __init__(
         self,

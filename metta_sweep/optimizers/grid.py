@@ -46,6 +46,7 @@ class GridOptimizer(SeededOptimizer):
     """
 
     stays_inside = True
+    needs_search_space = True
     bounds_itself = True
 
     def __init__(

@@ -80,6 +80,11 @@ class Member:
         return Member(self.name, self.optimizer.for_run(setup._replace(search_space=space, seed=seed, branches=())))
 
     @property
+    def takes_fixed(self) -> bool:
+        """Whether it can suggest with some parameters fixed."""
+        return "fixed" in self._takes
+
+    @property
     def remaining(self) -> int | None:
         """How many suggestions it has left, where it knows."""
         left: Any = getattr(self.optimizer, "remaining", None)

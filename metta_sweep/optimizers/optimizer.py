@@ -43,6 +43,8 @@ class Optimizer:
     """What it can search. A sweep that asks for more is refused when it is made, with the names of optimizers that can."""
     slow: bool = False
     """Whether ``suggest`` takes long enough that it should run in a thread, while trials run on."""
+    needs_search_space: bool = False
+    """Whether it can suggest nothing without a search space: a sweep that has none is refused when it is made."""
     branches: tuple[str, ...] = ()
     """Names that it can be asked within, where ``suggest`` takes ``branch``: a scheduler that picks branches picks from these."""
     bounds_itself: bool = False

@@ -101,6 +101,7 @@ class Phases(Optimizer):
         self.seed = seed
         self.duplicates = duplicates
         self.supports = common_support(phase.optimizer for phase in self.phases)
+        self.needs_search_space = any(phase.optimizer.needs_search_space for phase in self.phases)
         self.slow = any(phase.optimizer.slow for phase in self.phases)
         # kept apart from what for_run fills in, which is no setting of this optimizer
         self._settings: dict[str, Any] = {} if own is None else {"search_space": own.describe()}

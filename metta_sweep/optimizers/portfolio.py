@@ -69,6 +69,7 @@ class PortfolioOptimizer(Optimizer):
         self.duplicates = _checked_flag(duplicates, "duplicates")
         self.branches = tuple(members)
         self.supports = common_support(members.values())
+        self.needs_search_space = any(member.needs_search_space for member in members.values())
         self.slow = any(member.slow for member in members.values())
         # kept apart from what for_run fills in, which is no setting of this optimizer
         self._settings: dict[str, Any] = {} if own is None else {"search_space": own.describe()}
@@ -169,6 +170,9 @@ class PortfolioOptimizer(Optimizer):
         """One of each member in turn; a member that gives fewer than its share leaves the rest to the others."""
         turns = list(self._members.values())
         turns = turns[self._turn :] + turns[: self._turn]
+        if fixed:
+            # those that cannot would be asked in vain
+            turns = [member for member in turns if member.takes_fixed] or turns
         found: list[Suggestion] = []
         while turns and len(found) < n:
             missing = n - len(found)

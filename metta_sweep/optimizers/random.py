@@ -34,6 +34,7 @@ class RandomOptimizer(Optimizer):
     """
 
     stays_inside = True
+    needs_search_space = True
 
     def __init__(
         self,

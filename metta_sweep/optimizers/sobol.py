@@ -49,6 +49,7 @@ class SobolOptimizer(SeededOptimizer):
     """
 
     stays_inside = True
+    needs_search_space = True
     supports = Supports(most_parameters=_MOST)
 
     def __init__(

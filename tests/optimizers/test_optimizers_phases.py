@@ -260,8 +260,9 @@ def test_the_last_phase_may_end_the_run() -> None:
     result = run(sweep(optimizer, slots=5))
     assert len(result.trials) == 107
     assert result.stop_reason is StopReason.OPTIMIZER_EXHAUSTED
-    assert isinstance(result.trace[-1], Stop)
-    assert result.trace[-1].detail == "nothing is left to suggest"
+    last = result.trace[-1]
+    assert isinstance(last, Stop)
+    assert last.detail == "nothing is left to suggest"
 
 
 def test_a_phase_that_always_fails_ends_by_the_failure_rate() -> None:

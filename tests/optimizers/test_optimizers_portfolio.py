@@ -176,10 +176,14 @@ def test_asked_within_a_branch_it_asks_that_member_only() -> None:
 
 
 def test_what_is_fixed_is_passed_on() -> None:
-    """To members that take it."""
+    """To members that take it; the others are passed over, unless there are no others."""
     space = {"model": Choice(["a", "b"]), "x": Uniform(0, 1)}
     fresh = PortfolioOptimizer({"r": RandomOptimizer(), "s": RandomOptimizer()}, space).for_run(setup())
     assert {item.params["model"] for item in fresh.suggest(8, fixed={"model": "b"})} == {"b"}
+    mixed = PortfolioOptimizer({"cannot": Constant(0.5), "can": RandomOptimizer()}).for_run(setup())
+    assert [item.branch for item in mixed.suggest(3, fixed={"x": 0.5})] == ["can"]
+    assert [item.branch for item in mixed.suggest(2)] == ["cannot", "can"]
+    assert len(two().for_run(setup()).suggest(2, fixed={"x": 0.5})) == 2
 
 
 def test_no_point_is_suggested_twice_by_two_members() -> None:
@@ -448,6 +452,14 @@ def test_malformed_portfolios_are_refused(make: Any, error: type[Exception], tex
     """When they are made, with what was found and what to write."""
     with pytest.raises(error, match=text):
         make()
+
+
+def test_a_portfolio_without_a_search_space_is_refused_where_a_member_needs_one() -> None:
+    """When the sweep is made; members that bring their suggestions need none."""
+    with pytest.raises(OptimizerError, match=r"search_space=\): PortfolioOptimizer has nothing to search"):
+        sweep(PortfolioOptimizer({"a": RandomOptimizer(), "b": Constant(0.5)}), search_space=None)
+    queues = PortfolioOptimizer({"a": SuggestionQueue([{"x": 0.5}]), "b": SuggestionQueue([{"x": 0.25}])})
+    assert [trial.score for trial in run(sweep(queues, search_space=None)).trials] == [0.5, 0.25]
 
 
 def test_a_search_space_of_a_member_is_that_of_the_portfolio() -> None:
