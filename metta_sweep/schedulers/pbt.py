@@ -45,11 +45,11 @@ class PBTScheduler(Scheduler):
 
     Each member of the population is a trial, which reports every epoch and keeps its state in ``trial.checkpoint_dir``. After every
     ``epochs_per_generation`` steps it pauses. When a slot is free it goes on, those behind first: a member that does badly beside
-    the last scores of the others takes the checkpoint, the step and the parameters of one that does well (exploit), and changes the
+    the scores of the others takes the checkpoint, the step and the parameters of one that does well (exploit), and changes the
     parameters (explore); any other goes on as it was. After ``num_generations`` it is complete, with its last metrics.
-    Nobody waits for anybody. Members that are ahead are compared by their score at the generation of the one that is to go on,
-    those behind by their last one. With fewer slots than members they are paused and resumed in turn; when all have come to a
-    generation it is decided together for all that are paused there.
+    Nobody waits for anybody. Members that are ahead are compared by their score at the generation of the one that is to go on;
+    those behind it count where they do better already. With fewer slots than members they are paused and resumed in turn; when all
+    have come to a generation it is decided together for all that are paused there.
 
     A member that neither takes nor may be taken from goes on without a pause, where each has a slot: by ``"truncation"`` the middle
     of the ranks.
@@ -218,7 +218,7 @@ class PBTScheduler(Scheduler):
 
     def _go_on(self, offer: Offer, member: Member) -> None:
         """Let a paused member go on, as it was or in the place of another one."""
-        ranked = self._population.ranked(member.judged)
+        ranked = self._population.ranked(member)
         order = [other for other, _ in ranked]
         rank = order.index(member) + 1 if member in order else 0
         here = f"rank {rank} of {len(ranked)}" if rank else "without a score"
@@ -279,7 +279,7 @@ class PBTScheduler(Scheduler):
             return Verdict.CONTINUE
         if not self._each_has_a_slot or self.exploit_method == "tournament":
             return Verdict.PAUSE
-        ranked = [other for other, _ in self._population.ranked(generation)]
+        ranked = [other for other, _ in self._population.ranked(member)]
         rank = ranked.index(member) + 1
         takes = rank > len(ranked) - quantile_size(len(ranked), self.quantile)
         # as if all had a score already: who is among the best of few must be there to be copied

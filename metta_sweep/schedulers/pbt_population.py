@@ -94,10 +94,20 @@ class Population:
         paused = [member for member in self.members.values() if member.paused is not None]
         return sorted(paused, key=lambda member: (member.step, member.paused_at))
 
-    def ranked(self, generation: int) -> list[tuple[Member, float]]:
-        """Those that have a score, by their score at a generation, the best first; equal ones in the order of their picks."""
-        scored = [(member, score) for member in self.members.values() if (score := member.score_at(generation)) is not None]
-        return sorted(scored, key=lambda one: (-one[1], one[0].number))
+    def ranked(self, member: Member) -> list[tuple[Member, float]]:
+        """The member and those that it is compared with, by their score at its generation; the best first.
+
+        Those behind it have been trained less: they count only where their last score is better than its own already.
+        """
+        own = member.score_at(member.judged)
+        if own is None:
+            return []
+        compared: list[tuple[Member, float]] = []
+        for other in self.members.values():
+            score = other.score_at(member.judged)
+            if score is not None and (other.judged >= member.judged or score > own):
+                compared.append((other, score))
+        return sorted(compared, key=lambda one: (-one[1], one[0].number))
 
     def all_at(self, generation: int) -> bool:
         """Whether all members have come to that generation."""
