@@ -58,7 +58,10 @@ def by_sweep(make: Callable[[int], Optimizer]) -> Search:
             seed=seed,
             store="memory",
         )
-        return float(sweep.run(budget=function.trials).best_score or 0.0)
+        best = sweep.run(budget=function.trials).best_score
+        if best is None:
+            raise RuntimeError("no trial completed")
+        return best
 
     return search
 

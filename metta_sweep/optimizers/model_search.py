@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from metta_sweep.core.encoding import Axis, Encoding
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.optimizers.acquisition import Worth, climb
-from metta_sweep.optimizers.encoding import Axis, Encoding
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metta_sweep.core.distributions import Choice, Constant, Integer, LogInteger, LogUniform, Uniform
+from metta_sweep.core.encoding import Encoding
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.optimizers.encoding import Encoding
 
 FLAT = SearchSpace.of(
     {
