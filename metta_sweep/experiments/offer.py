@@ -138,9 +138,9 @@ class SweepOffer:
             self._why = f"{self._drawn - before} suggestions were drawn and all were of pruned branches"
         return None
 
-    def draw(self, count: int) -> int:
-        """Have up to ``count`` suggestions wait, as far as the budget allows; returns how many wait now."""
-        if self.limit is not None:
+    def draw(self, count: int, *, spare: bool = False) -> int:
+        """Have up to ``count`` suggestions wait, as far as the budget allows (or with ``spare``); returns how many wait now."""
+        if self.limit is not None and not spare:
             count = min(count, self.limit)
         while (missing := count - self._waiting_count()) > 0:
             before = len(self._fresh)

@@ -38,7 +38,8 @@ class ContextualUCB(SuggestionPicker):
         discount: as in ``DiscountedUCB``; 1 forgets nothing.
         c: exploration weight, at least 0.
         warm_up: runs that each branch has before scores count; those before a bucket began count for it as well.
-        candidates: so many suggestions are drawn to choose from, of an optimizer without end.
+        candidates: so many suggestions wait to be chosen from, at least: they are drawn ahead of an optimizer without end, which
+            suits one that does not learn (random, Sobol). What is never chosen goes on waiting: the more the choosier.
 
     Raises:
         SchedulerError: a setting is out of its range.
@@ -50,7 +51,7 @@ class ContextualUCB(SuggestionPicker):
         discount: float = 0.95,
         c: float = 1.0,
         warm_up: int = 1,
-        candidates: int = 8,
+        candidates: int = 64,
         **unknown: Never,
     ) -> None:
         refuse_unknown("ContextualUCB", unknown, _OPTIONS)
@@ -62,7 +63,7 @@ class ContextualUCB(SuggestionPicker):
         self.discount = checked_discount("ContextualUCB", discount)
         self.c = check_number("ContextualUCB(c=)", c, least=0, example=1.0)
         self.warm_up = check_count("ContextualUCB(warm_up=)", warm_up, least=0, example=1)
-        self.candidates = check_count("ContextualUCB(candidates=)", candidates, example=8)
+        self.candidates = check_count("ContextualUCB(candidates=)", candidates, example=64)
 
     def begin(self, setup: Setup) -> ContextualIndex:
         """The rule without history, for one run."""

@@ -38,7 +38,8 @@ class LinearUCB(SuggestionPicker):
         alpha: exploration weight, at least 0; 0 is greedy.
         ridge: weight of the prior that nothing matters, above 0.
         shared: one model for all branches; False: one for each (the *disjoint* model of the paper).
-        candidates: so many suggestions are drawn to choose from, of an optimizer without end.
+        candidates: so many suggestions wait to be chosen from, at least: they are drawn ahead of an optimizer without end, which
+            suits one that does not learn (random, Sobol). What is never chosen goes on waiting: the more the choosier.
 
     Raises:
         SchedulerError: a setting is out of its range.
@@ -50,7 +51,7 @@ class LinearUCB(SuggestionPicker):
         alpha: float = 1.0,
         ridge: float = 1.0,
         shared: bool = True,
-        candidates: int = 16,
+        candidates: int = 64,
         **unknown: Never,
     ) -> None:
         refuse_unknown("LinearUCB", unknown, _OPTIONS)
@@ -64,7 +65,7 @@ class LinearUCB(SuggestionPicker):
         self.alpha = check_number("LinearUCB(alpha=)", alpha, least=0, example=1.0)
         self.ridge = check_number("LinearUCB(ridge=)", ridge, least=1e-9, example=1.0)
         self.shared = bool(shared)
-        self.candidates = check_count("LinearUCB(candidates=)", candidates, example=16)
+        self.candidates = check_count("LinearUCB(candidates=)", candidates, example=64)
 
     def begin(self, setup: Setup) -> LinearIndex:
         """The rule without history, for one run.

@@ -70,10 +70,11 @@ class Offer(Protocol):
         """
         ...
 
-    def draw(self, count: int) -> int:
+    def draw(self, count: int, *, spare: bool = False) -> int:
         """Have up to ``count`` suggestions wait: the optimizer is asked for what is missing at once, however few slots are free.
 
-        Returns how many wait now: fewer where the optimizer gives fewer, or where the budget of trials allows no more.
+        Returns how many wait now: fewer where the optimizer gives fewer, or where the budget of trials allows no more (with
+        ``spare``: also more than it allows, to choose from).
         """
         ...
 

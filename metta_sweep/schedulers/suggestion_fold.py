@@ -75,7 +75,7 @@ class SuggestionFold(ABC):
         seen = 0
         with self._overlay():
             while offer.free:
-                offer.draw(max(self._candidates, offer.free))
+                offer.draw(max(self._candidates, offer.free), spare=True)
                 for fresh in offer.fresh[seen:]:
                     waiting[fresh.suggestion] = fresh
                 seen = len(offer.fresh)

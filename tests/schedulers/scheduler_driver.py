@@ -209,7 +209,7 @@ class DriverOffer:
             return None
         return self._draw(suggestion)
 
-    def draw(self, count: int) -> int:
+    def draw(self, count: int, *, spare: bool = False) -> int:
         """Have so many suggestions wait, as far as the source gives them."""
         while (waiting := len({*self._driver.pool, *(draw.suggestion for draw in self.fresh)} - self._picked)) < count:
             suggestion = self._driver.source(None) if self._driver.source is not None else None
