@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metta_sweep import Budget, Choice, MemoryStore, Suggestion, SweepExperiment, SweepResult, Trial, TrialContext, Uniform
-from metta_sweep.core.events import Draw, Pick
+from metta_sweep.core.events import Draw, Pick, Wait
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
@@ -20,7 +20,7 @@ from metta_sweep.errors import DefinitionChanged, InvalidName, OptimizerError, S
 from metta_sweep.experiments.codec import decode_facts
 from metta_sweep.optimizers import GridOptimizer, Optimizer, PortfolioOptimizer, RandomOptimizer, SuggestionQueue, Supports
 from metta_sweep.records import Record
-from metta_sweep.schedulers import FIFOScheduler, IterationScheduler
+from metta_sweep.schedulers import FIFOScheduler, IterationScheduler, Offer
 from metta_sweep.testing.virtual import run_virtual
 
 SPACE = {"x": Uniform(0.0, 1.0)}
@@ -481,3 +481,74 @@ def test_a_member_that_returns_no_list_is_named(answer: Any) -> None:
 
     with pytest.raises(SuggestionError, match=r"Wrong 'odd'\.suggest\(1\): it returned no sequence"):
         PortfolioOptimizer({"odd": Wrong()}).for_run(setup()).suggest(1)
+
+
+# -- the seam, for optimizers and schedulers of one's own --------------------------------------------------------------------------
+
+
+class Wishing(FIFOScheduler):
+    """Wants suggestions of one branch, then of the other."""
+
+    def pick(self, offer: Offer) -> None:
+        """One of the branch whose turn it is."""
+        while offer.free:
+            waiting = offer.next(branch="ab"[offer.busy % 2])
+            if waiting is None:
+                offer.wait(offer.why)
+                return
+            offer.pick(waiting)
+
+
+class Mixed(Optimizer):
+    """Mostly of branch a, and cannot be asked within one."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.made = 0
+
+    def suggest(self, n: int) -> list[Suggestion]:
+        """Every so many of branch b."""
+        self.made += n
+        numbers = range(self.made - n, self.made)
+        return [Suggestion(params={"x": number / 1e4}, branch="b" if number % self.every == 1 else "a") for number in numbers]
+
+
+def test_a_branch_may_be_wished_for_of_any_optimizer() -> None:
+    """Of one that cannot be asked within branches more is drawn, and what is not of the branch waits in the pool."""
+    result = run(sweep(Mixed(4), scheduler=Wishing(), slots=2), 6)
+    assert [trial.branch for trial in result.trials] == ["a", "b"] * 3
+    assert all(draw.within is None for draw in result.trace if isinstance(draw, Draw))
+    rare = run(sweep(Mixed(10**6), scheduler=Wishing(), slots=4), 6)
+    waits = [event.why for event in rare.trace if isinstance(event, Wait)]
+    assert waits[:2] == [
+        "32 suggestions were drawn and none had the branch 'b'",
+        "32 suggestions wait, and none has the branch 'b'",
+    ]
+
+
+def test_any_optimizer_may_have_branches() -> None:
+    """A class of one's own that takes ``branch`` is asked within those that it names; what it waits for is why slots are idle."""
+
+    class Directions(Optimizer):
+        branches = ("left", "right")
+
+        def suggest(self, n: int, branch: str | None = None, pending: Sequence[Trial] = ()) -> list[Suggestion]:
+            self.waiting_for = None
+            if len(pending) == 2:
+                self.waiting_for = "a hand that is free"
+                return []
+            return [Suggestion(params={"x": 0.2 if branch == "left" else 0.9}, branch=branch)]
+
+    result = run(sweep(Directions(), scheduler=IterationScheduler(c=0.0, prune_floor=None), slots=3), 9)
+    assert list(result.branches) == ["left", "right"]
+    assert Counter(trial.branch for trial in result.trials)["right"] == 8
+    assert {event.why for event in result.trace if isinstance(event, Wait)} >= {"a hand that is free"}
+
+
+def test_branches_that_cannot_be_asked_for_are_none() -> None:
+    """A class that names branches, but whose ``suggest`` takes none, is asked as any other."""
+
+    class Confused(RandomOptimizer):
+        branches = ("left", "right")
+
+    assert run(sweep(Confused(), scheduler=IterationScheduler()), 3).branches == {}
