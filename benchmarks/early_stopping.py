@@ -85,13 +85,12 @@ class UntilFound(WatchedScheduler):
     def apply(self, event: Event) -> None:
         """Count, look, and pass it on."""
         self.inner.apply(event)
-        kind = type(event)
-        if kind is Reported:
+        if isinstance(event, Reported):
             self.epochs += 1
-        elif kind is Pick:
+        elif isinstance(event, Pick):
             self.trials += 1
-        elif kind is Result and event.trial_id in self.wanted and event.stopped in (None, "complete") and self.reached is None:
-            self.reached = Reached(self.executor.clock(), self.epochs, self.trials)
+        elif isinstance(event, Result) and event.trial_id in self.wanted and event.stopped in (None, "complete"):
+            self.reached = self.reached or Reached(self.executor.clock(), self.epochs, self.trials)
             self.interrupt()
 
     def pick(self, offer: Any) -> None:
