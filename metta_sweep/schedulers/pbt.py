@@ -158,7 +158,7 @@ class PBTScheduler(Scheduler):
         """At the end of a generation: to pause, that it is complete, or to go on where nothing is to be decided."""
         member = self._population.members[trial.id]
         generation = self._generation(report.step)
-        if generation < 1 or generation != member.judged:
+        if generation < 1 or generation < member.verdict_from:
             return Verdict.CONTINUE
         if not self._any_score and member.verdict is Verdict.CONTINUE:
             raise unjudgeable(WHERE, self._goal, trial, report)
@@ -270,7 +270,8 @@ class PBTScheduler(Scheduler):
         if value is not None:
             member.scored(generation, value)
             self._any_score = True
-        member.verdict = self._verdict(member, generation, scored=value is not None)
+        if member.verdict is not Verdict.PAUSE:
+            member.verdict, member.verdict_from = self._verdict(member, generation, scored=value is not None), generation
 
     def _verdict(self, member: Member, generation: int, *, scored: bool) -> Verdict:
         if generation >= self.num_generations:

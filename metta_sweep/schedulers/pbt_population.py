@@ -30,6 +30,7 @@ class Member:
         "step",
         "turn",
         "verdict",
+        "verdict_from",
     )
 
     def __init__(self, trial_id: str, number: int) -> None:
@@ -52,7 +53,9 @@ class Member:
         self.judged_step = -1
         """By the report at this step."""
         self.verdict = Verdict.CONTINUE
-        """And the verdict on it."""
+        """What was said then: to pause holds for whatever it reports before it does."""
+        self.verdict_from = 0
+        """The generation since which it holds."""
 
     def score_at(self, generation: int) -> float | None:
         """Its score of that generation, else of the last one before it, else of the first one after it; None before the first."""
@@ -145,7 +148,8 @@ class Population:
         member.paused = None
         member.turn += 1
         member.step, member.checkpoint = event.step, event.checkpoint
-        member.judged, member.judged_step, member.verdict = generation_of(event.step), -1, Verdict.CONTINUE
+        member.judged, member.judged_step = generation_of(event.step), -1
+        member.verdict, member.verdict_from = Verdict.CONTINUE, member.judged
         if event.params is not None:
             self.params[event.trial_id] = event.params
 

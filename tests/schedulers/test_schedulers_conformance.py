@@ -8,6 +8,7 @@ from metta_sweep.schedulers import (
     HyperbandScheduler,
     IterationScheduler,
     MedianStoppingScheduler,
+    PBTScheduler,
     Scheduler,
 )
 from metta_sweep.testing import SchedulerConformance
@@ -109,3 +110,21 @@ class TestIterationScheduler(SchedulerConformance):
     def make_scheduler(self) -> Scheduler:
         """Branches by ``arm``."""
         return IterationScheduler(branch_by="arm", prune_floor=0.4, prune_after_runs=2)
+
+
+class TestPBTScheduler(SchedulerConformance):
+    """Truncation, and parameters that are perturbed."""
+
+    def make_scheduler(self) -> Scheduler:
+        """Six members, compared after each step."""
+        return PBTScheduler(population_size=6, num_generations=9)
+
+
+class TestPBTSchedulerTournament(SchedulerConformance):
+    """Tournaments, and parameters that are drawn anew."""
+
+    def make_scheduler(self) -> Scheduler:
+        """Five members, compared after every second step; the last step comes after the last generation."""
+        return PBTScheduler(
+            population_size=5, num_generations=4, epochs_per_generation=2, exploit_method="tournament", explore_method="resample"
+        )
