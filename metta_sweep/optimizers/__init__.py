@@ -1,5 +1,6 @@
 """What to try. One optimizer per file; add one by adding its file and its line here."""
 
+from metta_sweep.optimizers.ax import AxOptimizer as AxOptimizer
 from metta_sweep.optimizers.bayesian import BayesianOptimizer as BayesianOptimizer
 from metta_sweep.optimizers.evolution import EvolutionOptimizer as EvolutionOptimizer
 from metta_sweep.optimizers.grid import GridOptimizer as GridOptimizer
@@ -9,6 +10,7 @@ from metta_sweep.optimizers.optuna import OptunaOptimizer as OptunaOptimizer
 from metta_sweep.optimizers.phase import Phase as Phase
 from metta_sweep.optimizers.phases import Phases as Phases
 from metta_sweep.optimizers.portfolio import PortfolioOptimizer as PortfolioOptimizer
+from metta_sweep.optimizers.protein import ProteinOptimizer as ProteinOptimizer
 from metta_sweep.optimizers.queue import SuggestionQueue as SuggestionQueue
 from metta_sweep.optimizers.random import RandomOptimizer as RandomOptimizer
 from metta_sweep.optimizers.sobol import SobolOptimizer as SobolOptimizer

@@ -158,6 +158,12 @@ class SurrogateOptimizer(SeededOptimizer):
         self._errors.append(error)
         return len(self._vectors) - 1
 
+    def forget(self, place: int) -> None:
+        """Drop a result that another one takes the place of."""
+        del self._vectors[place], self._scores[place], self._errors[place]
+        # of other results now than those that it was fitted to
+        self._fitted.clear()
+
     def values(self, count: int) -> tuple[Floats, float]:
         """The first ``count`` results, standardized, more being better and failures worst; and the deviation of the scores."""
         import numpy as np

@@ -15,6 +15,7 @@ from metta_sweep.optimizers import (
     Phase,
     Phases,
     PortfolioOptimizer,
+    ProteinOptimizer,
     RandomOptimizer,
     SobolOptimizer,
 )
@@ -195,3 +196,14 @@ class TestNevergradEvolution(OptimizerConformance):
         """With another method."""
         pytest.importorskip("nevergrad")
         return NevergradOptimizer(search_space, "TwoPointsDE", seed=seed)
+
+
+class TestProteinOptimizer(OptimizerConformance):
+    """Around the best trials."""
+
+    history = 14
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """As its users do."""
+        pytest.importorskip("sklearn")
+        return ProteinOptimizer(search_space, seed=seed)
