@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from metta_sweep import Budget, Choice, MemoryStore, Suggestion, SweepExperiment, SweepResult, Trial, TrialContext, Uniform
+from metta_sweep.clock import crash_points
 from metta_sweep.core.events import Draw, Pick, Wait
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
@@ -18,9 +19,19 @@ from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, TrialError, TrialState
 from metta_sweep.errors import DefinitionChanged, InvalidName, OptimizerError, SuggestionError, UnknownOption
 from metta_sweep.experiments.codec import decode_facts
-from metta_sweep.optimizers import GridOptimizer, Optimizer, PortfolioOptimizer, RandomOptimizer, SuggestionQueue, Supports
+from metta_sweep.optimizers import (
+    GridOptimizer,
+    Optimizer,
+    Phase,
+    Phases,
+    PortfolioOptimizer,
+    RandomOptimizer,
+    SuggestionQueue,
+    Supports,
+)
 from metta_sweep.records import Record
 from metta_sweep.schedulers import FIFOScheduler, IterationScheduler, Offer
+from metta_sweep.testing.crashes import Crashed
 from metta_sweep.testing.virtual import run_virtual
 
 SPACE = {"x": Uniform(0.0, 1.0)}
@@ -552,3 +563,43 @@ def test_branches_that_cannot_be_asked_for_are_none() -> None:
         branches = ("left", "right")
 
     assert run(sweep(Confused(), scheduler=IterationScheduler()), 3).branches == {}
+
+
+class DiesAt:
+    """Ends a run at the crash point of this number; a dead process does nothing more."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, point: str) -> None:
+        """Count a point."""
+        self.left -= 1
+        if self.left <= 0:
+            raise Crashed(f"the run ends at {point}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_anywhere_it_goes_on_as_if_it_had_not_been() -> None:
+    """At each crash point of a run of UCB over members, phases among them: the same picks, for the same reasons."""
+
+    def made(store: Any) -> tuple[list[Any], list[Any]]:
+        phases = Phases([Phase(GridOptimizer(order="shuffled"), trials=2, min_observed=1), Phase(RandomOptimizer())])
+        portfolio = PortfolioOptimizer({"phases": phases, "random": RandomOptimizer(), "steady": Constant(0.4)})
+        scheduler = IterationScheduler(prune_floor=None, c=0.5)
+        result = run(sweep(portfolio, scheduler=scheduler, name="it", store=store), 6)
+        trials = [(trial.id, trial.branch, trial.origin, trial.params, trial.score) for trial in result.trials]
+        return trials, [event.explanation for event in result.trace if isinstance(event, Pick)]
+
+    expected = made(MemoryStore())
+    number, whole = 0, False
+    while not whole:
+        number += 1
+        store = MemoryStore()
+        try:
+            with crash_points(DiesAt(number)):
+                made(store)
+            whole = True
+        except Crashed:
+            assert made(store) == expected, f"killed at crash point {number}"
+    assert number > 40
