@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 from collections import Counter
@@ -16,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from metta_sweep.clock import crash_point
 from metta_sweep.errors import ExecutorError
-from metta_sweep.executors.manifest import Entry, digest_of_file, is_digest, manifest_of, read_manifest, walk
+from metta_sweep.executors.manifest import Entry, digest_of_file, is_digest, manifest_of, read_manifest, remove_tree, walk
 
 __all__ = ["Checkpoints"]
 
@@ -116,7 +115,7 @@ class Checkpoints:
                 crash_point("checkpoint.restore")
                 self._swap(fresh, directory)
             finally:
-                _remove(fresh)
+                remove_tree(fresh)
 
     def doom(self, needed: Collection[str]) -> bool:
         """Mark what is neither among the needed ones nor pinned, for ``remove_doomed``. Returns whether there is anything."""
@@ -157,7 +156,7 @@ class Checkpoints:
             if not self._folder.is_dir():
                 return
             for path in self._folder.glob(f"{_UNFINISHED}*"):
-                _remove(path)
+                remove_tree(path)
             for path in _files(self._manifests):
                 with suppress(OSError, ValueError, KeyError, TypeError):  # damaged: an error when it is needed, gone when it is not
                     contents = tuple(entry.content for entry in read_manifest(path.read_bytes()) if entry.kind == "file")
@@ -253,7 +252,12 @@ class Checkpoints:
         found = sha256(text).hexdigest()
         if found != digest:
             raise _damaged(digest, path, found, digest)
-        return read_manifest(text)
+        try:
+            return read_manifest(text)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExecutorError(
+                f"checkpoint {digest[:12]}", f"it cannot be read: {error}", found=str(path), remedy=_REMEDY
+            ) from error
 
     def _copy(self, entry: Entry, place: Path, digest: str) -> None:
         source = self._blobs / entry.content
@@ -281,7 +285,7 @@ class Checkpoints:
                 directory.rename(old)
             crash_point("checkpoint.swap")
             fresh.rename(directory)
-        _remove(old)
+        remove_tree(old)
 
     def _manifest(self, digest: str) -> Path:
         if not is_digest(digest):
@@ -333,14 +337,3 @@ def _damaged(what: str, path: Path, found: str, expected: str) -> ExecutorError:
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if is_digest(path.name)] if folder.is_dir() else []
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, or a directory with all that it holds, read-only folders too."""
-    if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
-        return
-    for folder, _, _ in os.walk(path):
-        with suppress(OSError):
-            Path(folder).chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)

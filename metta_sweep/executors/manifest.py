@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Literal, NamedTuple
 
 from metta_sweep.errors import ExecutorError
 
-__all__ = ["CHUNK", "Entry", "digest_of_file", "is_digest", "manifest_of", "read_manifest", "walk"]
+__all__ = ["CHUNK", "Entry", "digest_of_file", "is_digest", "manifest_of", "read_manifest", "remove_tree", "walk"]
 
 CHUNK: Final = 1 << 20
 """Bytes that are read at once: files may be larger than the memory."""
@@ -111,3 +113,14 @@ def digest_of_file(path: Path, copy_to: IO[bytes] | None = None) -> str:
             if copy_to is not None:
                 copy_to.write(piece)
     return content.hexdigest()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a directory with all that it holds, read-only folders too."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
