@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final, Never, Protocol
 
-from metta_sweep.core.metrics import as_metrics
+from metta_sweep.core.metrics import BARE_METRIC, as_metrics
 from metta_sweep.core.numbers import check_int, check_number
 from metta_sweep.core.seeds import derive_seed, unit_floats
 from metta_sweep.core.trial import Metric
@@ -147,14 +147,15 @@ class SimulatedTraining:
         self.curve = curve
         self.epochs = epochs
 
-    def __call__(self, trial: TrialContext) -> Iterator[dict[str, Metric]]:
+    def __call__(self, trial: TrialContext) -> Iterator[dict[str, Any]]:
         """Yield epoch by epoch, after the one that the trial goes on from."""
         params, curve = trial.params, self.curve
         last: int = self.epochs if self.epochs is not None else curve.length(params)  # type: ignore[attr-defined]
         rng = _StepRandom(derive_seed("curve", trial.seed))
         for step in range(trial.resume_step + 1, last + 1):
             rng.begin(step)
-            yield {"step": step, **as_metrics(curve(params, step, rng), f"curve at step {step} of {trial.address}")}
+            value = curve(params, step, rng)
+            yield {"step": step, **value} if isinstance(value, Mapping) else {"step": step, BARE_METRIC: value}
 
     def __repr__(self) -> str:
         return f"simulated({self.curve!r}, epochs={self.epochs})"
@@ -187,7 +188,8 @@ def simulated(curve: LearningCurve, epochs: int | None = None) -> SimulatedTrain
     return SimulatedTraining(curve, epochs)
 
 
-_FLOATS: Final = 4
+_FLOATS: Final = 2
+"""How many are drawn at once: as many as a normal number needs."""
 
 
 class _StepRandom(Random):

@@ -50,7 +50,10 @@ class SimulatedCost:
         given = self._seconds
         if not callable(given):
             return given
-        found = plain_scalar(given(task.trial.params, step))
+        found = given(task.trial.params, step)
+        if type(found) is float and 0.0 <= found < math.inf:
+            return found
+        found = plain_scalar(found)
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0.0 <= found < math.inf:
             raise ExecutorError(
                 f"{_WHERE}(seconds=)",
