@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from metta_sweep.core.events import Draw, Event, Paused, Pick, Resume, Stop, Wait
 from metta_sweep.core.trial import Verdict
-from metta_sweep.errors import SchedulerError, SuggestionError
+from metta_sweep.errors import MetricError, SchedulerError, SuggestionError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.strategies import Strategies
@@ -253,9 +253,18 @@ class SweepOffer:
     def end(self, trial_id: str, *, complete: bool = False, why: str = "") -> None:
         """End a paused trial: it is COMPLETED with the metrics of its last report, or STOPPED."""
         live = self._paused(trial_id, "end")
+        if complete:
+            self._check_scored(live)
         verdict = Verdict.COMPLETE if complete else Verdict.STOP
         self.events.append(Stop(verdict.value, why, trial_id, live.branch, live.step))
         self.picks += 1
+
+    def _check_scored(self, live: LiveTrial) -> None:
+        try:
+            self._state.goal.scores(live.reports[-1].metrics if live.reports else {})
+        except MetricError as wrong:
+            # refused before it is recorded: what is in the journal without a score could never be scored
+            raise MetricError(f"trial[{live.id}] cannot be completed with its last report: {wrong}") from None
 
     def _paused(self, trial_id: str, call: str) -> LiveTrial:
         live = self._state.paused.get(trial_id)

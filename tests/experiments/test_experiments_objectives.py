@@ -16,7 +16,7 @@ from sweep_kit import SPACE, essence, events, kinds, queue, run, sweep
 from metta_sweep import MemoryStore, Suggestion, SweepExperiment, SweepResult, Trial, TrialContext, TrialState, Uniform
 from metta_sweep.cli import main
 from metta_sweep.cli.display import shown, trial_line
-from metta_sweep.core.events import Reported, Score, Stop
+from metta_sweep.core.events import Paused, Reported, Score, Stop
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.pareto import Front, dominates, hypervolume
 from metta_sweep.core.trial import Report, Verdict
@@ -249,6 +249,43 @@ def test_stopped_trials_are_in_no_front() -> None:
     assert [stop.trial_id for stop in events(result, Stop) if stop.trial_id is not None] == ["1", "5"]
     assert [trial.id for trial in result.pareto_front] == ["0", "2", "4"]
     assert len(events(result, Reported)) == 10
+
+
+def test_paused_trials_are_completed_with_all_objectives_or_not_at_all() -> None:
+    """A last report that lacks one is refused before it is recorded, with the name of the metric."""
+
+    class Pauses(Scheduler):
+        needs_pauses = True
+        complete = True
+
+        def pick(self, offer: Any) -> None:
+            for trial in self.paused:
+                offer.end(trial, complete=self.complete)
+            super().pick(offer)
+
+        def __init__(self) -> None:
+            self.paused: list[str] = []
+
+        def apply(self, event: Any) -> None:
+            if isinstance(event, Paused):
+                self.paused.append(event.trial_id)
+            elif isinstance(event, Stop) and event.trial_id in self.paused:
+                self.paused.remove(event.trial_id)
+
+        def judge(self, trial: Trial, report: Report) -> Verdict:
+            return Verdict.PAUSE
+
+    async def whole(trial: TrialContext) -> Any:
+        yield {"accuracy": 0.5, "latency": float(trial.number)}
+
+    async def lacking(trial: TrialContext) -> Any:
+        yield {"accuracy": 0.5}
+
+    result = run(sweep(whole, scheduler=Pauses(), goal=GOAL), 3)
+    assert [trial.id for trial in result.pareto_front] == ["0"]
+    assert [trial.state for trial in result.trials] == [TrialState.COMPLETED] * 3
+    with pytest.raises(MetricError, match=r"trial\[0\] cannot be completed with its last report: it has no metric 'latency'"):
+        run(sweep(lacking, scheduler=Pauses(), goal=GOAL), 3)
 
 
 def test_branches_follow_the_leading_metric() -> None:
