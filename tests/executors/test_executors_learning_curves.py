@@ -18,7 +18,10 @@ from metta_sweep.executors.executor import TrialTask
 from metta_sweep.executors.learning_curves import SimulatedTraining
 from metta_sweep.testing.executor_driver import task_of
 
-TABLE = {0.1: [0.9, 0.5, 0.4], 0.01: [{"loss": 0.9, "accuracy": 0.2}, {"loss": (0.8, 0.1), "accuracy": 0.3}]}
+TABLE: dict[float, list[Any]] = {
+    0.1: [0.9, 0.5, 0.4],
+    0.01: [{"loss": 0.9, "accuracy": 0.2}, {"loss": (0.8, 0.1), "accuracy": 0.3}],
+}
 
 
 def draws(params: Mapping[str, Any], step: int, rng: Random) -> dict[str, float]:
