@@ -17,7 +17,7 @@ from metta_sweep.testing.optimizer_spaces import worth
 __all__ = ["Call", "OptimizerDriver"]
 
 _METRIC = "value"
-_KEYWORDS = frozenset(("index", "pending", "fixed"))
+_KEYWORDS = frozenset(("index", "pending", "fixed", "branch"))
 
 
 class Call(NamedTuple):
@@ -62,11 +62,18 @@ class OptimizerDriver:
         """Whether it can suggest with some parameters fixed."""
         return "fixed" in self._takes
 
-    def ask(self, n: int = 1, fixed: Mapping[str, Any] | None = None) -> list[Trial]:
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The branches that it can be asked within."""
+        return tuple(getattr(self.optimizer, "branches", ())) if "branch" in self._takes else ()
+
+    def ask(self, n: int = 1, fixed: Mapping[str, Any] | None = None, branch: str | None = None) -> list[Trial]:
         """Ask for ``n`` suggestions; each becomes a trial in flight. All must lie inside the search space."""
         keywords: dict[str, Any] = {"index": self.suggested, "pending": list(self.pending)}
         if fixed:
             keywords["fixed"] = dict(fixed)
+        if branch is not None:
+            keywords["branch"] = branch
         call = Call("suggest", (n,), {name: value for name, value in keywords.items() if name in self._takes})
         trials = self._suggested(call)
         self.pending += trials

@@ -50,6 +50,20 @@ class Repeating(Evolution):
         return super().suggest(1, fixed) * n
 
 
+class Branching(Evolution):
+    branches = ("a", "b")
+
+    def suggest(self, n: int, branch: str | None = None) -> list[Suggestion]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Has branches, and answers with the first."""
+        return [replace(found, branch="a") for found in super().suggest(n)]
+
+
+class Loyal(Branching):
+    def suggest(self, n: int, branch: str | None = None) -> list[Suggestion]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Answers with the branch that it is asked within."""
+        return [replace(found, branch=branch) for found in super().suggest(n)]
+
+
 class Endless(RandomOptimizer):
     """Never ends."""
 
@@ -183,6 +197,13 @@ def test_a_fault_is_found(make: Callable[..., Optimizer], check: str) -> None:
     with pytest.raises((AssertionError, SuggestionError, RuntimeError, OverflowError, TypeError)):
         getattr(suite(make), f"test_{check}")()
     getattr(suite(Evolution), f"test_{check}")()
+
+
+def test_a_branch_that_is_not_kept_is_found() -> None:
+    """Of an optimizer that has branches."""
+    suite(Loyal).test_branches_hold()
+    with pytest.raises(AssertionError):
+        suite(Branching).test_branches_hold()
 
 
 def test_what_is_not_supported_is_skipped_and_its_refusal_checked() -> None:
