@@ -171,7 +171,8 @@ def _row(branches: int, slots: int, repeats: int) -> tuple[list[object], bool]:
         passed = gain - width > 0
         verdict = "better" if passed else "NOT BETTER"
     means = [fmean(found[name]) for name in POLICIES]
-    return [f"{branches} branches, {slots} slot{"s" if slots > 1 else ""}", *means, f"{gain:+.1f} ± {width:.1f}", verdict], passed
+    label = f"{branches} branches, {slots} " + ("slots" if slots > 1 else "slot")
+    return [label, *means, f"{gain:+.1f} ± {width:.1f}", verdict], passed
 
 
 def main() -> int:

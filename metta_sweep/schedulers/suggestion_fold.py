@@ -74,8 +74,8 @@ class SuggestionFold(ABC):
         waiting = dict(self._pool)
         seen = 0
         with self._overlay():
-            while offer.free:
-                offer.draw(max(self._candidates, offer.free), spare=True)
+            while free := offer.free:
+                offer.draw(max(self._candidates, free), spare=True)
                 for fresh in offer.fresh[seen:]:
                     waiting[fresh.suggestion] = fresh
                 seen = len(offer.fresh)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from metta_sweep.core.events import Draw, Event, Expand, PaperTrigger, Pick, Prune, Score, Wait
+from metta_sweep.core.events import Draw, Event, Expand, PaperTrigger, Paused, Pick, Prune, Score, Wait
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
@@ -197,7 +197,12 @@ class DriverOffer:
             self._draw(suggestion)
         self._driver.queue.clear()
 
-    def next(self, fixed: Mapping[str, Any] | None = None) -> Waiting | None:
+    @property
+    def idle(self) -> int:
+        """Slots that are free; there is no budget."""
+        return self.free
+
+    def next(self, fixed: Mapping[str, Any] | None = None, branch: str | None = None) -> Waiting | None:
         """The oldest waiting suggestion with these parameters, or a new one."""
         known = {**self._driver.pool, **{draw.suggestion: draw for draw in self.fresh}}
         for index, waiting in known.items():
@@ -265,6 +270,22 @@ class DriverOffer:
         )
         self.free -= 1
         self.busy += 1
+
+    def resume(
+        self,
+        trial_id: str,
+        *,
+        source: Paused | None = None,
+        params: Mapping[str, Any] | None = None,
+        queue: bool = False,
+        why: str = "",
+    ) -> None:
+        """Nothing is paused here."""
+        raise LookupError(trial_id)
+
+    def end(self, trial_id: str, *, complete: bool = False, why: str = "") -> None:
+        """Nothing is paused here."""
+        raise LookupError(trial_id)
 
     def wait(self, why: str) -> None:
         """Leave slots idle."""

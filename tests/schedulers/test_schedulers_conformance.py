@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from metta_sweep.schedulers import (
     ASHAScheduler,
+    ContextualUCB,
+    DiscountedUCB,
     FIFOScheduler,
     HyperbandScheduler,
     IterationScheduler,
+    LinearUCB,
     MedianStoppingScheduler,
     PBTScheduler,
+    RoundRobin,
     Scheduler,
+    SynchronousBatchScheduler,
 )
 from metta_sweep.testing import SchedulerConformance
 
@@ -110,6 +115,64 @@ class TestIterationScheduler(SchedulerConformance):
     def make_scheduler(self) -> Scheduler:
         """Branches by ``arm``."""
         return IterationScheduler(branch_by="arm", prune_floor=0.4, prune_after_runs=2)
+
+
+class TestIterationSchedulerDiscounted(SchedulerConformance):
+    """Branches by discounted UCB."""
+
+    symmetric = False
+
+    def make_scheduler(self) -> Scheduler:
+        """Branches by ``arm``."""
+        return IterationScheduler(branch_by="arm", picker=DiscountedUCB())
+
+
+class TestIterationSchedulerRoundRobin(SchedulerConformance):
+    """Branches in turn."""
+
+    symmetric = False
+
+    def make_scheduler(self) -> Scheduler:
+        """Branches by ``arm``."""
+        return IterationScheduler(branch_by="arm", picker=RoundRobin())
+
+
+class TestIterationSchedulerLinear(SchedulerConformance):
+    """Suggestions by LinUCB over their parameters."""
+
+    symmetric = False
+
+    def make_scheduler(self) -> Scheduler:
+        """Chosen of six at a time."""
+        return IterationScheduler(picker=LinearUCB(candidates=6))
+
+
+class TestIterationSchedulerContextual(SchedulerConformance):
+    """A bandit for each value of ``arm``."""
+
+    symmetric = False
+
+    def make_scheduler(self) -> Scheduler:
+        """Chosen of six at a time."""
+        return IterationScheduler(picker=ContextualUCB("arm", candidates=6))
+
+
+class TestSynchronousBatchScheduler(SchedulerConformance):
+    """Batches of three."""
+
+    def make_scheduler(self) -> Scheduler:
+        """The last batch is short."""
+        return SynchronousBatchScheduler(batch_size=3)
+
+
+class TestSynchronousBatchSchedulerWithStragglers(SchedulerConformance):
+    """Batches of four, and the next one when three have ended."""
+
+    trials = 12
+
+    def make_scheduler(self) -> Scheduler:
+        """Stragglers run on beside the next batch."""
+        return SynchronousBatchScheduler(batch_size=4, min_finished=0.75)
 
 
 class TestPBTScheduler(SchedulerConformance):
