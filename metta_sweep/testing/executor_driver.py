@@ -1,5 +1,7 @@
 """Drives an executor as a sweep does, for tests of executors."""
 
+# ruff: noqa: S101  # of tests
+
 from __future__ import annotations
 
 import asyncio
@@ -92,6 +94,7 @@ class Drive:
                     self.executor.answer(event.trial_id, event.step)
                 else:
                     decide(event)
+        assert len(ends) == count, f"{len(ends)} terminal events of {count} attempts: {ends}"
         return ends
 
     async def until_report(self) -> ReportMade:
