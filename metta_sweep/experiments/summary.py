@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from metta_sweep.core.trial import TrialState
+from metta_sweep.core.trial import TERMINAL_STATES, TrialState
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,12 +46,13 @@ def summary_of(results: SweepResult) -> str:
 def _head(results: SweepResult) -> str:
     spend = results.spend
     cost = f", cost {spend.cost:g}" if spend.cost else ""
-    if results.added == 0 and spend.trials:
-        news = "; complete, nothing was left to run"
-    elif results.added < spend.trials:
-        news = f"; {results.added} of them now, {spend.trials - results.added} were kept"
-    else:
+    ended_before = sum(results.states.get(state, 0) for state in TERMINAL_STATES) - results.added
+    if not ended_before:
         news = ""
+    elif results.added == 0:
+        news = "; complete, nothing was left to run"
+    else:
+        news = f"; {results.added} of them now, {ended_before} were kept"
     return f"{results.name or results.run_id}: {spend.trials} trials in {spend.seconds:.1f} s{cost}{news}"
 
 
