@@ -64,6 +64,8 @@ def members_of(
     if isinstance(optimizer, Scheduler) and optimizer.proposes:
         scheduler = _only_scheduler(optimizer, scheduler)
         optimizer = None
+        # where it stands in place of the optimizer, what it explores is what is searched
+        space = getattr(scheduler, "search_space", None) if space is None else space
     chosen = RandomOptimizer() if optimizer is None else _checked_optimizer(optimizer)
     planned = FIFOScheduler() if scheduler is None else _checked_scheduler(scheduler)
     own = getattr(chosen, "search_space", None)
