@@ -190,7 +190,7 @@ def test_trials_that_stay_paused_do_not_hold_the_run() -> None:
     assert results.states == {TrialState.PAUSED: 2}
     assert "early   2 paused of 2 trials, before their end" in results.summary()
     assert "kept" not in results.summary()
-    assert "complete" not in results.summary()
+    assert "nothing was left" not in results.summary()
 
 
 def test_a_run_that_was_left_goes_on_with_its_paused_trials() -> None:
