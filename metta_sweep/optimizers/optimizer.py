@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metta_sweep.core.described import described
+from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
@@ -56,6 +57,9 @@ class Optimizer:
     """Whether its suggestions are ``Suggestion`` objects with plain values inside the search space by construction, so that the
     sweep need not check each. Not inherited: a class that overrides ``suggest`` vouches for itself."""
 
+    _several: Goal | None = None
+    """The goal of the run, where it has several objectives."""
+
     def suggest(self, n: int) -> Sequence[Suggestion | Mapping[str, Any]]:
         """Up to ``n`` suggestions."""
         raise OptimizerError(type(self).__name__, "it has no suggest() method", remedy="Define suggest(self, n)")
@@ -79,10 +83,11 @@ class Optimizer:
         """Learn from a report of a running trial."""
 
     def warm_start(self, trials: Sequence[Trial]) -> None:
-        """Learn from trials of earlier experiments, before the first suggestion."""
+        """Learn from trials that it did not suggest: of earlier experiments, or of other members of a portfolio."""
+        several = self._several
         for trial in trials:
             if trial.score is not None:
-                self.observe(trial, trial.score)
+                self.observe(trial, trial.score if several is None else several.scores(trial.metrics))
 
     def for_run(self, setup: Setup) -> Optimizer:
         """A new optimizer with these settings and no history, for one run. The original is never touched."""
@@ -96,6 +101,8 @@ class Optimizer:
             self.search_space = setup.search_space
         if self.seed is None:
             self.seed = derive_seed(setup.seed, "optimizer")
+        if setup.goal.has_several:
+            self._several = setup.goal
 
     def describe(self) -> dict[str, Any]:
         """The settings that make this optimizer what it is, as JSON values: part of a kept run's definition.

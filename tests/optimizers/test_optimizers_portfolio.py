@@ -30,7 +30,7 @@ from metta_sweep.optimizers import (
     Supports,
 )
 from metta_sweep.records import Record
-from metta_sweep.schedulers import FIFOScheduler, IterationScheduler, Offer
+from metta_sweep.schedulers import DiscountedUCB, FIFOScheduler, IterationScheduler, Offer, ParetoUCB, RoundRobin
 from metta_sweep.testing.crashes import Crashed
 from metta_sweep.testing.virtual import run_virtual
 
@@ -293,6 +293,23 @@ def test_trials_of_earlier_experiments_belong_to_nobody() -> None:
         assert member.told == [("warm", "e", "/a/beside")]
 
 
+def test_trials_of_earlier_experiments_have_all_objectives() -> None:
+    """As completed ones of the run have them: a mapping, where the goal has several."""
+    told: list[Any] = []
+
+    class Listening(RandomOptimizer):
+        def observe(self, trial: Trial, result: Any) -> None:
+            told.append(result)
+
+    goal = Goal.of({"accuracy": "maximize", "latency": "minimize"})
+    metrics: dict[str, Any] = {"accuracy": (0.5, 0.1), "latency": 3.0, "size": 1.0}
+    earlier = Trial(id="e", number=0, params={"x": 0.5}, score=0.5, metrics=metrics, state=TrialState.COMPLETED)
+    portfolio = PortfolioOptimizer({"a": Listening(), "b": Listening()})
+    portfolio.for_run(Setup(SearchSpace.of(SPACE), goal, 0, 1)).warm_start([earlier])
+    portfolio.for_run(Setup(SearchSpace.of(SPACE), Goal("maximize", "accuracy"), 0, 1)).warm_start([earlier])
+    assert told == [{"accuracy": 0.5, "latency": 3.0}] * 2 + [0.5] * 2
+
+
 # -- in a sweep --------------------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +326,20 @@ def test_an_iteration_scheduler_picks_members_as_branches() -> None:
     assert all(draw.within == draw.branch for draw in draws)
     assert "asked for 1 within 'good'" in draws[0].explanation
     assert list(result.branches) == ["good", "bad"]
+
+
+@pytest.mark.parametrize("picker", [DiscountedUCB(), RoundRobin(), ParetoUCB({"score": "maximize", "cost": "minimize"})])
+def test_other_pickers_pick_members_too(picker: Any) -> None:
+    """Whatever chooses between branches chooses between members."""
+
+    def objective(trial: TrialContext) -> dict[str, float]:
+        return {"score": trial.params["x"], "cost": 1.0}
+
+    scheduler = IterationScheduler(picker=picker, prune_floor=None)
+    result = run(sweep(two(), objective=objective, scheduler=scheduler, goal={"score": "maximize"}), 12)
+    counts = Counter(trial.branch for trial in result.trials)
+    assert sum(counts.values()) == 12
+    assert counts["good"] >= counts["bad"] > 0
 
 
 def test_a_poor_member_is_pruned() -> None:
