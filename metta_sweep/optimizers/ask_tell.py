@@ -46,6 +46,7 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
     """
 
     stays_inside = True
+    needs_search_space = True
     attempts = 10
     """How often the library is asked for one new point."""
     _worst: list[float]
@@ -88,8 +89,8 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         """Make the library's optimizer, with no history."""
 
     @abstractmethod
-    def _ask(self, fixed: Mapping[str, Any] | None) -> tuple[Asked, dict[str, Any]]:
-        """Ask the library for one point. Parameters must be plain, and lie inside the space."""
+    def _ask(self, fixed: Mapping[str, Any] | None) -> tuple[Asked, dict[str, Any]] | None:
+        """Ask the library for one point, or None when it finds none. Parameters must be plain, and lie inside the space."""
 
     @abstractmethod
     def _attach(self, params: dict[str, Any]) -> Asked:
@@ -221,9 +222,12 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
 
     def _new(self, space: SearchSpace, seen: SeenParams, fixed: Mapping[str, Any] | None) -> tuple[Asked, dict[str, Any]] | None:
         for _ in range(self.attempts):
-            asked, params = self._ask(fixed)
+            answer = self._ask(fixed)
+            if answer is None:
+                break
+            asked, params = answer
             if seen.add(params) or self.duplicates:
-                return asked, params
+                return answer
             self._repeated(asked, params)
             if self._has_ended:
                 return None

@@ -66,6 +66,7 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
     """
 
     stays_inside = True
+    needs_search_space = True
     slow = True
 
     def __init__(

@@ -19,7 +19,7 @@ class Quiet:
     Warnings and levels belong to the process: adapters that are called in several threads at once share the outermost entry.
 
     Args:
-        loggers: names of loggers.
+        loggers: names of loggers. Those below them that have levels of their own count, too.
     """
 
     def __init__(self, *loggers: str) -> None:
@@ -36,7 +36,7 @@ class Quiet:
             self._caught = warnings.catch_warnings()
             self._caught.__enter__()
             warnings.simplefilter("ignore")
-            self._levels = [(logger, logger.level) for logger in map(logging.getLogger, self._loggers)]
+            self._levels = [(logger, logger.level) for logger in _with_children(self._loggers)]
             for logger, _ in self._levels:
                 logger.setLevel(logging.ERROR)
 
@@ -49,3 +49,10 @@ class Quiet:
                 logger.setLevel(level)
             self._caught.__exit__(kind, error, trace)
             self._caught = None
+
+
+def _with_children(names: tuple[str, ...]) -> list[logging.Logger]:
+    below = tuple(f"{name}." for name in names)
+    known = [logger for name, logger in list(logging.root.manager.loggerDict.items()) if name.startswith(below)]
+    children = [logger for logger in known if isinstance(logger, logging.Logger) and logger.level]
+    return [*map(logging.getLogger, names), *children]

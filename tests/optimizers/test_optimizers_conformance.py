@@ -6,6 +6,7 @@ import pytest
 
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.optimizers import (
+    AxOptimizer,
     BayesianOptimizer,
     EvolutionOptimizer,
     GridOptimizer,
@@ -207,3 +208,16 @@ class TestProteinOptimizer(OptimizerConformance):
         """As its users do."""
         pytest.importorskip("sklearn")
         return ProteinOptimizer(search_space, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+class TestAxOptimizer(OptimizerConformance):
+    """Sobol points, and then a model that takes its time."""
+
+    history = 7
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """As its users do."""
+        pytest.importorskip("ax")
+        return AxOptimizer(search_space, seed=seed)
