@@ -1,27 +1,29 @@
 """What stopping early is worth: simulated time and epochs until a configuration of the true top has been trained to its end.
 
-Noisy power laws, ``limit + scale * step**-rate``, each with its own limit, scale, rate, speed and noise, trained for 81 epochs by
+Noisy power laws, ``limit + scale * step**-rate``, each with its own limit, scale, rate, speed and noise, trained by
 many workers in simulated time. Every contender gets the same configurations in the same order with the same noise, so seeds are
-paired. A run ends when the first configuration whose true loss after 81 epochs is among the best share has completed.
+paired. A run ends when the first configuration whose true loss after all epochs is among the best share has completed.
 
 The contenders: this package's schedulers; random search, which trains everything to its end; and two other systems, whose own code
 decides in the same simulator, each where it is installed (Optuna's ``SuccessiveHalvingPruner``, Syne Tune's
 ``AsynchronousSuccessiveHalving``). All halve by 3 from 1 epoch on.
 
-Run it with ``python benchmarks/early_stopping.py [--quick] [--seeds 30] [--setting ...]``; it prints Markdown.
+Run it with ``python benchmarks/early_stopping.py [--quick] [--seeds 30] [--setting few] [--raw runs.jsonl]``; it prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from math import exp, log
+from pathlib import Path
 from statistics import fmean, median
-from time import perf_counter
 from typing import Any, NamedTuple
 
 from record_decisions import SyneTuneASHA, optuna_halving
@@ -32,28 +34,34 @@ from metta_sweep.core.events import Event, Pick, Reported, Result, Score
 from metta_sweep.core.trial import Report, Trial, Verdict
 from metta_sweep.executors import PowerLaw, SimulatedExecutor, simulated
 from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, HyperbandScheduler, Scheduler
+from metta_sweep.schedulers.rungs import rung_levels
 from metta_sweep.testing.scheduler_watch import WatchedScheduler
 
-EPOCHS, FACTOR, GRACE = 81, 3, 1
-LEVELS = (1, 3, 9, 27)
+FACTOR, GRACE = 3, 1
 SPACE = {"limit": Uniform(0.0, 1.0), "scale": Uniform(0.5, 2.0), "rate": Uniform(0.3, 1.2), "speed": Uniform(0.8, 1.2)}
 NOISE = 0.03
 MOST_TRIALS = 60_000
 
 
 class Setting(NamedTuple):
-    """How many workers, and how rare what they look for is."""
+    """How many workers, how long a whole training is, and how rare what they look for is."""
 
     workers: int
+    epochs: int
     share: float
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The rungs."""
+        return rung_levels(GRACE, FACTOR, self.epochs)
 
     @property
     def name(self) -> str:
         """In words."""
-        return f"{self.workers} workers, top {self.share:.2%}".replace(".00%", "%").replace("0%", "%" if self.share < 0.1 else "0%")
+        return f"{self.workers} workers, {self.epochs} epochs, one configuration in {round(1 / self.share):,}"
 
 
-SETTINGS = {"few": Setting(8, 0.01), "many": Setting(500, 0.01), "rare": Setting(500, 0.0005)}
+SETTINGS = {"few": Setting(8, 81, 0.01), "many": Setting(500, 27, 0.01), "rare": Setting(500, 27, 0.0005)}
 
 
 class Reached(NamedTuple):
@@ -67,19 +75,19 @@ class Reached(NamedTuple):
 class UntilFound(WatchedScheduler):
     """Ends the run when a configuration of the top has completed. Counts on the way; remembers no events."""
 
-    def __init__(self, inner: Scheduler, below: float, executor: SimulatedExecutor) -> None:
+    def __init__(self, inner: Scheduler, epochs_of_a_trial: int, below: float, executor: SimulatedExecutor) -> None:
         super().__init__(inner)
+        self.epochs_of_a_trial = epochs_of_a_trial
         self.below = below
         self.executor = executor
         self.wanted: set[str] = set()
         self.epochs = self.trials = 0
         self.reached: Reached | None = None
         self.interrupt: Callable[[], None] = lambda: None
-        self.params: dict[int, Mapping[str, Any]] = {}
 
     def for_run(self, setup: Any) -> UntilFound:
         """A new one."""
-        self.last = UntilFound(self.inner.for_run(setup), self.below, self.executor)
+        self.last = UntilFound(self.inner.for_run(setup), self.epochs_of_a_trial, self.below, self.executor)
         return self.last
 
     def apply(self, event: Event) -> None:
@@ -107,7 +115,7 @@ class UntilFound(WatchedScheduler):
 
     def allocate_resources(self, trial: Trial) -> None:
         """Called at each start: remembers the trials that are wanted."""
-        if true_loss(trial.params) <= self.below:
+        if true_loss(trial.params, self.epochs_of_a_trial) <= self.below:
             self.wanted.add(trial.id)
 
 
@@ -116,23 +124,24 @@ class Peer(Scheduler):
 
     needs_reports = True
 
-    def __init__(self, make: Callable[[Any], Any], settings: Any) -> None:
+    def __init__(self, make: Callable[[Any], Any], setting: Setting) -> None:
         self.make = make
-        self.settings = settings
+        self.setting = setting
+        self.levels = frozenset(setting.levels)
         self.stopped: set[str] = set()
         self.numbers: dict[str, int] = {}
         self.decides: Any = None
 
     def for_run(self, setup: Any) -> Peer:
         """A new study of theirs."""
-        fresh = Peer(self.make, self.settings)
-        fresh.decides = self.make(self.settings)
+        fresh = Peer(self.make, self.setting)
+        fresh.decides = self.make(Settings(self.setting.epochs))
         return fresh
 
     def apply(self, event: Event) -> None:
         """Tell it of starts, of reports at rungs, and of ends."""
         if isinstance(event, Reported):
-            if event.step in LEVELS and self.decides.stops(self.numbers[event.trial_id], event.step, event.metrics["loss"]):
+            if event.step in self.levels and self.decides.stops(self.numbers[event.trial_id], event.step, event.metrics["loss"]):
                 self.stopped.add(event.trial_id)
         elif isinstance(event, Pick):
             self.numbers[event.trial_id] = event.number
@@ -143,11 +152,11 @@ class Peer(Scheduler):
 
     def next_judged(self, trial_id: str, step: int) -> int | None:
         """At the rungs, and at the end."""
-        return next((level for level in (*LEVELS, EPOCHS) if level > step), step + 1)
+        return next((level for level in (*self.setting.levels, self.setting.epochs) if level > step), step + 1)
 
     def judge(self, trial: Trial, report: Report) -> Verdict:
         """As it decided."""
-        if report.step >= EPOCHS:
+        if report.step >= self.setting.epochs:
             return Verdict.COMPLETE
         return Verdict.STOP if trial.id in self.stopped else Verdict.CONTINUE
 
@@ -163,46 +172,47 @@ class LetsAllRun(FIFOScheduler):
 class Settings(NamedTuple):
     """What the adapters of other systems read."""
 
-    max_epochs: int = EPOCHS
+    max_epochs: int
     grace_period: int = GRACE
     reduction_factor: int = FACTOR
     minimize: bool = True
 
 
-def contenders() -> dict[str, Callable[[], Scheduler]]:
+def contenders(setting: Setting) -> dict[str, Callable[[], Scheduler]]:
     """Those that are installed, ours first."""
+    epochs = setting.epochs
     found: dict[str, Callable[[], Scheduler]] = {
-        "ASHA, promotion": lambda: ASHAScheduler(EPOCHS, FACTOR, GRACE),
-        "ASHA, stopping": lambda: ASHAScheduler(EPOCHS, FACTOR, GRACE, mode="stopping"),
-        'ASHA, rule="ray"': lambda: ASHAScheduler(EPOCHS, FACTOR, GRACE, rule="ray"),
-        "successive halving, synchronous": lambda: HyperbandScheduler(EPOCHS, FACTOR, GRACE, brackets=1),
+        "ASHA, promotion": lambda: ASHAScheduler(epochs, FACTOR, GRACE),
+        "ASHA, stopping": lambda: ASHAScheduler(epochs, FACTOR, GRACE, mode="stopping"),
+        "successive halving, synchronous": lambda: HyperbandScheduler(epochs, FACTOR, GRACE, brackets=1),
         "random search": LetsAllRun,
     }
     if find_spec("optuna"):
-        found["Optuna's own code"] = lambda: Peer(optuna_halving, Settings())
+        found["Optuna's own code"] = lambda: Peer(optuna_halving, setting)
     if find_spec("syne_tune"):
-        found["Syne Tune's own code"] = lambda: Peer(SyneTuneASHA, Settings())
+        found["Syne Tune's own code"] = lambda: Peer(SyneTuneASHA, setting)
     return found
 
 
-def true_loss(params: Mapping[str, Any]) -> float:
+def true_loss(params: Mapping[str, Any], epochs: int) -> float:
     """After all epochs, without noise."""
-    return float(params["limit"] + params["scale"] * EPOCHS ** -params["rate"])
+    return float(params["limit"] + params["scale"] * epochs ** -params["rate"])
 
 
-def threshold(share: float) -> float:
+def threshold(setting: Setting) -> float:
     """The true loss that only so large a share of configurations is below."""
     draw = random.Random(0)
     losses = sorted(
-        true_loss({"limit": draw.random(), "scale": draw.uniform(0.5, 2.0), "rate": draw.uniform(0.3, 1.2)}) for _ in range(400_000)
+        true_loss({"limit": draw.random(), "scale": draw.uniform(0.5, 2.0), "rate": draw.uniform(0.3, 1.2)}, setting.epochs)
+        for _ in range(400_000)
     )
-    return losses[int(share * len(losses))]
+    return losses[int(setting.share * len(losses))]
 
 
 def run(scheduler: Scheduler, setting: Setting, below: float, seed: int) -> Reached:
     """One run, until it has found what it looks for."""
     executor = SimulatedExecutor(slots=setting.workers, seconds=lambda params, step: params["speed"])
-    watched = UntilFound(scheduler, below, executor)
+    watched = UntilFound(scheduler, setting.epochs, below, executor)
     experiment = SweepExperiment(
         objective=simulated(
             PowerLaw(
@@ -211,7 +221,7 @@ def run(scheduler: Scheduler, setting: Setting, below: float, seed: int) -> Reac
                 rate=lambda params: params["rate"],
                 noise=NOISE,
             ),
-            epochs=EPOCHS,
+            epochs=setting.epochs,
         ),
         search_space=SPACE,
         goal={"loss": "minimize"},
@@ -271,26 +281,46 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 seeds, 8 workers only")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--setting", choices=list(SETTINGS), action="append")
-    parser.add_argument("--only", action="append", help="contenders whose names contain this")
+    parser.add_argument("--raw", type=Path, help="a file that keeps each run, and from which those that were made before are read")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     seeds = 3 if given.quick else given.seeds
     wanted = given.setting or (["few"] if given.quick else list(SETTINGS))
-    print(f"{machine()}; {seeds} seeds, {EPOCHS} epochs, reduction factor {FACTOR}, grace period {GRACE}")
+    print(f"{machine()}; {seeds} seeds, reduction factor {FACTOR}, grace period {GRACE}")
     for package in ("optuna", "syne_tune"):
         if not find_spec(package):
             print(f"{package} is not installed: left out")
+    kept = Kept(given.raw)
     for key in wanted:
         setting = SETTINGS[key]
-        below = threshold(setting.share)
+        below = threshold(setting)
         found: dict[str, list[Reached]] = {}
-        for name, make in contenders().items():
-            if given.only and not any(part in name for part in given.only):
-                continue
-            began = perf_counter()
-            found[name] = [run(make(), setting, below, seed) for seed in range(seeds)]
-            print(f"<!-- {name}: {perf_counter() - began:.0f} s -->", flush=True)
+        for seed in range(seeds):
+            for name, make in contenders(setting).items():
+                again = partial(run, make(), setting, below, seed)
+                found.setdefault(name, []).append(kept.reached(f"{setting.name}, {name}, seed {seed}", again))
         report(setting, found)
+
+
+class Kept:
+    """Runs that were made before, in a file of JSON lines."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.known: dict[str, Reached] = {}
+        if path is not None and path.exists():
+            for line in path.read_text().splitlines():
+                key, *figures = json.loads(line)
+                self.known[key] = Reached(*figures)
+
+    def reached(self, key: str, make: Callable[[], Reached]) -> Reached:
+        """The run of that key: read, or made and kept."""
+        if key not in self.known:
+            self.known[key] = make()
+            if self.path is not None:
+                with self.path.open("a") as file:
+                    file.write(json.dumps([key, *self.known[key]]) + "\n")
+        return self.known[key]
 
 
 if __name__ == "__main__":
