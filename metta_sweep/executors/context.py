@@ -178,8 +178,9 @@ def ask_to_stop(context: TrialContext) -> None:
 
 
 def renew(context: TrialContext, task: TrialTask) -> None:
-    """The trial function goes on with another attempt, where it was."""
+    """The trial function goes on with another attempt, where it was; that it was asked to stop there is over."""
     context._task = task  # noqa: SLF001
+    context._stopping = context._noticed = False  # noqa: SLF001
 
 
 def first_step(context: TrialContext) -> int:

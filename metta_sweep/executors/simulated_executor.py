@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Final, Never, Self
 
 from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.trial import TrialError
 from metta_sweep.errors import ExecutorError, IllegalTransition, ObjectiveError, refuse_unknown
 from metta_sweep.executors.bus import ResultBus
 from metta_sweep.executors.checks import checked_directory, checked_slots
 from metta_sweep.executors.context import TrialContext
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, ReportMade, StopCause, TrialEvent, TrialTask
+from metta_sweep.executors.failure import trial_error
 from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
 from metta_sweep.executors.simulation.attempt import Happening, Moment, SimulatedAttempt
 from metta_sweep.executors.simulation.cost import Seconds, SimulatedCost, SimulatedFailure
@@ -247,14 +249,16 @@ class SimulatedExecutor:
                 continue
             self._now = when
             made += 1
-            if self._happens(attempt) or made == _MOST_AT_ONCE:
+            if self._happens(attempt):
                 end = when
+            if made == _MOST_AT_ONCE:
+                break
         return made > 0
 
     def _happens(self, attempt: SimulatedAttempt) -> bool:
         """Let happen what was planned. Returns whether it counts: whether anything could be decided by it."""
         happening = attempt.next
-        if type(happening) is not tuple:
+        if isinstance(happening, TrialError | Moment):
             self._end(attempt, happening)
             return True
         step, metrics = happening
@@ -276,13 +280,13 @@ class SimulatedExecutor:
         try:
             happening = course.next() or Moment.END
         except (Exception, SystemExit) as error:  # noqa: BLE001  # errors of trials are data
-            happening = error
+            happening = trial_error(error)
         if happening is Moment.END and not course.silent:
             self._plan(attempt, begin, happening)
             return
-        step = happening[0] if type(happening) is tuple else course.step + 1
+        step = course.step + 1 if isinstance(happening, TrialError | Moment) else happening[0]
         if self._cost.fails(task, step):
-            happening = SimulatedFailure(f"{task.address} failed in the epoch of step {step}: it was drawn to.")
+            happening = trial_error(SimulatedFailure(f"{task.address} failed in the epoch of step {step}: it was drawn to."))
         self._plan(attempt, begin + self._cost.seconds(task, step) * attempt.factor, happening)
 
     def _plan(self, attempt: SimulatedAttempt, due: float, happening: Happening) -> None:
@@ -305,7 +309,7 @@ class SimulatedExecutor:
         try:
             name = self._pauses.keep(attempt.task, attempt.course.step, attempt.course)
         except (ExecutorError, OSError) as error:
-            self._end(attempt, error)
+            self._end(attempt, trial_error(error))
             return
         attempt.ended = True
         self._bus.append(0, Ended(trial.id, trial.attempt, self._now - attempt.started, None, None, "pause", None, name))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
-from simulated_kit import CURVE, SPACE, essence, payloads, sweep
+from simulated_kit import CURVE, SPACE, PausesOnce, essence, payloads, sweep
 
 from metta_sweep import Budget, FailurePolicy, LocalExecutor, MemoryStore, SweepExperiment, SweepResult, TrialContext
 from metta_sweep.clock import crash_points
 from metta_sweep.core.events import Error, Reported
 from metta_sweep.core.resources import Resources
-from metta_sweep.core.trial import Report, TrialState
+from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
 from metta_sweep.errors import InvalidInput, ObjectiveError
 from metta_sweep.executors import SimulatedExecutor
 from metta_sweep.optimizers import SuggestionQueue
+from metta_sweep.schedulers import Scheduler
 
 # -- time ------------------------------------------------------------------------------------------------------------------------
 
@@ -197,6 +199,54 @@ def test_a_run_that_died_goes_on_as_if_it_had_not(occurrence: int) -> None:
 def test_simulated_and_real_trials_come_to_the_same() -> None:
     """The same trial function on the local executor."""
     assert essence(sweep(executor=LocalExecutor())) == essence(sweep())
+
+
+def test_epochs_may_take_no_time() -> None:
+    """An endless trial whose epochs cost nothing can still be ended, and stands in nobody's way."""
+
+    class Ends(Scheduler):
+        """At step 10,000."""
+
+        def next_judged(self, trial_id: str, step: int) -> int:
+            """10,000."""
+            return max(10_000, step + 1)
+
+        def judge(self, trial: Trial, report: Report) -> Verdict:
+            """Enough."""
+            return Verdict.COMPLETE
+
+    def endless(x: float) -> Iterator[float]:
+        while True:
+            yield x
+
+    result = sweep(endless, 2, scheduler=Ends(), seconds=0.0)
+
+    assert result.spend.seconds == 0.0
+    assert [trial.last_report.step for trial in result.trials if trial.last_report] == [10_000] * 2
+
+
+def test_attempts_leave_nothing_for_the_garbage_collector() -> None:
+    """However they end, their contexts go when they are over."""
+
+    def watched(trial: TrialContext) -> Iterator[float]:
+        trial.metadata["params"] = trial.params
+        yield 1.0
+        if trial.number == 1:
+            raise RuntimeError("broken")
+        yield 2.0
+
+    def contexts() -> int:
+        return sum(isinstance(found, TrialContext) for found in gc.get_objects())
+
+    gc.collect()
+    before = contexts()
+    gc.disable()
+    try:
+        sweep(watched, 8, scheduler=PausesOnce())
+        sweep(watched, 8, resources=Resources(time_limit=1.5))
+        assert contexts() == before
+    finally:
+        gc.enable()
 
 
 # -- trial functions -------------------------------------------------------------------------------------------------------------

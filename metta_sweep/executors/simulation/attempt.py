@@ -27,7 +27,7 @@ class Moment(Enum):
     """Its time limit is over."""
 
 
-Happening = ReportOfCourse | BaseException | Moment
+Happening = ReportOfCourse | TrialError | Moment
 """What happens next to an attempt."""
 _EXCUSED: Final = ("deadline", "interrupt")
 
@@ -94,9 +94,10 @@ class SimulatedAttempt:
         """Close it and tell how it ended; ``happening`` is what ended it, None the verdict on its report."""
         self.ended = True
         self.waiting = None
+        self.turn += 1
         self.cut = happening is Moment.CUT
         metrics: dict[str, Metric] | None = None
-        error = trial_error(happening) if isinstance(happening, BaseException) else None
+        error = happening if isinstance(happening, TrialError) else None
         try:
             if happening is Moment.END:
                 metrics = self._result()
@@ -104,7 +105,9 @@ class SimulatedAttempt:
                 self.course.close()
         except (Exception, SystemExit) as wrong:  # noqa: BLE001  # errors of trials are data
             error = error or trial_error(wrong)
-        return self._told(now, metrics, error, timed_out=happening is Moment.TIMEOUT)
+        ended = self._told(now, metrics, error, timed_out=happening is Moment.TIMEOUT)
+        self.course.release()
+        return ended
 
     def _result(self) -> dict[str, Metric] | None:
         return None if self.cause is not None and self.course.is_void else self.course.result()

@@ -72,8 +72,7 @@ class Course:
         if self._reports:
             return self._next_sent()
         if self._generator is None:
-            if self._error is not None:
-                raise self._error
+            self._fail()
             return None
         try:
             value = next(self._generator)
@@ -111,12 +110,17 @@ class Course:
         if generator is not None:
             generator.close()
 
+    def release(self) -> None:
+        """Let go of the context, which refers to the course: nothing is left for the garbage collector."""
+        del self.context
+
     def drop(self) -> None:
         """End it where nobody waits for what becomes of it: what its cleaning up raises is noted on the logger ``metta_sweep``."""
         try:
             self.close()
         except (Exception, SystemExit):  # noqa: BLE001  # of a trial that is over
             _log.warning("%s raised while it was ended after a pause", self.where, exc_info=True)
+        self.release()
 
     def _begin(self, call: Callable[[TrialContext], Any]) -> None:
         self._call = None
@@ -136,6 +140,15 @@ class Course:
         else:
             self._returned = given
             self.silent = not self._reports
+
+    def _fail(self) -> None:
+        """Raise what the function raised, if it did, once."""
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # it refers to this frame, which would refer to it
 
     def _next_sent(self) -> ReportOfCourse:
         report = self._reports.popleft()
