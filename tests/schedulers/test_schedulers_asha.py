@@ -1,4 +1,4 @@
-"""Asynchronous successive halving."""
+"""Asynchronous successive halving: settings, promotion, stopping, crashes."""
 
 from __future__ import annotations
 
@@ -14,74 +14,20 @@ from random import Random
 from typing import Any
 
 import pytest
+from asha_kit import climbs, run
 
-from metta_sweep.core.events import Paused, Pick, Reported, Resume
-from metta_sweep.core.goal import Goal
-from metta_sweep.core.setup import Setup
-from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
-from metta_sweep.errors import ExecutorError, MetricError, SchedulerError, UnknownOption
+from metta_sweep.core.events import Paused, Reported, Resume
+from metta_sweep.core.trial import TrialState
+from metta_sweep.errors import ExecutorError, SchedulerError, UnknownOption
 from metta_sweep.executors import Capabilities, LocalExecutor
 from metta_sweep.executors.context import TrialContext
-from metta_sweep.experiments import SweepExperiment, SweepResult
+from metta_sweep.experiments import SweepExperiment
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.schedulers import ASHAScheduler
 from metta_sweep.schedulers.asha_rules import quantile
-from metta_sweep.schedulers.rungs import bracket_shares, rung_levels
+from metta_sweep.schedulers.rungs import rung_levels
 from metta_sweep.store import MemoryStore
-from metta_sweep.testing import run_virtual
 from metta_sweep.testing.scheduler_sweeps import Curve, SchedulerSweep
-
-
-class Told:
-    """A scheduler that is told of starts and reports directly."""
-
-    def __init__(self, scheduler: ASHAScheduler, goal: Any = "maximize", seed: int = 0) -> None:
-        self.scheduler = scheduler.for_run(Setup(None, Goal.of(goal), seed, 1))
-        self.trials = 0
-
-    def start(self) -> str:
-        """A new trial."""
-        trial_id = str(self.trials)
-        self.scheduler.apply(Pick(self.trials, trial_id, self.trials))
-        self.trials += 1
-        return trial_id
-
-    def report(self, trial_id: str, step: int, value: float | None = None, **metrics: float) -> Verdict:
-        """It reports; the verdict."""
-        given = metrics if value is None else {"score": value, **metrics}
-        self.scheduler.apply(Reported(trial_id, None, 1, step, dict(given)))
-        return self.judge(trial_id, step, **given)
-
-    def judge(self, trial_id: str, step: int, **metrics: float) -> Verdict:
-        """The verdict alone."""
-        report = Report(step, dict(metrics))
-        trial = Trial(id=trial_id, number=int(trial_id), params={}, state=TrialState.RUNNING, attempt=1, reports=(report,))
-        return self.scheduler.judge(trial, report)
-
-
-def climbs(trial: TrialContext) -> Iterator[dict[str, Any]]:
-    """Rises to its parameter; goes on where it was."""
-    for step in range(trial.resume_step + 1, 1000):
-        yield {"step": step, "score": trial.params["x"] * (1 - 0.5**step)}
-
-
-def run(
-    scheduler: ASHAScheduler, xs: list[float], objective: Any = climbs, budget: int | None = None, **options: Any
-) -> SweepResult:
-    """A sweep over these values, with one slot."""
-    experiment = SweepExperiment(
-        **{
-            "objective": objective,
-            "optimizer": SuggestionQueue([{"x": x} for x in xs]),
-            "scheduler": scheduler,
-            "store": "memory",
-            "slots": 1,
-            "seed": 1,
-            **options,
-        }
-    )
-    return run_virtual(experiment.arun(budget))
-
 
 # -- levels and settings -----------------------------------------------------------------------------------------------------------
 
@@ -302,139 +248,6 @@ def test_the_quantile_is_that_of_numpy(seed: int) -> None:
         assert quantile(values, (1 - 1 / factor) * 100 / 100) == numpy.nanpercentile(values, (1 - 1 / factor) * 100)
 
 
-# -- reports -----------------------------------------------------------------------------------------------------------------------
-
-
-def test_the_first_report_at_or_past_a_level_counts() -> None:
-    """Steps may skip levels; what comes later, or again, changes nothing."""
-    told = Told(ASHAScheduler(100, 2, 10))
-    first, second = told.start(), told.start()
-    assert told.report(first, 8, 0.1) is Verdict.CONTINUE
-    assert told.report(first, 12, 0.5) is Verdict.PAUSE
-    assert told.report(first, 13, 0.9) is Verdict.PAUSE
-    assert told.report(second, 10, 0.7) is Verdict.CONTINUE, "it is better than 0.5"
-    assert told.judge(first, 9, score=0.1) is Verdict.CONTINUE
-    assert told.judge(first, 12, score=0.5) is Verdict.PAUSE, "what was decided then is decided so again"
-
-
-def test_several_levels_at_once_are_climbed_one_by_one() -> None:
-    """A report past two levels counts at both, as far as it is good enough."""
-    told = Told(ASHAScheduler(81, 3, 1, mode="stopping"))
-    trials = [told.start() for _ in range(3)]
-    assert told.report(trials[0], 1, 0.9) is Verdict.CONTINUE
-    assert told.report(trials[0], 3, 0.5) is Verdict.CONTINUE
-    assert told.report(trials[1], 4, 0.95) is Verdict.CONTINUE
-    assert told.report(trials[2], 4, 0.96) is Verdict.CONTINUE
-    assert told.report(trials[0], 9, 0.1) is Verdict.CONTINUE, "nobody came to 9 before"
-
-
-@pytest.mark.parametrize("scheduler", [ASHAScheduler(9, 3, 1), ASHAScheduler(9, 3, 1, rule="ray")], ids=["promotion", "ray"])
-def test_the_last_epoch_completes_whatever_the_value(scheduler: ASHAScheduler) -> None:
-    """Also when a trial comes there in one step."""
-    told = Told(scheduler)
-    assert told.report(told.start(), 9, 0.9) is Verdict.COMPLETE
-    assert told.report(told.start(), 12, 0.0) is Verdict.COMPLETE
-
-
-def test_reports_without_the_metric_of_the_goal_are_passed_over() -> None:
-    """Where others have it: accuracy every second epoch only."""
-    told = Told(ASHAScheduler(9, 3, 2), {"accuracy": "maximize"})
-    trial = told.start()
-    assert told.report(trial, 1, loss=0.5) is Verdict.CONTINUE
-    assert told.report(trial, 2, loss=0.4, accuracy=0.5) is Verdict.PAUSE
-
-
-def test_a_metric_that_no_report_has_is_an_error_at_the_first_rung() -> None:
-    """Otherwise nothing would ever be stopped, and nobody would know why. Mended, the run goes on."""
-    store = MemoryStore()
-    options: dict[str, Any] = {"goal": {"accuracy": "maximize"}, "name": "asha", "store": store}
-
-    def reports_loss(trial: TrialContext) -> Iterator[dict[str, Any]]:
-        for _ in range(9):
-            yield {"acuracy": 0.5}
-
-    def reports_both(trial: TrialContext) -> Iterator[dict[str, Any]]:
-        for _ in range(9):
-            yield {"accuracy": 0.5, "loss": 0.1}
-
-    with pytest.raises(MetricError, match=r"trial '0' at step 3: it has no metric 'accuracy'.*Did you mean 'accuracy'|acuracy"):
-        run(ASHAScheduler(9, 3, 3), [0.1, 0.2, 0.3], reports_loss, **options)
-    options["name"] = "mended"
-    assert run(ASHAScheduler(9, 3, 3), [0.1, 0.2, 0.3], reports_both, **options).best_score == 0.5
-
-
-def test_several_metrics_without_a_named_one_are_an_error_at_the_first_rung() -> None:
-    """The message says how to name it."""
-
-    def reports_two(trial: TrialContext) -> Iterator[dict[str, Any]]:
-        for _ in range(9):
-            yield {"accuracy": 0.5, "loss": 0.1}
-
-    with pytest.raises(MetricError, match="names none of them"):
-        run(ASHAScheduler(9, 3, 3), [0.1], reports_two)
-
-
-def test_trials_that_never_report_are_noted_in_the_picks() -> None:
-    """They run to their end; the trace says why nothing was stopped."""
-    results = run(ASHAScheduler(), [0.1, 0.2], lambda x: x)
-
-    picks = [event.why for event in results.trace if isinstance(event, Pick)]
-    assert picks == ["", "1 trials ran to their end without a report at a rung"]
-
-
-def test_the_leading_one_of_several_objectives_decides() -> None:
-    """The others are kept, and do not stop anybody."""
-    told = Told(ASHAScheduler(9, 3, 1, mode="stopping"), {"accuracy": "maximize", "latency": "minimize"})
-    first, second = told.start(), told.start()
-    assert told.report(first, 1, accuracy=0.5, latency=9.0) is Verdict.CONTINUE
-    assert told.report(second, 1, accuracy=0.4, latency=1.0) is Verdict.STOP
-
-
-# -- brackets ----------------------------------------------------------------------------------------------------------------------
-
-
-def test_brackets_are_drawn_from_the_seed_of_the_run() -> None:
-    """By trial number: the same in any process and after a restart, another for another seed."""
-    scheduler = ASHAScheduler(81, 3, 1, brackets=4)
-
-    def drawn(seed: int) -> list[int | None]:
-        told = Told(scheduler, seed=seed)
-        return [told.scheduler.next_judged(told.start(), -1) for _ in range(60)]
-
-    assert drawn(1) == drawn(1) != drawn(2)
-    assert set(drawn(1)) == {1, 3, 9, 27}
-
-
-@pytest.mark.parametrize(
-    ("rule", "shares"),
-    [("paper", bracket_shares([4, 3, 2], 3)), ("ray", [0.665, 0.245, 0.09]), ("syne_tune", [0.665, 0.245, 0.09])],
-)
-def test_brackets_have_their_shares_of_trials(rule: Any, shares: list[float]) -> None:
-    """The softmax of their rungs for those who come from there; else about equal epochs for each."""
-    told = Told(ASHAScheduler(81, 3, 1, rule=rule, brackets=3))
-    counts = Counter(told.scheduler.next_judged(told.start(), -1) for _ in range(4000))
-    assert [counts[level] / 4000 for level in (1, 3, 9)] == pytest.approx(shares, abs=0.03)
-
-
-def test_brackets_compete_among_themselves() -> None:
-    """The rungs of one say nothing of those of another, though their levels are the same."""
-    told = Told(ASHAScheduler(9, 3, 1, mode="stopping", brackets=2), seed=3)
-    trials = [told.start() for _ in range(30)]
-    late = [trial for trial in trials if told.scheduler.next_judged(trial, -1) == 3]
-    early = [trial for trial in trials if told.scheduler.next_judged(trial, -1) == 1]
-    assert told.report(early[0], 3, 0.9) is Verdict.CONTINUE
-    assert told.report(late[0], 1, 0.1) is Verdict.CONTINUE
-    assert told.report(late[0], 3, 0.1) is Verdict.CONTINUE, "the first of its bracket"
-    assert told.report(late[1], 3, 0.05) is Verdict.STOP
-
-
-def test_the_last_of_all_brackets_lets_its_trials_run_to_their_end() -> None:
-    """One more than there are rungs: nothing is judged there before the last epoch."""
-    told = Told(ASHAScheduler(9, 3, 1, brackets=3), seed=5)
-    judged = {told.scheduler.next_judged(told.start(), -1) for _ in range(60)}
-    assert judged == {1, 3, 9}
-
-
 # -- crashes -----------------------------------------------------------------------------------------------------------------------
 
 _SCRIPT = """
@@ -464,7 +277,7 @@ def test_a_run_that_is_killed_again_and_again_decides_as_one_that_was_not(tmp_pa
     whole = subprocess.run(  # our own script
         [*command, str(tmp_path / "whole.db")], check=True, capture_output=True, env=environment, timeout=60
     )
-    random, kills = Random(1), 0
+    random, kills, output = Random(1), 0, b""
     for _ in range(200):
         child = subprocess.Popen(  # our own script
             [*command, str(tmp_path / "killed.db")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
