@@ -21,8 +21,10 @@ _LOG_BOUNDS: Final = {"scale": (-7.0, 7.0), "length": (-5.3, 4.6), "noise": (-18
 """Of the natural logarithms: what is fitted stays within them. The least noise is 1e-8 of the variance of the scores."""
 _JITTER: Final = 1e-10
 _STARTS: Final = (1.0, 0.3)
-"""Length scales from which the fit starts, in widths of the cube."""
-_FIT_STEPS: Final = 60
+"""Length scales from which the fit starts, in widths of the cube; from the first one only, once there is more to go by."""
+_FEW: Final = 50
+_FIT: Final = {"maxiter": 60, "gtol": 1e-2, "ftol": 1e-6}
+"""Of the fit by L-BFGS-B: hyperparameters matter to two digits at most."""
 
 
 class Hyperparameters:
@@ -103,7 +105,7 @@ class GaussianProcess:
 
 
 def fit_hyperparameters(points: Floats, values: Floats, noises: Floats | None = None) -> Hyperparameters:
-    """The most probable hyperparameters, a function of the arguments alone: the likelihood with a weak prior, from two starts.
+    """The most probable hyperparameters, a function of the arguments alone: the likelihood with a weak prior.
 
     The prior is that of Optuna's sampler, but for the least noise: it keeps length scales near that of the cube, where the
     observations do not say otherwise, and noise small.
@@ -132,11 +134,10 @@ def fit_hyperparameters(points: Floats, values: Floats, noises: Floats | None = 
         return (-likelihood - prior, -gradient - slope) if math.isfinite(likelihood) else (1e10, np.zeros_like(theta))
 
     best: Any = None
-    for length in _STARTS:
+    for length in _STARTS[: 1 if len(points) > _FEW else None]:
         start = kernel.theta.copy()
         start[1:-1] = math.log(length)
-        options = {"maxiter": _FIT_STEPS}
-        found = minimize(negative_posterior, start, jac=True, method="L-BFGS-B", bounds=kernel.bounds, options=options)
+        found = minimize(negative_posterior, start, jac=True, method="L-BFGS-B", bounds=kernel.bounds, options=_FIT)
         if best is None or found.fun < best.fun:
             best = found
     return Hyperparameters(best.x)
