@@ -115,7 +115,11 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
 
     @property
     def _has_ended(self) -> bool:
-        return bool(self._factory.one_shot) and self._whole.optimizer is not None and self._whole.optimizer.num_ask >= self.budget
+        return self._has_asked_all(self._whole)
+
+    def _has_asked_all(self, searched: _Searched) -> bool:
+        """Whether the method drew all its points at once, and they were all asked for."""
+        return bool(self._factory.one_shot) and searched.optimizer is not None and searched.optimizer.num_ask >= self.budget
 
     def _search(self, fixed: Mapping[str, Any]) -> _Searched:
         """The optimizer over the part of the space with these parameters fixed."""
@@ -133,8 +137,10 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
             found = self._searched[key] = _Searched(space, made)
         return found
 
-    def _ask(self, fixed: Mapping[str, Any] | None) -> tuple[_Asked, dict[str, Any]]:
+    def _ask(self, fixed: Mapping[str, Any] | None) -> tuple[_Asked, dict[str, Any]] | None:
         searched = self._search(fixed or {})
+        if self._has_asked_all(searched):
+            return None
         if searched.optimizer is None:
             candidate = searched.space.parametrization
         else:
@@ -179,7 +185,8 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
             asked.searched.untold.remove(asked)
 
     def _tell_stopped(self, asked: _Asked, trial: Trial) -> None:
-        """Told when the method waits for it, and then as the worst."""
+        if not _waits(asked.searched.optimizer):
+            self._drop(asked)
 
 
 def _factory(method: object) -> Any:
@@ -226,6 +233,8 @@ def _waits(optimizer: Any) -> bool:
 def _members(optimizer: Any) -> Iterator[Any]:
     from nevergrad.optimization.base import Optimizer
 
+    if optimizer is None:
+        return
     yield optimizer
     for part in vars(optimizer).values():
         for inner in part if isinstance(part, list | tuple) else (part,):
