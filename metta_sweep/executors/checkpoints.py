@@ -65,26 +65,29 @@ class Checkpoints:
         """
         self._load()
         used: list[str] = []
-        with self._alone(directory):
-            try:
+        digest = ""
+        try:
+            with self._alone(directory):
                 entries = walk(directory, lambda path: self._keep_content(path, used))
-                if not entries:
-                    return None
-                text = manifest_of(entries)
-                digest = sha256(text).hexdigest()
-                crash_point("checkpoint.manifest")
-                self._write(self._manifests, digest, text)
-            except BaseException:
-                with self._lock:
-                    self._unuse(used)
-                raise
-        with self._lock:
-            self._pinned[digest] += 1
-            self._doomed.discard(digest)
-            if digest in self._kept:
+            if not entries:
+                return None
+            text = manifest_of(entries)
+            digest = sha256(text).hexdigest()
+            with self._lock:
+                # before it is written: the same one may be there already, and be about to go
+                self._pinned[digest] += 1
+                self._doomed.discard(digest)
+            crash_point("checkpoint.manifest")
+            self._write(self._manifests, digest, text)
+            with self._lock:
+                if digest not in self._kept:
+                    self._kept[digest], used = tuple(used), []
+        except BaseException:
+            self.release(digest)
+            raise
+        finally:
+            with self._lock:
                 self._unuse(used)
-            else:
-                self._kept[digest] = tuple(used)
         crash_point("checkpoint.kept")
         return digest
 
@@ -135,6 +138,8 @@ class Checkpoints:
                 if self._closed or not self._doomed:
                     return
                 digest = self._doomed.pop()
+                if digest in self._pinned:
+                    continue
                 self._manifest(digest).unlink(missing_ok=True)
                 self._unuse(self._kept.pop(digest, ()))
             crash_point("checkpoint.removed")
@@ -221,7 +226,6 @@ class Checkpoints:
                 self._finish(target.fileno())
             with self._lock:
                 self._check_open()
-                self._doomed.discard(name)
                 Path(temporary).replace(place)
             self._finish_folder(folder)
         finally:

@@ -119,7 +119,6 @@ class PBTScheduler(Scheduler):
         self._stream = 0
         self._explorer: Explorer | None = None
         self._each_has_a_slot = False
-        self._any_score = False
 
     def for_run(self, setup: Setup) -> PBTScheduler:
         """A new one with these settings and no history. Raises ``SchedulerError`` when there is nothing to explore."""
@@ -160,7 +159,7 @@ class PBTScheduler(Scheduler):
         generation = self._generation(report.step)
         if generation < 1 or generation < member.verdict_from:
             return Verdict.CONTINUE
-        if not self._any_score and member.verdict is Verdict.CONTINUE:
+        if not self._population.any_score and member.verdict is Verdict.CONTINUE:
             raise unjudgeable(WHERE, self._goal, trial, report)
         return member.verdict
 
@@ -264,12 +263,13 @@ class PBTScheduler(Scheduler):
         value = higher_is_better(self._goal, event.metrics)
         if generation == member.judged:
             if event.step == member.judged_step and value is not None:
-                member.scored(generation, value)  # of an attempt that begins anew: it is the one whose checkpoint is kept
+                self._population.scored(
+                    member, generation, value
+                )  # of an attempt that begins anew: it is the one whose checkpoint is kept
             return
         member.judged, member.judged_step = generation, event.step
         if value is not None:
-            member.scored(generation, value)
-            self._any_score = True
+            self._population.scored(member, generation, value)
         if member.verdict is not Verdict.PAUSE:
             member.verdict, member.verdict_from = self._verdict(member, generation, scored=value is not None), generation
 

@@ -37,8 +37,8 @@ class Member:
         self.id = trial_id
         self.number = number
         """The order of its pick."""
-        self.scores: dict[int, float] = {}
-        """By generation, oldest first, higher is better."""
+        self.scores: dict[int, tuple[float, int]] = {}
+        """By generation, oldest first: the score, higher is better, and the order in which members came to it."""
         self.step = 0
         """The step of its checkpoint."""
         self.checkpoint: str | None = None
@@ -57,7 +57,7 @@ class Member:
         self.verdict_from = 0
         """The generation since which it holds."""
 
-    def score_at(self, generation: int) -> float | None:
+    def score_at(self, generation: int) -> tuple[float, int] | None:
         """Its score of that generation, else of the last one before it, else of the first one after it; None before the first."""
         found = None
         for other, score in self.scores.items():
@@ -66,10 +66,10 @@ class Member:
             found = score
         return found
 
-    def scored(self, generation: int, score: float) -> None:
+    def scored(self, generation: int, score: float, order: int) -> None:
         """It has reported the score of a generation. Older ones that nobody is compared with any more are forgotten."""
-        self.scores.pop(generation, None)
-        self.scores[generation] = score
+        known = self.scores.pop(generation, None)
+        self.scores[generation] = (score, order if known is None else known[1])
         self.scores = dict(sorted(self.scores.items())[-_REMEMBERED:])
 
     def standing(self) -> Paused | None:
@@ -91,6 +91,17 @@ class Population:
         """Members that failed in the first half of their generations."""
         self._drawn: dict[int, dict[str, Any]] = {}
         self._pauses = 0
+        self._scored = 0
+
+    def scored(self, member: Member, generation: int, score: float) -> None:
+        """A member has reported the score of a generation."""
+        member.scored(generation, score, self._scored)
+        self._scored += 1
+
+    @property
+    def any_score(self) -> bool:
+        """Whether there ever was a score."""
+        return self._scored > 0
 
     def ready(self) -> list[Member]:
         """Those that are paused: the ones behind first, of these the one that has waited longest."""
@@ -100,17 +111,19 @@ class Population:
     def ranked(self, member: Member) -> list[tuple[Member, float]]:
         """The member and those that it is compared with, by their score at its generation; the best first.
 
-        Those behind it have been trained less: they count only where their last score is better than its own already.
+        Of equals the one that came to the generation first. Those behind the member have been trained less: they count only where
+        their last score is better than its own already.
         """
         own = member.score_at(member.judged)
         if own is None:
             return []
-        compared: list[tuple[Member, float]] = []
+        compared: list[tuple[Member, tuple[float, int]]] = []
         for other in self.members.values():
             score = other.score_at(member.judged)
-            if score is not None and (other.judged >= member.judged or score > own):
+            if score is not None and (other.judged >= member.judged or score[0] > own[0]):
                 compared.append((other, score))
-        return sorted(compared, key=lambda one: (-one[1], one[0].number))
+        compared.sort(key=lambda one: (-one[1][0], one[1][1]))
+        return [(other, score) for other, (score, _) in compared]
 
     def all_at(self, generation: int) -> bool:
         """Whether all members have come to that generation."""

@@ -218,6 +218,25 @@ def test_a_checkpoint_that_is_kept_again_is_not_removed(place: TrialDirectories)
     kept.restore(digest, place.of("1", 1))
 
 
+def test_a_checkpoint_that_is_removed_while_it_is_kept_again_is_there(place: TrialDirectories) -> None:
+    """Another directory held the same; nobody needs that one just when this one is about to be written."""
+    first, second, kept = place.of("0", 0), place.of("1", 1), place.checkpoints
+    for folder in (first, second):
+        (folder / "state").write_text("same")
+    kept.release(str(kept.keep(first)))
+
+    def remove(point: str) -> None:
+        if point == "checkpoint.manifest":
+            kept.doom(set())
+            kept.remove_doomed()
+
+    with crash_points(remove):
+        digest = kept.keep(second)
+
+    kept.restore(digest, place.of("2", 2))
+    assert (place.of("2", 2) / "state").read_text() == "same"
+
+
 def test_a_process_that_dies_while_it_keeps_leaves_nothing_half_written(tmp_path: Path) -> None:
     """At each crash point: what was kept before is whole; what was not finished is removed by the next process."""
     for point in ("checkpoint.content", "checkpoint.manifest", "checkpoint.kept", "checkpoint.swap", "checkpoint.restore"):
