@@ -206,7 +206,8 @@ def test_points_of_others_are_learnt() -> None:
     assert drive(taught, 6) != drive(untaught, 6)
     for params in others[:2]:
         found = taught._whole.space.params(taught._whole.space.candidate(params).value)
-        assert (found.pop("always"), found) == ([1], pytest.approx({name: params[name] for name in params if name != "always"}))
+        assert found.pop("always") == [1]
+        assert found == pytest.approx({name: params[name] for name in params if name != "always"})
     cobyla = run_of(FLAT, "Cobyla")
     cobyla.observe(trial(0, {"x": 0.5, "y": 0.5}), 1.0)  # it learns from its own points only
     assert len(cobyla.suggest(1)) == 1
@@ -241,7 +242,7 @@ def test_no_point_is_suggested_twice(method: str) -> None:
 
 
 def test_one_shot_methods_end_with_their_budget() -> None:
-    """They plan all their points beforehand; nothing more is suggested, where Nevergrad raises. Within a branch, too, it goes on."""
+    """They plan all their points beforehand; nothing more is suggested, where Nevergrad raises. A branch goes on at random."""
     optimizer = run_of(FLAT, "ScrHammersleySearch", budget=7)
     assert len(optimizer.suggest(10, fixed={"x": 0.5})) == 10
     assert len(drive(optimizer, 12)) == 7
@@ -254,7 +255,7 @@ def test_several_objectives() -> None:
         goal = Goal.of({"a": "maximize", "b": "minimize"})
         optimizer = NevergradOptimizer(FLAT, "DE", seed=1).for_run(Setup(None, goal, 0, 2))
         found = []
-        for number in range(25):
+        for number in range(40):
             [suggestion] = optimizer.suggest(1)
             params = suggestion.params
             found.append(params)
