@@ -10,7 +10,7 @@ from metta_sweep.core.seeds import derive_seed
 from metta_sweep.errors import OptimizerError, did_you_mean, refuse_unknown
 from metta_sweep.optimizers.acquisition import ACQUISITIONS, Acquisition, ExpectedImprovement, UpperConfidenceBound, Worth
 from metta_sweep.optimizers.gaussian_process import GaussianProcess
-from metta_sweep.optimizers.liar import Liar
+from metta_sweep.optimizers.liar import ModelLiar
 from metta_sweep.optimizers.model_search import Search, best_points
 from metta_sweep.optimizers.seen import SeenParams
 from metta_sweep.optimizers.surrogate import SurrogateOptimizer
@@ -51,7 +51,8 @@ class BayesianOptimizer(SurrogateOptimizer):
             many standard deviations of the prediction are added to its mean (default 2). More looks farther from what is known.
         initial_trials: how many trials before the model is asked (default 10); those in flight and failed ones count.
         seed: a whole number; None: derived from the sweep's seed.
-        liar: the value that trials in flight are taken to have: the ``"worst"``, ``"mean"`` or ``"best"`` score.
+        liar: the score that trials in flight are taken to have: the one ``"predicted"`` for them, or the ``"worst"``, ``"mean"`` or
+            ``"best"`` so far.
         duplicates: whether parameters may be suggested twice.
 
     Raises:
@@ -71,7 +72,7 @@ class BayesianOptimizer(SurrogateOptimizer):
         exploration: float | None = None,
         initial_trials: int = 10,
         seed: int | None = None,
-        liar: Liar = "worst",
+        liar: ModelLiar = "predicted",
         duplicates: bool = False,
         **unknown: Never,
     ) -> None:

@@ -14,7 +14,7 @@ from metta_sweep.core.trial import Trial, metric_mean
 from metta_sweep.errors import OptimizerError, SuggestionError, a_kind, did_you_mean, refuse_unknown
 from metta_sweep.optimizers.acquisition import ExpectedImprovement, UpperConfidenceBound
 from metta_sweep.optimizers.gaussian_process import GaussianProcess, most_telling
-from metta_sweep.optimizers.liar import Liar
+from metta_sweep.optimizers.liar import ModelLiar
 from metta_sweep.optimizers.model_search import Search
 from metta_sweep.optimizers.seen import SeenParams
 from metta_sweep.optimizers.surrogate import SurrogateOptimizer, enough_to_fit
@@ -78,7 +78,8 @@ class ProteinOptimizer(SurrogateOptimizer):
         initial_trials: how many trials before the models are asked (default 5).
         resample_every: suggest again a trial of the Pareto front, at each suggestion whose number is a multiple of it; None: never.
         seed: a whole number; None: derived from the sweep's seed.
-        liar: the score that trials in flight are taken to have: the ``"worst"``, ``"mean"`` or ``"best"``. Their cost is the mean.
+        liar: the score that trials in flight are taken to have: the ``"worst"``, ``"mean"`` or ``"best"``, or the one
+            ``"predicted"``. Their cost is the mean.
         duplicates: whether parameters may be suggested twice otherwise.
 
     Raises:
@@ -101,7 +102,7 @@ class ProteinOptimizer(SurrogateOptimizer):
         initial_trials: int = 5,
         resample_every: int | None = None,
         seed: int | None = None,
-        liar: Liar = "worst",
+        liar: ModelLiar = "worst",
         duplicates: bool = False,
         **unknown: Never,
     ) -> None:

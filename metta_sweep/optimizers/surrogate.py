@@ -21,7 +21,7 @@ from metta_sweep.optimizers.gaussian_process import (
     most_telling,
     standardized,
 )
-from metta_sweep.optimizers.liar import Liar, check_liar, pretend
+from metta_sweep.optimizers.liar import ModelLiar, check_model_liar, pretend
 from metta_sweep.optimizers.model_search import Search
 from metta_sweep.optimizers.seeded import SeededOptimizer
 from metta_sweep.optimizers.seen import SeenParams
@@ -50,7 +50,8 @@ class SurrogateOptimizer(SeededOptimizer):
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
         seed: a whole number; None: derived from the sweep's seed.
         initial_trials: how many trials before a model is asked; those in flight and failed ones count.
-        liar: the value that trials in flight are taken to have: the ``"worst"``, ``"mean"`` or ``"best"`` score.
+        liar: the score that trials in flight are taken to have: the one ``"predicted"`` for them, or the ``"worst"``, ``"mean"`` or
+            ``"best"`` so far.
         duplicates: whether parameters may be suggested twice.
 
     Raises:
@@ -70,13 +71,13 @@ class SurrogateOptimizer(SeededOptimizer):
         seed: int | None,
         *,
         initial_trials: int,
-        liar: Liar,
+        liar: ModelLiar,
         duplicates: bool,
     ) -> None:
         kind = type(self).__name__
         where, remedy = f"{kind}(initial_trials=)", "Leave it out for the default"
         self.initial_trials = check_int(initial_trials, where, OptimizerError, at_least=1, remedy=remedy)
-        self.liar: Liar = check_liar(liar, f"{kind}(liar=)")
+        self.liar: ModelLiar = check_model_liar(liar, f"{kind}(liar=)")
         self.duplicates = _check_flag(duplicates, f"{kind}(duplicates=)")
         import_models(kind)
         super().__init__(search_space, seed)
@@ -184,12 +185,17 @@ class SurrogateOptimizer(SeededOptimizer):
         points, values = np.array(self._vectors)[kept], values[kept]
         noises = self._noises(len(self._scores), deviation)
         noises = None if noises is None else noises[kept]
-        if flying:
+        model = GaussianProcess(points, values, self._hyperparameters(), noises)
+        if not flying:
+            return model, values
+        vectors = np.array(flying)
+        if self.liar == "predicted":
+            lies = model.predict(vectors)[0]
+        else:
             lies = np.full(len(flying), pretend(values.tolist(), 1, self.liar))
-            points = np.concatenate([points, np.array(flying)])
-            noises = None if noises is None else np.concatenate([noises, np.zeros(len(flying))])
-            return GaussianProcess(points, np.concatenate([values, lies]), self._hyperparameters(), noises), values
-        return GaussianProcess(points, values, self._hyperparameters(), noises), values
+        noises = None if noises is None else np.concatenate([noises, np.zeros(len(flying))])
+        points, both = np.concatenate([points, vectors]), np.concatenate([values, lies])
+        return GaussianProcess(points, both, self._hyperparameters(), noises), values
 
     def fitted(self, what: str, points: Sequence[Sequence[float]], values: Floats, noises: Floats | None = None) -> Hyperparameters:
         """The hyperparameters for the first of these, all of them while they are few: a function of these alone, and kept."""
