@@ -39,7 +39,7 @@ class SchedulerConformance:
     """How many trials a sweep has. A scheduler that bounds itself may have its own number."""
     epochs: ClassVar[int] = 9
     """How many steps a whole trial has."""
-    kill_points: ClassVar[int] = 25
+    kill_points: ClassVar[int] = 12
     """After how many of the records of a run it is killed; all of them, with a larger number."""
     symmetric: ClassVar[bool] = True
     """Whether minimizing ``f`` is the same as maximizing ``-f``. Not so where rewards must lie in a known range."""

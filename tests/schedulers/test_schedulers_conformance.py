@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from metta_sweep.schedulers import (
     ASHAScheduler,
     ContextualUCB,
@@ -191,3 +193,19 @@ class TestPBTSchedulerTournament(SchedulerConformance):
         return PBTScheduler(
             population_size=5, num_generations=4, epochs_per_generation=2, exploit_method="tournament", explore_method="resample"
         )
+
+
+MEMBERS = [
+    member
+    for member in list(globals().values())
+    if isinstance(member, type) and issubclass(member, SchedulerConformance) and member is not SchedulerConformance
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_run_killed_after_any_record_decides_as_one_that_was_not(member: type[SchedulerConformance]) -> None:
+    """Not only after some of them."""
+    whole: SchedulerConformance = type(f"Whole{member.__name__}", (member,), {"kill_points": 1_000_000})()
+    whole.test_a_killed_run_goes_on_as_if_nothing_had_happened()
