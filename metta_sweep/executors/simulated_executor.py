@@ -28,6 +28,7 @@ __all__ = ["SimulatedExecutor"]
 
 _WHERE: Final = "SimulatedExecutor"
 _OPTIONS: Final = ("slots", "seconds", "startup", "failures", "stragglers", "slowdown", "seed", "checkpoint_dir")
+_NO_REPORT: Final = (TrialError, Moment)
 _MOST_AT_ONCE: Final = 4096
 """Events that nobody judges after which they are handed over all the same."""
 _LOOKS: Final = 64
@@ -258,7 +259,7 @@ class SimulatedExecutor:
     def _happens(self, attempt: SimulatedAttempt) -> bool:
         """Let happen what was planned. Returns whether it counts: whether anything could be decided by it."""
         happening = attempt.next
-        if isinstance(happening, TrialError | Moment):
+        if isinstance(happening, _NO_REPORT):
             self._end(attempt, happening)
             return True
         step, metrics = happening
@@ -284,7 +285,7 @@ class SimulatedExecutor:
         if happening is Moment.END and not course.silent:
             self._plan(attempt, begin, happening)
             return
-        step = course.step + 1 if isinstance(happening, TrialError | Moment) else happening[0]
+        step = course.step + 1 if isinstance(happening, _NO_REPORT) else happening[0]
         if self._cost.fails(task, step):
             happening = trial_error(SimulatedFailure(f"{task.address} failed in the epoch of step {step}: it was drawn to."))
         self._plan(attempt, begin + self._cost.seconds(task, step) * attempt.factor, happening)
