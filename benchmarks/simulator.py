@@ -64,11 +64,12 @@ def main() -> None:
         first, second = _run(scheduler, count), _run(scheduler, count)
         same = "the same twice" if first.digest == second.digest else "NOT THE SAME"
         rate = max(first.rate, second.rate)
+        print(f"  {name}: {first.reports:,} reports at {first.rate:,.0f} and {second.rate:,.0f} per second, {same}", flush=True)
         rows.append((name, first.reports, first.days, rate, 1e6 / rate, verdict(rate, TARGET, at_least=True), first.digest, same))
     header = ("reports", "made", "simulated days", "per second", "us each", "target", "journal", "digest")
     print_table(f"{SLOTS} slots, one core, memory store", header, rows)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    print(f"\n  peak memory, journals of two runs included: {peak:,.0f} MB")
+    print(f"\n  peak memory, with the journals of a run: {peak:,.0f} MB")
 
 
 class _Figures:
