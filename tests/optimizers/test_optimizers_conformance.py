@@ -154,6 +154,20 @@ class TestOptunaCmaEs(OptimizerConformance):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestOptunaGp(OptimizerConformance):
+    """A Gaussian process, which takes its time."""
+
+    history = 12
+
+    def make_optimizer(self, search_space: SearchSpace | None, seed: int | None) -> Optimizer:
+        """With another sampler."""
+        pytest.importorskip("optuna")
+        pytest.importorskip("torch")
+        return OptunaOptimizer(search_space, "GP", seed=seed)
+
+
+@pytest.mark.slow
 class TestOptunaNsga(OptimizerConformance):
     """A genetic algorithm, which learns by generations."""
 
