@@ -363,6 +363,16 @@ FOREIGN_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "time": ("seconds", "time_limit"),
     "num_gpus": ("gpus",),
     "num_cpus": ("cpus",),
+    "max_t": ("max_epochs",),
+    "max_resource": ("max_epochs",),
+    "max_iter": ("max_epochs",),
+    "eta": ("reduction_factor",),
+    "min_resource": ("grace_period",),
+    "min_t": ("grace_period",),
+    "n_warmup_steps": ("grace_period",),
+    "n_startup_trials": ("min_trials",),
+    "min_samples_required": ("min_trials",),
+    "n_brackets": ("brackets",),
 }
 """What people bring from elsewhere, and what it is called here (the first that the callee takes)."""
 

@@ -151,6 +151,13 @@ class SchedulerConformance:
             for earlier in (known for trial_id in judged for known in judged[trial_id]):
                 assert decide_again(copy, earlier) == earlier.answer, f"after {decision.applied} events"
 
+    def test_reports_that_it_does_not_judge_change_nothing(self) -> None:
+        """Asked about every report, it decides as when it is asked only about those that ``next_judged`` tells."""
+        for slots in (1, 3):
+            asked = self.sweep.run(slots=slots)
+            watched = WatchedScheduler(self.make_scheduler(), judges_all=True)
+            assert course(self.sweep.run(slots=slots, scheduler=watched).trace) == course(asked.trace)
+
     # -- crashes and interruptions -----------------------------------------------------------------------------------------------
 
     def test_a_killed_run_goes_on_as_if_nothing_had_happened(self) -> None:

@@ -33,10 +33,12 @@ class WatchedScheduler(Scheduler):
 
     Args:
         inner: the scheduler that decides.
+        judges_all: ask it about every report, also about those that it says it does not judge.
     """
 
-    def __init__(self, inner: Scheduler) -> None:
+    def __init__(self, inner: Scheduler, *, judges_all: bool = False) -> None:
         self.inner = inner
+        self.judges_all = judges_all
         self.setup: Setup | None = None
         self.last: WatchedScheduler | None = None
         """The one that the last run of this had."""
@@ -48,7 +50,7 @@ class WatchedScheduler(Scheduler):
 
     def for_run(self, setup: Setup) -> WatchedScheduler:
         """A watched copy."""
-        self.last = WatchedScheduler(self.inner.for_run(setup))
+        self.last = WatchedScheduler(self.inner.for_run(setup), judges_all=self.judges_all)
         self.last.setup = setup
         return self.last
 
@@ -71,8 +73,8 @@ class WatchedScheduler(Scheduler):
         return verdict
 
     def next_judged(self, trial_id: str, step: int) -> int | None:
-        """The other one's."""
-        return self.inner.next_judged(trial_id, step)
+        """The other one's, unless all are judged."""
+        return step + 1 if self.judges_all else self.inner.next_judged(trial_id, step)
 
     def fan_out(self, trial: Trial, score: Score, decided: Sequence[Event]) -> Sequence[Event | Follow]:
         """Remember what follows."""

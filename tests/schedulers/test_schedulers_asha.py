@@ -83,9 +83,12 @@ def test_settings_that_cannot_be_are_refused(options: dict[str, Any], message: s
         ASHAScheduler(**options)
 
 
-@pytest.mark.parametrize(("name", "ours"), [("max_epoch", "max_epochs"), ("reduction_facter", "reduction_factor")])
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("max_t", "max_epochs"), ("eta", "reduction_factor"), ("min_resource", "grace_period"), ("bracket", "brackets")],
+)
 def test_unknown_options_are_refused_with_the_right_name(name: str, ours: str) -> None:
-    """A misspelt one."""
+    """A misspelt one, or what it is called elsewhere."""
     with pytest.raises(UnknownOption, match=f"Did you mean '{ours}'"):
         ASHAScheduler(**{name: 3})  # type: ignore[arg-type]
 
