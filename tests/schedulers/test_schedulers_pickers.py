@@ -260,6 +260,24 @@ def test_pareto_without_two_objectives_is_refused() -> None:
         SweepExperiment(objective=two_metrics, search_space=MODELS, scheduler=free(branch_by="model", picker=ParetoUCB()))
 
 
+# -- UCB1 --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_with_one_slot_it_is_textbook_ucb1() -> None:
+    """Over 250 random rewards, every pick is the branch of the highest ``mean + sqrt(2) * sqrt(ln(total) / runs)``."""
+    rng = random.Random(3)
+    driver = Driver(free(), long_queue(1100))
+    runs, sums = dict.fromkeys(BRANCHES, 0), dict.fromkeys(BRANCHES, 0.0)
+    for total in range(250):
+        (pick,) = driver.pick()
+        scores = {name: sums[name] / runs[name] + sqrt(2 * log(total) / runs[name]) if runs[name] else inf for name in BRANCHES}
+        assert scores[str(pick.branch)] == pytest.approx(max(scores.values()))
+        reward = rng.random() * (0.4 + 0.2 * BRANCHES.index(str(pick.branch)))
+        runs[str(pick.branch)] += 1
+        sums[str(pick.branch)] += reward
+        driver.finish(driver.running[0], reward)
+
+
 # -- the two ends ------------------------------------------------------------------------------------------------------------------
 
 
