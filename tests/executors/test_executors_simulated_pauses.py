@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -18,7 +19,15 @@ from metta_sweep.core.events import Paused, Reported
 from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
 from metta_sweep.executors import SimulatedExecutor
 from metta_sweep.experiments.judging import next_judged_of
-from metta_sweep.schedulers import FIFOScheduler, IterationScheduler, Scheduler
+from metta_sweep.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    HyperbandScheduler,
+    IterationScheduler,
+    MedianStoppingScheduler,
+    PBTScheduler,
+    Scheduler,
+)
 from metta_sweep.store import open_reader
 
 
@@ -44,6 +53,43 @@ def test_telling_when_it_judges_changes_no_decision() -> None:
     assert reports[0] == reports[1]
     assert len(payloads(second, stores[1])) < 0.7 * len(payloads(first, stores[0]))
     assert (set(every.asked), set(named.asked)) == (set(range(1, 11)), {3, 6})
+
+
+def asked_of_all(scheduler: Scheduler) -> Scheduler:
+    """The same scheduler, which is asked about every report whatever it says."""
+    kind = type(scheduler)
+
+    def judge(self: Any, trial: Trial, report: Report) -> Verdict:
+        return kind.judge(self, trial, report)
+
+    every = copy.copy(scheduler)
+    every.__class__ = type(kind.__name__, (kind,), {"judge": judge})
+    assert next_judged_of(every) is None
+    return every
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        ASHAScheduler(max_epochs=10, grace_period=1),
+        ASHAScheduler(max_epochs=10, grace_period=1, brackets=2),
+        ASHAScheduler(max_epochs=9, grace_period=2, mode="stopping"),
+        ASHAScheduler(max_epochs=9, grace_period=1, reduction_factor=2, rule="ray"),
+        HyperbandScheduler(max_epochs=9),
+        MedianStoppingScheduler(grace_period=3),
+        PBTScheduler(population_size=6, num_generations=3, epochs_per_generation=3),
+    ],
+    ids=lambda scheduler: f"{type(scheduler).__name__}-{getattr(scheduler, 'rule', '')}",
+)
+def test_every_scheduler_tells_the_truth_on_when_it_judges(scheduler: Scheduler) -> None:
+    """Asked about every report, each decides the same of the same trials at the same times."""
+    assert next_judged_of(scheduler) is not None
+    trials = 6 if isinstance(scheduler, PBTScheduler) else 30
+    told, every = (sweep(trials=trials, scheduler=one, seconds=quick) for one in (scheduler, asked_of_all(scheduler)))
+
+    assert essence(told) == essence(every)
+    assert told.spend == every.spend
+    assert [trial.last_report for trial in told.trials] == [trial.last_report for trial in every.trials]
 
 
 def test_real_trials_are_judged_at_the_same_reports() -> None:
