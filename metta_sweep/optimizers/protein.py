@@ -89,6 +89,7 @@ class ProteinOptimizer(SurrogateOptimizer):
     """
 
     stays_inside = True
+    needs_search_space = True
     origin = "protein"
 
     def __init__(
