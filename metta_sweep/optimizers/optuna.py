@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import inspect
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from metta_sweep.core.described import setting
 from metta_sweep.core.seeds import seed_of_32_bits
-from metta_sweep.errors import MissingExtra, OptimizerError, a_kind, did_you_mean, refuse_unknown
+from metta_sweep.errors import OptimizerError, refuse_unknown
 from metta_sweep.optimizers.ask_tell import AskTellOptimizer
+from metta_sweep.optimizers.optuna_samplers import SAMPLERS, import_samplers, keywords_of, no_sampler, sampler_named, seeded
 from metta_sweep.optimizers.optuna_space import OptunaSpace
 from metta_sweep.optimizers.quiet import Quiet
 from metta_sweep.optimizers.supports import Supports
@@ -28,22 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OptunaOptimizer"]
 
-_SAMPLERS: Final = {
-    "TPE": "TPESampler",
-    "GP": "GPSampler",
-    "CMA-ES": "CmaEsSampler",
-    "NSGA-II": "NSGAIISampler",
-    "NSGA-III": "NSGAIIISampler",
-    "QMC": "QMCSampler",
-    "Random": "RandomSampler",
-    "BruteForce": "BruteForceSampler",
-}
-_NEEDS: Final = {
-    "CMA-ES": (("cmaes", "optuna"),),
-    "GP": (("scipy", "optuna"), ("torch", "optuna-gp")),
-    "QMC": (("scipy", "optuna"),),
-}
-"""What a sampler needs beside Optuna, and the extra that brings it."""
 _QUICK: Final = ("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler", "BruteForceSampler")
 """Those that take about a millisecond for a suggestion; TPE takes 4 at 25 trials of 5 parameters and 13 at 300, GP hundreds."""
 _ONE_OBJECTIVE: Final = ("CmaEsSampler",)
@@ -99,7 +81,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
         kind = type(made).__name__
         self.slow = kind not in _QUICK
         self.supports = Supports(several_objectives=kind not in _ONE_OBJECTIVE, continuous=kind != "BruteForceSampler")
-        self._name = next((name for name, known in _SAMPLERS.items() if known == kind), kind)
+        self._name = next((name for name, known in SAMPLERS.items() if known == kind), kind)
 
     @property
     def origin(self) -> str:
@@ -202,14 +184,14 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
     # -- the sampler -------------------------------------------------------------------------------------------------------------
 
     def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        samplers = _import_samplers()
+        samplers = import_samplers()
         sampler: Any = self.sampler
         with _QUIET:
             if isinstance(sampler, samplers.BaseSampler):
-                return _seeded(self._copied(sampler), seed)
-            factory: Callable[..., Any] = sampler if callable(sampler) else _by_name(samplers, sampler)
+                return seeded(self._copied(sampler), seed)
+            factory: Callable[..., Any] = sampler if callable(sampler) else sampler_named(samplers, sampler)
             options = {name: copy.deepcopy(value) for name, value in self.sampler_options.items()}
-            taken = _keywords(factory)
+            taken = keywords_of(factory)
             if taken is not None:
                 refuse_unknown(
                     "OptunaOptimizer", options.keys() - taken, sorted({"search_space", "sampler", "duplicates", "failures"} | taken)
@@ -229,7 +211,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
                 ) from refused
             if isinstance(made, samplers.BaseSampler):
                 return cast("optuna.samplers.BaseSampler", made)
-            raise _no_sampler(made)
+            raise no_sampler(made)
 
     def _copied(self, sampler: optuna.samplers.BaseSampler) -> optuna.samplers.BaseSampler:
         if self.sampler_options:
@@ -241,70 +223,3 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
                 remedy=f"Write sampler={type(sampler).__name__}, or give the options to the object",
             )
         return copy.deepcopy(sampler)
-
-
-def _import_samplers() -> Any:
-    try:
-        from optuna import samplers
-    except ImportError as missing:
-        raise MissingExtra("OptunaOptimizer", extra="optuna", library="optuna") from missing
-    return samplers
-
-
-def _is_there(library: str) -> bool:
-    """Whether it is installed, without importing it: torch takes seconds."""
-    if library in sys.modules:
-        return sys.modules[library] is not None
-    return importlib.util.find_spec(library) is not None
-
-
-def _by_name(samplers: Any, name: object) -> Callable[..., Any]:
-    if not isinstance(name, str):
-        raise _no_sampler(name)
-    if name not in _SAMPLERS:
-        guess = did_you_mean(name, _SAMPLERS) or {"CMAES": "CMA-ES", "NSGAII": "NSGA-II", "NSGAIII": "NSGA-III"}.get(name.upper())
-        raise OptimizerError(
-            "OptunaOptimizer(sampler=)",
-            f"there is no sampler {name!r}",
-            found=name,
-            expected="one of " + ", ".join(map(repr, _SAMPLERS)) + ", or a sampler of Optuna",
-            remedy=f"Did you mean {guess!r}?" if guess else "Write sampler='TPE'",
-        )
-    for library, extra in _NEEDS.get(name, ()):
-        if not _is_there(library):
-            raise MissingExtra(f"OptunaOptimizer(sampler={name!r})", extra=extra, library=library)
-    found: Callable[..., Any] = getattr(samplers, _SAMPLERS[name])
-    return found
-
-
-def _no_sampler(found: object) -> OptimizerError:
-    return OptimizerError(
-        "OptunaOptimizer(sampler=)",
-        f"{a_kind(found)} is no sampler",
-        found=found,
-        expected="the name of a sampler, a sampler of Optuna, or what makes one",
-        remedy="Write sampler='TPE'",
-    )
-
-
-def _keywords(factory: Callable[..., Any]) -> set[str] | None:
-    """The keywords that it takes; None when it takes any, or when they cannot be read."""
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL}
-
-
-def _seeded(sampler: optuna.samplers.BaseSampler, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler; where it, or one in it, was made without a seed, it gets this one: a resumed run must draw the same again."""
-    from optuna.samplers import BaseSampler
-
-    for part in vars(sampler).values():
-        if isinstance(part, BaseSampler):
-            _seeded(part, seed)
-        elif hasattr(type(part), "rng") and getattr(part, "_rng", part) is None:
-            part.rng.seed(seed)
-    return sampler
