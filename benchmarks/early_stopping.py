@@ -6,7 +6,7 @@ paired. A run ends when the first configuration whose true loss after all epochs
 
 The contenders: this package's schedulers; random search, which trains everything to its end; and two other systems, whose own code
 decides in the same simulator, each where it is installed (Optuna's ``SuccessiveHalvingPruner``, Syne Tune's
-``AsynchronousSuccessiveHalving``). All halve by 3 from 1 epoch on.
+``AsynchronousSuccessiveHalving``). All keep one in 3 at each rung.
 
 Run it with ``python benchmarks/early_stopping.py [--quick] [--seeds 30] [--setting few] [--raw runs.jsonl]``; it prints Markdown.
 """
@@ -37,31 +37,32 @@ from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, HyperbandSchedu
 from metta_sweep.schedulers.rungs import rung_levels
 from metta_sweep.testing.scheduler_watch import WatchedScheduler
 
-FACTOR, GRACE = 3, 1
+FACTOR = 3
 SPACE = {"limit": Uniform(0.0, 1.0), "scale": Uniform(0.5, 2.0), "rate": Uniform(0.3, 1.2), "speed": Uniform(0.8, 1.2)}
 NOISE = 0.03
 MOST_TRIALS = 60_000
 
 
 class Setting(NamedTuple):
-    """How many workers, how long a whole training is, and how rare what they look for is."""
+    """How many workers, the first rung and the whole training in epochs, and how rare what they look for is."""
 
     workers: int
+    grace: int
     epochs: int
     share: float
 
     @property
     def levels(self) -> tuple[int, ...]:
         """The rungs."""
-        return rung_levels(GRACE, FACTOR, self.epochs)
+        return rung_levels(self.grace, FACTOR, self.epochs)
 
     @property
     def name(self) -> str:
         """In words."""
-        return f"{self.workers} workers, {self.epochs} epochs, one configuration in {round(1 / self.share):,}"
+        return f"{self.workers} workers, {self.grace} to {self.epochs} epochs, one configuration in {round(1 / self.share):,}"
 
 
-SETTINGS = {"few": Setting(8, 81, 0.01), "many": Setting(500, 27, 0.01), "rare": Setting(500, 27, 0.0005)}
+SETTINGS = {"few": Setting(8, 1, 81, 0.01), "many": Setting(500, 3, 27, 0.01), "rare": Setting(500, 3, 27, 0.0005)}
 
 
 class Reached(NamedTuple):
@@ -135,7 +136,7 @@ class Peer(Scheduler):
     def for_run(self, setup: Any) -> Peer:
         """A new study of theirs."""
         fresh = Peer(self.make, self.setting)
-        fresh.decides = self.make(Settings(self.setting.epochs))
+        fresh.decides = self.make(Settings(self.setting.epochs, self.setting.grace))
         return fresh
 
     def apply(self, event: Event) -> None:
@@ -173,18 +174,18 @@ class Settings(NamedTuple):
     """What the adapters of other systems read."""
 
     max_epochs: int
-    grace_period: int = GRACE
+    grace_period: int
     reduction_factor: int = FACTOR
     minimize: bool = True
 
 
 def contenders(setting: Setting) -> dict[str, Callable[[], Scheduler]]:
     """Those that are installed, ours first."""
-    epochs = setting.epochs
+    settings = (setting.epochs, FACTOR, setting.grace)
     found: dict[str, Callable[[], Scheduler]] = {
-        "ASHA, promotion": lambda: ASHAScheduler(epochs, FACTOR, GRACE),
-        "ASHA, stopping": lambda: ASHAScheduler(epochs, FACTOR, GRACE, mode="stopping"),
-        "successive halving, synchronous": lambda: HyperbandScheduler(epochs, FACTOR, GRACE, brackets=1),
+        "ASHA, promotion": lambda: ASHAScheduler(*settings),
+        "ASHA, stopping": lambda: ASHAScheduler(*settings, mode="stopping"),
+        "successive halving, synchronous": lambda: HyperbandScheduler(*settings, brackets=1),
         "random search": LetsAllRun,
     }
     if find_spec("optuna"):
@@ -286,7 +287,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     seeds = 3 if given.quick else given.seeds
     wanted = given.setting or (["few"] if given.quick else list(SETTINGS))
-    print(f"{machine()}; {seeds} seeds, reduction factor {FACTOR}, grace period {GRACE}")
+    print(f"{machine()}; {seeds} seeds, reduction factor {FACTOR}")
     for package in ("optuna", "syne_tune"):
         if not find_spec(package):
             print(f"{package} is not installed: left out")
