@@ -137,12 +137,13 @@ class SweepResult:
         if self._front is None:
             return self._best
         metrics = [goal.metric for goal in self.goal.objectives]
+        pick = "max" if self.goal.sign > 0 else "min"
         raise GoalError(
             f"results.{name}",
             "a run with several objectives has no single best trial",
             found=metrics,
             expected="a goal with one objective",
-            remedy=f"Use results.pareto_front: max(results.pareto_front, key=lambda trial: trial.value({metrics[0]!r})), say",
+            remedy=f"Use results.pareto_front: {pick}(results.pareto_front, key=lambda trial: trial.value({metrics[0]!r})), say",
         )
 
     def _front_among(self, trials: Sequence[Trial]) -> list[Trial]:
