@@ -27,7 +27,7 @@ search_space = {
 @cache
 def digits() -> Any:
     """1,200 images to train on, 597 to test on."""
-    data = load_digits()
+    data: Any = load_digits()
     images, labels = data.data / 16.0, np.eye(10)[data.target]
     return images[:1200], labels[:1200], images[1200:], labels[1200:]
 

@@ -22,14 +22,15 @@ from metta_sweep.schedulers import SynchronousBatchScheduler
 def digits() -> Any:
     """Images to train on and to test on, and what they show; read once."""
     threadpool_limits(1)  # ten networks at a time: each on one core, or they get in each other's way
-    data = load_digits()
+    data: Any = load_digits()
     return train_test_split(data.data / 16.0, data.target, train_size=600, test_size=600, random_state=0)
 
 
 def train(learning_rate: float, batch_size: int, hidden_size: int) -> float:
     """Accuracy on images that the network has not seen, after three passes over the others."""
     images, unseen, labels, unseen_labels = digits()
-    network = MLPClassifier((hidden_size,), learning_rate_init=learning_rate, batch_size=batch_size, random_state=0)
+    settings: dict[str, Any] = {"learning_rate_init": learning_rate, "batch_size": batch_size, "random_state": 0}
+    network = MLPClassifier((hidden_size,), **settings)
     for _ in range(3):
         network.partial_fit(images, labels, classes=range(10))
     return float(network.score(unseen, unseen_labels))

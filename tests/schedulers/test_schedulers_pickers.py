@@ -27,7 +27,7 @@ from metta_sweep.optimizers import RandomOptimizer
 from metta_sweep.schedulers import BranchPicker, DiscountedUCB, IterationScheduler, ParetoUCB, RoundRobin
 from metta_sweep.testing import run_virtual
 
-BRANCHES = ("a", "b", "c", "d")
+BRANCHES: tuple[str, ...] = ("a", "b", "c", "d")
 
 
 def free(**settings: Any) -> IterationScheduler:
