@@ -234,12 +234,13 @@ def main() -> None:
                 continue
             found.append(figures)
             print("  ".join(row(figures)), flush=True)
+            if options.json is not None:
+                # after each, so that nothing is lost of a measurement that is cut short
+                options.json.write_text(json.dumps([item._asdict() for item in found]), encoding="utf-8")
     print()
     header = ("function", "search", "seeds", "median", "quartile", "quartile", "per suggestion")
     print_table("Simple regret", header, [row(item) for item in found])
     print("\n".join(compare(found)))
-    if options.json is not None:
-        options.json.write_text(json.dumps([item._asdict() for item in found]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -110,6 +110,24 @@ def test_trials_in_flight_are_kept_clear_of() -> None:
             assert math.dist((one["x"], one["y"]), (other["x"], other["y"])) > 0.01
 
 
+@pytest.mark.parametrize(("liar", "lowest", "highest"), [("predicted", -0.3, 0.05), ("worst", -1.1, -0.6), ("best", -0.01, 0.01)])
+def test_a_trial_in_flight_has_a_pretend_score(liar: Any, lowest: float, highest: float) -> None:
+    """By default the one that the model predicts for it: the model stays what it is, and becomes sure of it there."""
+    run = running(BayesianOptimizer(liar=liar))
+    for number in range(11):
+        run.observe(trial(number, {"x": number / 10, "y": 0.5}), -float(number) / 10)
+    place = np.array([[0.05, 0.5]])
+    before, unsure = run.process([])[0].predict(place)
+    process, values = run.process([[0.05, 0.5]])
+    after, sure = process.predict(place)
+    spread = values.max() - values.min()
+    assert len(values) == 11
+    assert float(sure[0]) < float(unsure[0])
+    assert lowest <= (float(after[0]) - float(values.max())) / spread <= highest
+    if liar == "predicted":
+        assert float(after[0]) == pytest.approx(float(before[0]), abs=1e-3)
+
+
 def test_a_failure_counts_as_the_worst_seen() -> None:
     """Where everything failed is not where it looks next."""
     run = running(BayesianOptimizer(initial_trials=4))

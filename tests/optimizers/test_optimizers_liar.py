@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metta_sweep.errors import OptimizerError
-from metta_sweep.optimizers.liar import check_liar, pretend
+from metta_sweep.optimizers.liar import check_liar, check_model_liar, pretend
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,12 @@ def test_other_liars_are_refused_with_what_was_meant() -> None:
         check_liar("wors", "BayesianOptimizer(liar=)")
     with pytest.raises(OptimizerError, match="'worst' or 'mean' or 'best'"):
         check_liar(3, "BayesianOptimizer(liar=)")
+
+
+def test_a_model_may_say_what_it_predicts() -> None:
+    """The kriging believer, which the constant liars do not know."""
+    assert check_model_liar("predicted", "liar") == "predicted"
+    with pytest.raises(OptimizerError, match="unknown kind"):
+        check_liar("predicted", "liar")
+    with pytest.raises(OptimizerError, match=r"Did you mean 'predicted'\?"):
+        check_model_liar("predictd", "liar")
