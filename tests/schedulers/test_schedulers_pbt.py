@@ -302,7 +302,7 @@ def test_of_equals_the_one_that_comes_later_is_behind() -> None:
 
     async def equal(trial: TrialContext) -> AsyncIterator[float]:
         for step in range(trial.resume_step + 1, 100):
-            await asyncio.sleep(1.1 - trial.params["x"])
+            await asyncio.sleep(1.1 - 0.1 * trial.params["x"])
             yield float(step)
 
     results = run(PBTScheduler(2, 4), equal, optimizer=SuggestionQueue([{"x": 0.1}, {"x": 1.0}]), slots=2)
