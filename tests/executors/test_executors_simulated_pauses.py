@@ -28,7 +28,6 @@ from metta_sweep.schedulers import (
     PBTScheduler,
     Scheduler,
 )
-from metta_sweep.store import open_reader
 
 
 def quick(params: dict[str, Any], step: int) -> float:
@@ -259,32 +258,35 @@ def test_files_of_a_pause_that_is_not_needed_any_more_are_removed(tmp_path: Path
 
 # -- a killed process ------------------------------------------------------------------------------------------------------------
 
-TRIALS = 4000
+TRIALS = 400
 SCRIPT = f"""
-import sys
-from pathlib import Path
+import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from simulated_kit import PausesOnce, sweep
-sweep(trials={TRIALS}, scheduler=PausesOnce(), slots=1, name="curves", store=sys.argv[1])
+from metta_sweep.clock import crash_points
+left = int(sys.argv[3])
+def kills(name):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+with crash_points(kills):
+    sweep(trials={TRIALS}, scheduler=PausesOnce(), slots=1, name="curves", store=sys.argv[1])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_kills_change_no_trial(tmp_path: Path) -> None:
-    """SIGKILL, again and again, at any moment; what is resumed has the trials of a run that was never killed."""
+    """SIGKILL at the n-th crash point, for many n; what is resumed has the trials of a run that was never killed."""
     path = tmp_path / "killed.db"
     kit = Path(__file__).parent
     env = {**os.environ, "PYTHONPATH": str(kit.parents[1])}
-    for turn in range(12):
-        with subprocess.Popen([sys.executable, "-c", SCRIPT, str(path), str(kit)], env=env, stdout=subprocess.DEVNULL) as process:
-            try:
-                process.wait(timeout=0.8 + 0.05 * turn)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
+    ends = [
+        subprocess.run([sys.executable, "-c", SCRIPT, str(path), str(kit), str(41 * turn)], env=env, capture_output=True).returncode
+        for turn in range(2, 14)
+    ]
     resumed = sweep(trials=TRIALS, scheduler=PausesOnce(), slots=1, name="curves", store=str(path))
 
-    with open_reader(path) as store:
-        starts = sum(1 for _ in store.records(resumed.run_id, kind="start"))
-    assert starts > 3  # a run that has ended is started no more
+    assert ends == [-signal.SIGKILL] * 12
     assert essence(resumed) == essence(sweep(trials=TRIALS, scheduler=PausesOnce(), slots=1))
