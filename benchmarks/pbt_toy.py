@@ -4,7 +4,7 @@ SOURCE: Jaderberg et al. 2017, section 3 and figure 2: maximize ``Q(theta) = 1.2
 of a surrogate ``1.2 - h_0 theta_0^2 - h_1 theta_1^2`` is seen, from ``theta = (0.9, 0.9)``. The parameters are ``h``; members begin
 with (1, 0) or (0, 1), as in the paper, and whoever keeps that cannot pass 0.4. Here: 200 steps of 0.01 along the gradient.
 
-Run it with ``python benchmarks/pbt.py``; a few minutes.
+Run it with ``python benchmarks/pbt_toy.py``; a few minutes.
 """
 
 from __future__ import annotations
