@@ -257,3 +257,40 @@ def test_a_scheduler_that_proposes_stands_where_an_optimizer_is() -> None:
     assert isinstance(experiment.scheduler, Proposes)
     with pytest.raises(SchedulerError, match="stands in place of the optimizer"):
         SweepExperiment(optimizer=Proposes(), scheduler=InTurn())
+
+
+def test_paused_trials_may_be_queued_for_slots_that_are_not_idle() -> None:
+    """What is decided of them is decided now; they start in that order as slots free."""
+
+    class AllAtOnce(InTurn):
+        """When the last one has paused, all go on."""
+
+        def pick(self, offer: Offer) -> None:
+            """New ones first."""
+            while offer.free and (waiting := offer.next()) is not None:
+                offer.pick(waiting)
+            if offer.idle:
+                for trial_id in sorted(self._paused, reverse=True):
+                    offer.resume(trial_id, queue=True)
+
+    results = run(AllAtOnce(), trials=3)
+
+    assert [trial.score for trial in results.trials] == [9.0, 19.0, 29.0]
+    assert [x for x, step in seen if step == 4] == [20, 10, 0]
+    assert {(event.busy, event.free) for event in results.trace if isinstance(event, Resume)} == {(0, 1), (1, 0)}
+
+
+def test_only_what_a_trial_in_flight_held_last_can_be_taken() -> None:
+    """Older checkpoints are not kept: the error names the trial, and says what to forget."""
+
+    class TakesOldOnes(Exploits):
+        """Goes on from the first pause of trial 1, whatever happened to it since."""
+
+        def apply(self, event: Event) -> None:
+            """Remember the first one only."""
+            InTurn.apply(self, event)
+            if isinstance(event, Paused) and event.trial_id == "1" and self._last is None:
+                self._last = event
+
+    with pytest.raises(SchedulerError, match="what trial '1' held after step 3 is not kept: it goes on from step 6"):
+        run(TakesOldOnes(), trials=3)
