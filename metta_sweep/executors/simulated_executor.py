@@ -11,17 +11,18 @@ from typing import Any, Final, Never, Self
 
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import TrialError
-from metta_sweep.errors import ExecutorError, IllegalTransition, ObjectiveError, refuse_unknown
+from metta_sweep.errors import ExecutorError, IllegalTransition, refuse_unknown
 from metta_sweep.executors.bus import ResultBus
 from metta_sweep.executors.checks import checked_directory, checked_slots
 from metta_sweep.executors.context import TrialContext
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, ReportMade, StopCause, TrialEvent, TrialTask
 from metta_sweep.executors.failure import trial_error
-from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
+from metta_sweep.executors.objective import BoundObjective
 from metta_sweep.executors.simulation.attempt import Happening, Moment, SimulatedAttempt
 from metta_sweep.executors.simulation.cost import Seconds, SimulatedCost, SimulatedFailure
 from metta_sweep.executors.simulation.course import Course
+from metta_sweep.executors.simulation.inline import bind_inline
 from metta_sweep.executors.simulation.pauses import Pauses
 
 __all__ = ["SimulatedExecutor"]
@@ -120,7 +121,7 @@ class SimulatedExecutor:
 
     def check(self, objective: Any, search_space: SearchSpace | None = None) -> None:
         """Raise ``ObjectiveError`` when the trial function cannot be called. Changes nothing: another run may be using this."""
-        _bound(objective, search_space)
+        bind_inline(objective, search_space)
 
     def prepare(
         self, objective: Any, search_space: SearchSpace | None = None, *, run_id: str | None = None, root: Path | None = None
@@ -132,7 +133,7 @@ class SimulatedExecutor:
             ExecutorError: another run is using this.
         """
         self._refuse_open()
-        self._objective = _bound(objective, search_space)
+        self._objective = bind_inline(objective, search_space)
         self._directories = TrialDirectories(root if self._root is None else self._root, run_id)
 
     async def __aenter__(self) -> Self:
@@ -338,16 +339,3 @@ def _is_same(known: SimulatedAttempt, task: TrialTask) -> bool:
     if not known.ended:
         raise IllegalTransition(f"{task.address} cannot start: {known.task.address} of the same trial still runs.")
     return False
-
-
-def _bound(objective: Any, search_space: SearchSpace | None) -> BoundObjective:
-    bound = bind_objective(objective, search_space)
-    if bound.kind is not Kind.THREAD:
-        raise ObjectiveError(
-            f"objective {bound.name}",
-            "it is a coroutine function, and where time is simulated nothing is awaited",
-            found=objective,
-            expected="a generator that yields metrics once per epoch, or a plain function",
-            remedy="Write it without 'async', or use LocalExecutor(): metta_sweep.testing has a virtual clock for coroutines",
-        )
-    return bound
