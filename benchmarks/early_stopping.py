@@ -62,7 +62,7 @@ class Setting(NamedTuple):
         return f"{self.workers} workers, {self.grace} to {self.epochs} epochs, one configuration in {round(1 / self.share):,}"
 
 
-SETTINGS = {"few": Setting(8, 1, 81, 0.01), "many": Setting(500, 3, 27, 0.01), "rare": Setting(500, 3, 27, 0.0005)}
+SETTINGS = {"few": Setting(8, 1, 81, 0.01), "many": Setting(500, 1, 27, 0.01), "rare": Setting(500, 1, 27, 0.0005)}
 
 
 class Reached(NamedTuple):
