@@ -15,14 +15,14 @@ NextJudged = Callable[[str, int], int | None]
 def next_judged_of(scheduler: Scheduler) -> NextJudged | None:
     """What tells at which step a trial is judged next; None: at every step.
 
-    A class that overrides how reports are judged, but not what its parent says of when, is asked about every report. One that
-    neither judges nor takes note of events is asked about none.
+    A class that overrides how reports are judged or noted, but not what its parent says of when, is asked about every report. One
+    that neither judges nor takes note of events is asked about none.
     """
     kind = type(scheduler)
     if kind.next_judged is Scheduler.next_judged:
         return _never if all(_owner(kind, name) is Scheduler for name in ("judge", "should_stop", "apply")) else None
     declared = _depth(kind, "next_judged")
-    if any(_depth(kind, name) < declared for name in ("judge", "should_stop")):
+    if any(_depth(kind, name) < declared for name in ("judge", "should_stop", "apply")):
         return None
     return scheduler.next_judged
 

@@ -77,6 +77,10 @@ class SynchronousBatchScheduler(Scheduler):
         if offer.free:
             offer.wait(f"batch {number}: {ended} of {started} have ended" if started else offer.why)
 
+    def next_judged(self, trial_id: str, step: int) -> int | None:
+        """Reports decide nothing."""
+        return None
+
     def apply(self, event: Event) -> None:
         """Take note of one event: draws, picks, scores and prunings matter."""
         if isinstance(event, Draw):

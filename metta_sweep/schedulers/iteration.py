@@ -282,6 +282,10 @@ class IterationScheduler(Scheduler):
         """That all branches are pruned, when they are."""
         return ALL_PRUNED if self.all_pruned else None
 
+    def next_judged(self, trial_id: str, step: int) -> int | None:
+        """Reports decide nothing, unless a picker of the user's takes note of them."""
+        return None if self._listener is None else step + 1
+
     def apply(self, event: Event) -> None:
         """Take note of one event: draws, picks, scores, prunings and triggers matter."""
         self._branches.apply(event)

@@ -27,6 +27,7 @@ from metta_sweep.schedulers import (
     MedianStoppingScheduler,
     PBTScheduler,
     Scheduler,
+    SynchronousBatchScheduler,
 )
 
 
@@ -160,7 +161,10 @@ def test_schedulers_that_judge_nothing_are_asked_of_nothing() -> None:
     assert told is not None
     assert told("0", 3) is None
     assert next_judged_of(Listens()) is None
-    assert next_judged_of(IterationScheduler()) is None
+    for scheduler in (IterationScheduler(), SynchronousBatchScheduler()):
+        told = next_judged_of(scheduler)
+        assert told is not None
+        assert told("0", 3) is None
 
 
 # -- pauses ----------------------------------------------------------------------------------------------------------------------
