@@ -24,14 +24,14 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "schedulers"
 sys.path.insert(0, str(TESTS))
 
-from decision_streams import STREAMS, Decides, Stream, decisions, packed, stream  # noqa: E402  # found by the line above
+from decision_streams import STREAMS, Decides, Stream, decisions, packed, stream  # noqa: E402  # pyright: ignore[reportMissingImports]  # found by the line above
 
 
 class RayASHA(Decides):
     """``ray.tune.schedulers.AsyncHyperBandScheduler``."""
 
     def __init__(self, settings: Stream) -> None:
-        from ray.tune.schedulers import AsyncHyperBandScheduler
+        from ray.tune.schedulers import AsyncHyperBandScheduler  # pyright: ignore[reportMissingImports]
 
         self.scheduler: Any = AsyncHyperBandScheduler(
             time_attr="step",
@@ -55,7 +55,7 @@ class RayMedian(Decides):
     """``ray.tune.schedulers.MedianStoppingRule``, with nobody waiting to run in a trial's place."""
 
     def __init__(self, settings: Stream) -> None:
-        from ray.tune.schedulers import MedianStoppingRule
+        from ray.tune.schedulers import MedianStoppingRule  # pyright: ignore[reportMissingImports]
 
         self.trials: dict[int, Any] = {}
         self.controller = SimpleNamespace(get_live_trials=list)
@@ -80,7 +80,7 @@ class RayMedian(Decides):
 
 def ray_trial(trial: int) -> Any:
     """A trial of Ray Tune's own class."""
-    from ray.tune.experiment import Trial
+    from ray.tune.experiment import Trial  # pyright: ignore[reportMissingImports]
 
     return Trial("stub", stub=True, trial_id=str(trial))
 
@@ -89,8 +89,8 @@ class SyneTuneASHA(Decides):
     """``syne_tune.optimizer.schedulers.asha.AsynchronousSuccessiveHalving``."""
 
     def __init__(self, settings: Stream) -> None:
-        from syne_tune.config_space import uniform
-        from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving
+        from syne_tune.config_space import uniform  # pyright: ignore[reportMissingImports]
+        from syne_tune.optimizer.schedulers.asha import AsynchronousSuccessiveHalving  # pyright: ignore[reportMissingImports]
 
         self.trials: dict[int, Any] = {}
         self.scheduler: Any = AsynchronousSuccessiveHalving(
@@ -108,7 +108,7 @@ class SyneTuneASHA(Decides):
         """Add the trial."""
         from datetime import datetime
 
-        from syne_tune.backend.trial_status import Trial
+        from syne_tune.backend.trial_status import Trial  # pyright: ignore[reportMissingImports]
 
         self.trials[trial] = Trial(trial, {"x": 0.5}, datetime(2020, 1, 1))  # it is never looked at
         self.scheduler.on_trial_add(self.trials[trial])
