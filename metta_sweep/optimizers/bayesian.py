@@ -33,7 +33,7 @@ _MANY: Final = 200
 class BayesianOptimizer(SurrogateOptimizer):
     """Fits a Gaussian process to what was observed, and suggests the point where its acquisition function is highest.
 
-    The first trials are quasi-random. Then scores are standardized, a Matern 5/2 kernel with a length scale per coordinate and the
+    The first trials are random. Then scores are standardized, a Matern 5/2 kernel with a length scale per coordinate and the
     noise are fitted by scikit-learn, and the acquisition function is maximized from random points and from the best ones so far.
     Whole numbers and choices are searched exactly, parameters of sub-spaces have coordinates of their own. A failed trial counts
     as the worst seen; a trial in flight has a pretend value. Standard errors, in metrics ``(mean, sem)``, are known noise.

@@ -56,7 +56,7 @@ _MOST_POINTS: Final = 512
 class ProteinOptimizer(SurrogateOptimizer):
     """Looks around the trials that no other beats in both score and cost, and weighs what is predicted of either.
 
-    The first suggestion is the centre of the space, the next ones are quasi-random. Then 256 candidates are drawn around each trial
+    The first suggestion is the centre of the space, the next ones are random. Then 256 candidates are drawn around each trial
     of the Pareto front of score and cost, in a box of ``scale`` times half the range (in the logarithm for log distributions), and
     the best by the acquisition is suggested. The metric ``cost`` of a trial is what it cost; trials without it teach the score
     only, and without any the search is by score alone. A failed trial counts as the worst score, and its cost is not learnt. The
@@ -140,7 +140,7 @@ class ProteinOptimizer(SurrogateOptimizer):
         self._reach = {axis.start: 0.5 * scales.get(axis.name, every) for axis in self._encoding.all_axes() if axis.width}
 
     def first(self, number: int, search: Search) -> dict[str, Any]:
-        """The centre, and then quasi-random points."""
+        """The centre, and then random points."""
         if number:
             return super().first(number, search)
         middle = [0.5] * len(search.space.names)
