@@ -94,14 +94,16 @@ def _is_statement(frame: FrameType | None, event: str) -> bool:
 def audited() -> None:
     """The hook, for the rest of the process: there is no way to take one away."""
     from metta_sweep.experiments import codec
-    from metta_sweep.optimizers import OptunaOptimizer
+    from metta_sweep.optimizers import AxOptimizer, OptunaOptimizer
     from metta_sweep.pipeline.contracts import checks
     from metta_sweep.pipeline.keeping import payload
 
     # cached functions: the one within is what runs
     builders = (checks.make_adapter, payload._adapter_of, codec._validator)
-    # Optuna's CMA-ES pickles its own state in memory, and is given nothing but numbers of what is kept
-    libraries = (OptunaOptimizer._ask, OptunaOptimizer._finish)
+    # Optuna's CMA-ES pickles its own state in memory; Ax parses an objective whose names are ours, and pandas makes classes of rows for
+    # it: they are given nothing but parameters and numbers of what is kept
+    of_ax = (AxOptimizer._begin, AxOptimizer._ask, AxOptimizer._attach, AxOptimizer._tell, AxOptimizer._tell_stopped)
+    libraries = (OptunaOptimizer._ask, OptunaOptimizer._finish, *of_ax)
     _from_code.update(inspect.unwrap(function).__code__ for function in (*builders, *libraries))
     _watched_code.update(function.__code__ for function in load_paths())
     sys.addaudithook(_audit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Never
@@ -142,13 +143,20 @@ class AxOptimizer(AskTellOptimizer[int]):
             return -1, self._space.params({})
         from ax.exceptions.core import OptimizationComplete
 
-        with _QUIET:
-            try:
-                asked = self._client.get_next_trials(1, fixed_parameters=self._space.values(fixed) if fixed else None)
-            except OptimizationComplete:
-                return None  # it says that the space is exhausted, or finds the same points again
-        for number, values in asked.items():
-            return number, self._space.params(values)
+        wanted = self._space.values(fixed) if fixed else None
+        for _ in range(self.attempts):
+            with _QUIET:
+                try:
+                    asked = self._client.get_next_trials(1, fixed_parameters=wanted)
+                except OptimizationComplete:
+                    return None  # it says that the space is exhausted, or finds the same points again
+            for number, values in asked.items():
+                params = self._space.params(values)
+                if not fixed:
+                    return number, params
+                if all(_same(params.get(name), value) for name, value in fixed.items()):
+                    return number, {name: _exactly(fixed, name, value) for name, value in params.items()}
+                self._drop(number)  # the centre of the space, which Ax begins with, whatever is fixed
         return None
 
     def _attach(self, params: dict[str, Any]) -> int:
@@ -202,6 +210,15 @@ def _check_acquisition(acquisition: object) -> None:
         expected="one of " + ", ".join(map(repr, _ACQUISITIONS)) + ", or a class of BoTorch",
         remedy=f"Did you mean {guess!r}?" if guess else "Write acquisition='EI'",
     )
+
+
+def _exactly(fixed: Mapping[str, Any], name: str, value: Any) -> Any:
+    return float(fixed.get(name, value)) if isinstance(value, float) else value
+
+
+def _same(found: Any, fixed: Any) -> bool:
+    """Whether it is the fixed value, but for rounding on the way through Ax's scales."""
+    return math.isclose(found, fixed, rel_tol=1e-9) if isinstance(found, float) else bool(found == fixed)
 
 
 def _sem(trial: Trial, metric: str | None) -> float | None:

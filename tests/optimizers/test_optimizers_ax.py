@@ -125,12 +125,13 @@ def test_minimizing_is_maximizing_of_the_opposite() -> None:
 def test_every_space_is_searched(space: Any) -> None:
     """Choices of anything, sub-spaces that share names, constants: what it suggests lies inside, before the model and after."""
     optimizer = AxOptimizer(space, seed=1)
-    for params in drive(optimizer, 7):
-        SearchSpace.of(space).check(params, "suggestion")
-    fixed = {"model": "svm"} if "model" in space else {"batch": 64, "flag": None}
-    [suggestion] = optimizer.suggest(1, fixed=fixed)
-    assert suggestion.params.items() >= fixed.items()
-    SearchSpace.of(space).check(suggestion.params, "suggestion")
+    fixed: dict[str, Any] = {"model": "svm", "x": 0.9} if "model" in space else {"batch": 128, "flag": None, "lr": 3e-3}
+    for n in (0, 7):
+        for params in drive(optimizer, n):
+            SearchSpace.of(space).check(params, "suggestion")
+        [suggestion] = optimizer.suggest(1, fixed=fixed)
+        assert {name: suggestion.params[name] for name in fixed} == fixed
+        SearchSpace.of(space).check(suggestion.params, "suggestion")
 
 
 @needs_ax
