@@ -321,7 +321,7 @@ FOREIGN_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "concurrency": ("slots",),
     "max_concurrent": ("slots",),
     "max_concurrent_trials": ("slots",),
-    "max_parallelism": ("slots",),
+    "max_parallelism": ("slots", "max_parallel"),
     "parallelism": ("slots",),
     "direction": ("goal",),
     "mode": ("goal",),
@@ -373,6 +373,7 @@ FOREIGN_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "n_startup_trials": ("min_trials",),
     "min_samples_required": ("min_trials",),
     "n_brackets": ("brackets",),
+    "min_trials_observed": ("min_observed",),
 }
 """What people bring from elsewhere, and what it is called here (the first that the callee takes)."""
 

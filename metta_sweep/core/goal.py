@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from metta_sweep.core.metrics import BARE_METRIC
 from metta_sweep.core.trial import Metric
+from metta_sweep.core.values import NO_TEXT, SPELL_OUT, is_encodable
 from metta_sweep.errors import GoalError, MetricError, a_kind, did_you_mean
 
 __all__ = ["Direction", "Goal"]
@@ -27,6 +28,9 @@ class Goal:
         metric: the name of the deciding metric; None: the only one that the trials return.
         others: further objectives, each with its metric. The first one leads: scores, rewards and reports are those of its metric;
             what searches or compares by several objectives looks at all of ``objectives``.
+
+    Raises:
+        GoalError: for a direction, a metric or further objectives that are none.
     """
 
     direction: Direction = "maximize"
@@ -39,6 +43,7 @@ class Goal:
         _check_direction(self.direction, f"goal for {self.metric!r}" if self.metric is not None else "goal")
         if self.metric is not None:
             _check_metric(self.metric)
+        object.__setattr__(self, "others", _sequence(self.others))
         if self.others:
             _check_others(self)
         object.__setattr__(self, "sign", 1 if self.direction == "maximize" else -1)
@@ -159,6 +164,18 @@ class Goal:
         return MetricError(f"it has no metrics {named}, which the goal names; found {there}. {remedy}")
 
 
+def _sequence(others: object) -> tuple[Goal, ...]:
+    if isinstance(others, Sequence) and not isinstance(others, str | bytes):
+        return tuple(others)
+    raise GoalError(
+        "Goal(others=)",
+        f"{a_kind(others)} is no sequence of goals",
+        found=others,
+        expected="goals with one metric each",
+        remedy="Write others=(Goal('minimize', 'latency'),), say",
+    )
+
+
 def _check_others(goal: Goal) -> None:
     if goal.metric is None:
         raise GoalError(
@@ -214,6 +231,8 @@ def _check_metric(metric: object) -> None:
             expected="a name",
             remedy="Write 'accuracy', say",
         )
+    if not is_encodable(metric):
+        raise GoalError("metric", f"the name {metric!r} {NO_TEXT}", found=metric, expected="text", remedy=SPELL_OUT)
 
 
 def _entries(goal: Mapping[str, str]) -> tuple[str, Direction, tuple[Goal, ...]]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from metta_sweep.address import check_name
 from metta_sweep.core.trial import Suggestion
-from metta_sweep.core.values import NO_TEXT, NotJson, is_encodable, plain_json, plain_scalar
+from metta_sweep.core.values import NO_TEXT, SPELL_OUT, NotJson, is_encodable, plain_json, plain_scalar
 from metta_sweep.errors import SuggestionError, a_kind
 
 __all__ = ["check_suggestion"]
-
-_SPELL_OUT: Final = "Spell it out: text.encode(errors='backslashreplace').decode()"
 
 
 def check_suggestion(value: Suggestion | Mapping[str, Any], where: str) -> Suggestion:
@@ -74,7 +72,7 @@ def _plain_params(params: Mapping[str, Any], where: str) -> dict[str, Any]:
                 )
             name = str(plain_scalar(name))  # noqa: PLW2901 - an enum member or np.str_ becomes the text that it is
         if not is_encodable(name):
-            raise SuggestionError(where, f"the name {name!r} {NO_TEXT}", found=name, expected="text", remedy=_SPELL_OUT)
+            raise SuggestionError(where, f"the name {name!r} {NO_TEXT}", found=name, expected="text", remedy=SPELL_OUT)
         kind = type(value)
         if kind is float:
             if not math.isfinite(value):
@@ -97,7 +95,7 @@ def _not_plain(where: str, what: str, found: object) -> SuggestionError:
         f"the value {what}",
         found=found,
         expected="a JSON value: text, a finite number, a bool, None, or lists and dicts of these",
-        remedy=_SPELL_OUT if what == NO_TEXT else "Give a name or number instead, and look the object up in the trial function",
+        remedy=SPELL_OUT if what == NO_TEXT else "Give a name or number instead, and look the object up in the trial function",
     )
 
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from metta_sweep.errors import a_kind
 
-__all__ = ["NO_TEXT", "NotJson", "encodable", "is_encodable", "plain_json", "plain_scalar"]
+__all__ = ["NO_TEXT", "SPELL_OUT", "NotJson", "encodable", "is_encodable", "plain_json", "plain_scalar"]
 
 _ATOMS: Final = (str, int, bool, type(None))
 NO_TEXT: Final = "holds half of a surrogate pair, which UTF-8 cannot hold"
+SPELL_OUT: Final = "Spell it out: text.encode(errors='backslashreplace').decode()"
 
 
 class NotJson(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, Never
 
 from metta_sweep.core.distributions import Choice, Constant, Distribution
@@ -42,7 +42,8 @@ class GridOptimizer(SeededOptimizer):
 
     Raises:
         SearchSpaceError: for a search space that is none.
-        OptimizerError: for a resolution, order or seed that is none, and for the resolution of a parameter that there is not.
+        OptimizerError: for a resolution, order or seed that is none, and for the resolution of a parameter that is no range, or
+            that there is not.
     """
 
     stays_inside = True
@@ -65,9 +66,12 @@ class GridOptimizer(SeededOptimizer):
     def begin(self, space: SearchSpace, seed: int) -> None:
         """Make the grid."""
         by_name = self.resolution if isinstance(self.resolution, dict) else {}
+        ranges = set(_ranges(space.top)) if by_name else set()
         for name in by_name:
             if name not in space.names:
                 raise _no_parameter(name, space)
+            if name not in ranges:
+                raise _no_range(name, by_name[name])
         default = _RESOLUTION if isinstance(self.resolution, dict) else self.resolution
         self._grid = SearchSpace(_on_grid(space.top, by_name, default))
         self._walks: dict[str, _Walk] = {}
@@ -144,6 +148,16 @@ class _Walk:
         return self.at(self.place - 1)
 
 
+def _ranges(level: Level) -> Iterator[str]:
+    """The parameters that are ranges, under some alternative at least."""
+    for name, distribution in level:
+        if isinstance(distribution, Choice):
+            for space in distribution.spaces or ():
+                yield from _ranges(space)
+        elif not isinstance(distribution, Constant):
+            yield name
+
+
 def _on_grid(level: Level, by_name: Mapping[str, int], default: int) -> dict[str, Distribution]:
     """The space with every range replaced by its values."""
     made: dict[str, Distribution] = {}
@@ -194,4 +208,14 @@ def _no_parameter(name: Any, space: SearchSpace) -> OptimizerError:
         found=name,
         expected="names among " + ", ".join(space.names),
         remedy=f"Did you mean {guess!r}?" if guess else "Leave it out",
+    )
+
+
+def _no_range(name: str, count: int) -> OptimizerError:
+    return OptimizerError(
+        f"GridOptimizer(resolution=)[{name!r}]",
+        f"{name!r} is no range, so that all of its values are on the grid",
+        found=count,
+        expected="the names of Uniform, LogUniform, Integer and LogInteger parameters",
+        remedy="Leave it out",
     )

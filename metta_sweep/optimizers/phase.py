@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Self
 
 from metta_sweep.address import check_name
 from metta_sweep.core.numbers import check_int
-from metta_sweep.errors import OptimizerError, a_kind
+from metta_sweep.errors import OptimizerError, a_kind, refuse_unknown
 from metta_sweep.optimizers.member import check_member
 from metta_sweep.optimizers.optimizer import Optimizer
 
 __all__ = ["Phase", "checked_phases", "names_of"]
+
+_OPTIONS: Final = ("optimizer", "trials", "min_observed", "max_parallel", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Phase:
 
     Raises:
         OptimizerError: the optimizer is none, or a number is out of its range.
+        UnknownOption: for any other keyword.
         InvalidName: for a name that cannot be one.
     """
 
@@ -37,6 +41,11 @@ class Phase:
     min_observed: int = 0
     max_parallel: int | None = None
     name: str | None = None
+
+    def __new__(cls, *_args: object, **named: object) -> Self:
+        """Refuse keywords that people bring from elsewhere, with "did you mean"."""
+        refuse_unknown("Phase", [name for name in named if name not in _OPTIONS], _OPTIONS)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         check_member(self.optimizer, "Phase(optimizer)")

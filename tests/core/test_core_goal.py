@@ -82,6 +82,7 @@ def test_scores_that_cannot_be_told(goal: Goal, metrics: Any, texts: list[str]) 
         ({"accuracy": "maximize"}, "loss", "metric", "loss", "Leave metric= out"),
         ("maximize", "", "metric", "", "Write 'accuracy'"),
         ("maximize", ["loss"], "metric", ["loss"], "Write 'accuracy'"),
+        ({"\udcff": "maximize"}, None, "metric", "\udcff", "Spell it out"),
     ],
 )
 def test_malformed_goals_are_refused(goal: Any, metric: Any, where: str, found: Any, remedy: str) -> None:
@@ -147,6 +148,9 @@ def test_a_goal_with_several_objectives_is_described_and_read_back() -> None:
         (lambda: Goal("maximize", None, (Goal("minimize", "latency"),)), "the leading one of several objectives names no metric"),
         (lambda: Goal("maximize", "a", (Goal("minimize"),)), "each further objective is a goal with one metric"),
         (lambda: Goal("maximize", "a", ("b",)), "each further objective is a goal with one metric"),  # type: ignore[arg-type]
+        (lambda: Goal("maximize", "a", Goal("minimize", "b")), "a Goal is no sequence of goals.*Write others="),  # type: ignore[arg-type]
+        (lambda: Goal("maximize", "a", "b"), "a str is no sequence of goals"),  # type: ignore[arg-type]
+        (lambda: Goal("maximize", "a", {"b": "minimize"}), "a dict is no sequence of goals"),  # type: ignore[arg-type]
         (lambda: Goal("maximize", "a", (Goal("minimize", "a"),)), "two objectives have the metric 'a'"),
     ],
 )
@@ -154,3 +158,10 @@ def test_objectives_without_a_metric_of_their_own_are_refused(make: Any, text: s
     """Each of several objectives needs a metric of its own."""
     with pytest.raises(GoalError, match=text):
         make()
+
+
+def test_a_list_of_further_objectives_is_as_good_as_a_tuple() -> None:
+    """The goal is the same, and can be hashed."""
+    goal = Goal("maximize", "accuracy", [Goal("minimize", "latency"), Goal("minimize", "size")])  # type: ignore[arg-type]
+    assert goal == SEVERAL
+    assert hash(goal) == hash(SEVERAL)

@@ -74,7 +74,7 @@ def test_ranges_have_evenly_spread_values(distribution: Distribution, resolution
 @given(
     st.sampled_from([Integer, LogInteger]),
     st.integers(1, 2**62),
-    st.integers(0, 2**62),
+    st.integers(0, 2**62 - 1),
     st.integers(2, 50),
 )
 @settings(max_examples=200, deadline=None)
@@ -224,6 +224,18 @@ def test_it_describes_its_settings_only() -> None:
             OptimizerError,
             "GridOptimizer(resolution=)",
             "Did you mean 'learning_rate'?",
+        ),
+        (
+            lambda: GridOptimizer(MODELS, resolution={"scale": 3}),
+            OptimizerError,
+            "GridOptimizer(resolution=)['scale']",
+            "Leave it out",
+        ),
+        (
+            lambda: GridOptimizer({"always": Constant(1)}, resolution={"always": 3}),
+            OptimizerError,
+            "GridOptimizer(resolution=)['always']",
+            "Leave it out",
         ),
         (lambda: GridOptimizer(order="shufled"), OptimizerError, "GridOptimizer(order=)", "Did you mean 'shuffled'?"),  # type: ignore[arg-type]
         (lambda: GridOptimizer(order=None), OptimizerError, "GridOptimizer(order=)", "Write 'given'"),  # type: ignore[arg-type]

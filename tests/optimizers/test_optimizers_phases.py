@@ -443,6 +443,9 @@ def test_a_search_space_of_one_of_them_is_that_of_all() -> None:
         (lambda: Phase(RandomOptimizer(), trials=2.0), OptimizerError, r"Phase\(trials=\): a float is not a whole number"),  # type: ignore[arg-type]
         (lambda: Phase(RandomOptimizer(), trials=2, min_observed=3), OptimizerError, "would never begin.*at most trials=2"),
         (lambda: Phase(RandomOptimizer(), min_observed=3), OptimizerError, "no phase follows one without an end"),
+        (lambda: Phase(RandomOptimizer(), num_trials=5), UnknownOption, "Phase: .*Did you mean 'trials'"),  # type: ignore[call-arg]
+        (lambda: Phase(RandomOptimizer(), 5, max_parallelism=5), UnknownOption, "Did you mean 'max_parallel'"),  # type: ignore[call-arg]
+        (lambda: Phase(RandomOptimizer(), 5, min_trials_observed=3), UnknownOption, "Did you mean 'min_observed'"),  # type: ignore[call-arg]
         (lambda: Phase(RandomOptimizer(), name="a/b"), InvalidName, "which has a meaning in addresses"),
     ],
 )
