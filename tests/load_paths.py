@@ -100,8 +100,8 @@ def audited() -> None:
 
     # cached functions: the one within is what runs
     builders = (checks.make_adapter, payload._adapter_of, codec._validator)
-    # Optuna's CMA-ES pickles its own state in memory; Ax parses an objective whose names are ours, and pandas makes classes of rows for
-    # it: they are given nothing but parameters and numbers of what is kept
+    # Optuna's CMA-ES pickles its own state in memory; Ax parses an objective whose names are ours, and pandas makes classes of rows
+    # for it: they are given nothing but parameters and numbers of what is kept
     of_ax = (AxOptimizer._begin, AxOptimizer._ask, AxOptimizer._attach, AxOptimizer._tell, AxOptimizer._tell_stopped)
     libraries = (OptunaOptimizer._ask, OptunaOptimizer._finish, *of_ax)
     _from_code.update(inspect.unwrap(function).__code__ for function in (*builders, *libraries))
