@@ -79,7 +79,7 @@ def _passes(case: Any, name: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", ["bandits", "durability", "logging"])
+@pytest.mark.parametrize("name", ["bandits", "durability", "early_stopping", "logging"])
 def test_the_code_of_a_short_document_runs(name: str, tmp_path: Path) -> None:
     """It runs in a process of its own, since it may set up logging, and leaves no file behind."""
     code = re.findall(r"^```python\n(.*?)^```", (DOCS / f"{name}.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
