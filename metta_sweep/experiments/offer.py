@@ -314,7 +314,8 @@ class SweepOffer:
                 self._fresh_waiting[draw.suggestion] = draw
         if not drawn:
             self.dry = True
-            self._why = self._strategies.why_none()
+            in_flight = bool(self._state.live or self._state.pool or self._fresh)
+            self._why = self._strategies.why_none(made=self._state.drawn + self._drawn, in_flight=in_flight)
         return drawn
 
     def _oldest_waiting(self) -> Draw | None:

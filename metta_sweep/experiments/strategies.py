@@ -58,10 +58,14 @@ class Strategies:
         """Whether the optimizer can suggest what is wished for when it is asked, so that not all it has need be drawn."""
         return (not wish.fixed or "fixed" in self._takes) and (wish.branch is None or wish.branch in self._branches)
 
-    def why_none(self) -> str:
-        """Why the optimizer had nothing to suggest, in words."""
+    def why_none(self, *, made: int, in_flight: bool) -> str:
+        """Why the optimizer had nothing to suggest, in words, after it ``made`` so many suggestions."""
         why: str | None = getattr(self.optimizer, "waiting_for", None)
-        return why or ("nothing is left to suggest" if self.remaining() == 0 else "the optimizer has nothing to suggest now")
+        if why:
+            return why
+        if self.remaining() == 0:
+            return "nothing is left to suggest"
+        return "the optimizer has nothing to suggest now" if in_flight else f"the optimizer had {made} suggestions and no more"
 
     def remaining(self) -> int | None:
         """How many suggestions a finite optimizer has left; None when it has no end."""
@@ -91,10 +95,10 @@ class Strategies:
         answer = self._ask(n, drawn, wish, picked)
         draw = self._draw if self._trusted else self.number
         draws = [draw(value, number) for number, value in enumerate(answer, start=index)]  # type: ignore[arg-type]
-        if draws:
+        if draws and wish is None:
             draws[0] = draws[0]._replace(asked=n)
-            if wish is not None:
-                draws[0] = draws[0]._replace(fixed=dict(wish.fixed) if wish.fixed else None, within=wish.branch)
+        elif draws and wish is not None:
+            draws[0] = draws[0]._replace(asked=n, fixed=dict(wish.fixed) if wish.fixed else None, within=wish.branch)
         return draws
 
     def number(self, value: Suggestion | Mapping[str, Any], index: int) -> Draw:

@@ -114,7 +114,7 @@ class PortfolioOptimizer(Optimizer):
         if branch is not None:
             member = self._member(branch)
             found = self._ask(member, n, pending, fixed)
-            if not found:
+            if not found and self.remaining != 0:
                 self.waiting_for = member.why_none
             return found
         return self._in_turn(n, pending, fixed)
@@ -187,7 +187,7 @@ class PortfolioOptimizer(Optimizer):
         if found:
             last = str(found[-1].branch)
             self._turn = (self.branches.index(last) + 1) % len(self.branches)
-        if len(found) < n:
+        if len(found) < n and self.remaining != 0:
             self.waiting_for = "; ".join(member.why_none for member in self._members.values())
         return found
 

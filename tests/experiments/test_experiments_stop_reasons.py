@@ -25,6 +25,7 @@ from metta_sweep import (
     TrialState,
     hooks,
 )
+from metta_sweep.core.events import Wait
 from metta_sweep.core.resources import Resources
 from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, Interrupted
 from metta_sweep.experiments import Scored, SweepRun
@@ -235,9 +236,12 @@ class Two(Optimizer):
 
 
 def test_optimizer_exhausted() -> None:
-    """Any other optimizer that has no more."""
-    result = run(sweep(optimizer=Two()), 100)
+    """Any other optimizer that has no more, and how many suggestions it had."""
+    result = run(sweep(optimizer=Two(), slots=3), 100)
     assert (result.stop_reason, len(result.trials)) == (StopReason.OPTIMIZER_EXHAUSTED, 2)
+    assert result.stop_detail == "the optimizer had 2 suggestions and no more"
+    idle = [event.why for event in result.trace if isinstance(event, Wait)]
+    assert idle == ["the optimizer has nothing to suggest now"]
 
 
 class ShortLease(LocalExecutor):

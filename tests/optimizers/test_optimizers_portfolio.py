@@ -365,6 +365,7 @@ def test_a_member_that_has_ended_is_no_branch_any_more() -> None:
     queues = PortfolioOptimizer({"a": SuggestionQueue([{"x": 0.9}]), "b": SuggestionQueue([{"x": 0.1}, {"x": 0.2}])})
     ended = run(sweep(queues, scheduler=IterationScheduler(prune_floor=None)))
     assert (len(ended.trials), ended.stop_reason) == (3, "optimizer_exhausted")
+    assert ended.stop_detail == "nothing is left to suggest"
     assert Counter(trial.branch for trial in ended.trials) == {"a": 1, "b": 2}
 
 
