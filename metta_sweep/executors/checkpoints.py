@@ -80,7 +80,7 @@ class Checkpoints:
             crash_point("checkpoint.manifest")
             self._write(self._manifests, digest, text)
             with self._lock:
-                if digest not in self._kept:
+                if not self._kept.get(digest):  # new, or one that was damaged
                     self._kept[digest], used = tuple(used), []
         except BaseException:
             self.release(digest)
@@ -163,11 +163,13 @@ class Checkpoints:
             for path in self._folder.glob(f"{_UNFINISHED}*"):
                 remove_tree(path)
             for path in _files(self._manifests):
+                contents: tuple[str, ...] = ()
                 with suppress(OSError, ValueError, KeyError, TypeError):  # damaged: an error when it is needed, gone when it is not
-                    contents = tuple(entry.content for entry in read_manifest(path.read_bytes()) if entry.kind == "file")
-                    self._kept[path.name] = contents
-                    self._uses.update(contents)
-                self._kept.setdefault(path.name, ())
+                    text = path.read_bytes()
+                    if sha256(text).hexdigest() == path.name:
+                        contents = tuple(entry.content for entry in read_manifest(text) if entry.kind == "file")
+                self._kept[path.name] = contents
+                self._uses.update(contents)
             for path in _files(self._blobs):
                 if path.name not in self._uses:
                     path.unlink(missing_ok=True)
@@ -205,7 +207,8 @@ class Checkpoints:
             self._uses[content] -= 1
             if self._uses[content] <= 0:
                 del self._uses[content]
-                (self._blobs / content).unlink(missing_ok=True)
+                if not self._closed:  # else it may be held by the next one who has the folder, who removes what nobody holds
+                    (self._blobs / content).unlink(missing_ok=True)
 
     def _put(self, temporary: Path, place: Path, digest: str, used: list[str]) -> None:
         with self._lock:

@@ -52,7 +52,7 @@ class TrialDirectories:
         """What directories of paused trials held, beside them."""
         made = self._checkpoints
         if made is None:
-            # no trial is called so: the names of their directories begin with a letter or digit
+            # no trial is called so: the names of their directories begin with a letter, a digit or an underscore
             folder = self._folder() / ".checkpoints"
             with self._lock:
                 made = self._checkpoints = self._checkpoints or Checkpoints(folder, durable=self._durable)
@@ -65,7 +65,8 @@ class TrialDirectories:
 
     def place(self, trial_id: str, number: int) -> Path:
         """Where the directory of a trial lies, or would."""
-        return self._folder() / (trial_id if _PLAIN.fullmatch(trial_id) else f"trial-{number}")
+        # the underscore keeps it apart from a trial whose id is "trial-3"
+        return self._folder() / (trial_id if _PLAIN.fullmatch(trial_id) else f"_trial-{number}")
 
     def _folder(self) -> Path:
         with self._lock:

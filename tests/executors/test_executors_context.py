@@ -88,7 +88,7 @@ def test_the_directory_is_made_late(tmp_path: Path) -> None:
     assert not (tmp_path / "root").exists()
 
     assert directories.of("a", 1) == directories.of("a", 1) == tmp_path / "root" / "a"
-    assert directories.of("..", 2) == tmp_path / "root" / "trial-2"
+    assert directories.of("..", 2) == tmp_path / "root" / "_trial-2"
     assert directories.of("a\\b", 3).is_dir()
 
 
