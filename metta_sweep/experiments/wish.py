@@ -23,7 +23,13 @@ class Wish(NamedTuple):
         params = draw.params
         if self.branch is not None and draw.branch != self.branch:
             return False
-        return all(name in params and params[name] == value for name, value in (self.fixed or {}).items())
+        for name, value in (self.fixed or {}).items():
+            if name not in params or params[name] != value:
+                return False
+            # equal numbers are one option of a choice, but True is not 1
+            if isinstance(value, bool) is not isinstance(params[name], bool):
+                return False
+        return True
 
     def __str__(self) -> str:
         branch = [] if self.branch is None else [f"the branch {self.branch!r}"]
