@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from metta_sweep.core.events import Draw, Event, Paused, Pick, Resume, Stop, Wait
 from metta_sweep.core.trial import Verdict
-from metta_sweep.errors import MetricError, SchedulerError, SuggestionError
+from metta_sweep.errors import MetricError, SchedulerError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.taken_ids import TakenIds
 from metta_sweep.experiments.wish import Wish
 from metta_sweep.schedulers.scheduler import Waiting
 
-__all__ = ["MAX_DRAWS_FOR_BRANCH", "SweepOffer", "TakenIds"]
+__all__ = ["MAX_DRAWS_FOR_BRANCH", "SweepOffer"]
 
 MAX_DRAWS_FOR_BRANCH: Final = 32
 """How many suggestions are drawn in search of one of a branch, from an optimizer that cannot suggest within it."""
-
-
-class TakenIds:
-    """Whether an id belongs to a suggestion or trial already: those in flight are in the state, ended ones in the store."""
-
-    def __init__(self, state: SweepState, ended: Callable[[str], bool]) -> None:
-        self._state = state
-        self._ended = ended
-
-    def __contains__(self, trial_id: str) -> bool:
-        state = self._state
-        if trial_id in state.explicit_ids or trial_id in state.live:
-            return True
-        return any(state.ended.values()) and self._ended(trial_id)  # the store is asked for nothing while there is nothing
-
-    def check(self, draw: Draw, others: set[str]) -> None:
-        """Raise ``SuggestionError`` when the id of a new suggestion is taken; remember it in ``others`` if not."""
-        if draw.id is None:
-            return
-        if draw.id in others or draw.id in self:
-            raise SuggestionError(
-                f"suggestion {draw.suggestion} of {draw.origin}",
-                f"the id {draw.id!r} is taken by another suggestion of this run",
-                found=draw.id,
-                expected="an id that is new in the run",
-                remedy="Leave the id out, and the trial is called by its number",
-            )
-        others.add(draw.id)
 
 
 class SweepOffer:
@@ -142,11 +115,15 @@ class SweepOffer:
         """Have up to ``count`` suggestions wait, as far as the budget allows (or with ``spare``); returns how many wait now."""
         if self.limit is not None and not spare:
             count = min(count, self.limit)
-        while (missing := count - self._waiting_count()) > 0:
+        in_vain = 0
+        while (missing := count - self._waiting_count()) > 0 and in_vain < MAX_DRAWS_FOR_BRANCH:
             before = len(self._fresh)
-            self._draw(missing, None)
-            if len(self._fresh) == before:
+            drawn = self._draw(missing, None)
+            if not drawn:
                 break
+            in_vain = 0 if len(self._fresh) > before else in_vain + len(drawn)
+        if in_vain:
+            self._why = f"{in_vain} suggestions were drawn and all were of pruned branches"
         return self._waiting_count()
 
     def _waiting_count(self) -> int:

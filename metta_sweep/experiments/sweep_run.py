@@ -19,11 +19,11 @@ from metta_sweep.experiments.devices import GpuQueue
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import GoalFit
 from metta_sweep.experiments.judging import next_judged_of
-from metta_sweep.experiments.offer import TakenIds
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.taken_ids import TakenIds
 from metta_sweep.experiments.tidying import Tidying
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.optimizers.optimizer import Optimizer

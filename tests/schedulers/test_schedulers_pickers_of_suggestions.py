@@ -213,6 +213,22 @@ def test_it_has_suggestions_to_choose_from() -> None:
     assert sum(trial.score or 0 for trial in result.trials) / 20 > 0.6
 
 
+@pytest.mark.parametrize("picker", [LinearUCB(candidates=1), ContextualUCB("kind", candidates=1)])
+def test_suggestions_of_pruned_branches_do_not_end_the_run(picker: SuggestionPicker) -> None:
+    """Where those that come first belong to branches that were given up, more are drawn."""
+
+    async def objective(kind: str) -> float:
+        await asyncio.sleep(1.0)
+        return 0.5 if kind == "good" else 0.0
+
+    space = {"kind": Choice(["good", "bad", "worse", "worst"]), "x": SPACE["x"]}
+    scheduler = IterationScheduler(branch_by="kind", picker=picker, prune_after_runs=1)
+    experiment = SweepExperiment(objective=objective, search_space=space, slots=1, seed=0, scheduler=scheduler)
+    result = run_virtual(experiment.arun(30))
+    assert len(result.trials) == 30
+    assert result.branches["bad"].runs == 1
+
+
 def test_parameters_without_a_search_space_are_refused() -> None:
     """When the sweep is made."""
     with pytest.raises(SchedulerError, match=r"no search space.*features=lambda"):
