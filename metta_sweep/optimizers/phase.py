@@ -27,7 +27,8 @@ class Phase:
             which only the last phase may have.
         min_observed: how many of its trials must have a result before the next phase begins: completed ones, and those stopped by a
             verdict. 0: the next phase begins as soon as the trials were suggested.
-        max_parallel: how many of its trials are in flight at once. None: as many as there are slots.
+        max_parallel: how many of its trials are in flight at once, those not counted that are paused. None: as many as there are
+            slots.
         name: what it is called in origins; by default its optimizer's class, in lower case and without "Optimizer".
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
-from metta_sweep.core.trial import Report, Suggestion, Trial
+from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError, a_kind, refuse_unknown
 from metta_sweep.optimizers.member import Member, NewPoints, common_space, common_support
 from metta_sweep.optimizers.optimizer import Optimizer
@@ -49,19 +49,20 @@ class _Step:
         return max(0, self.phase.min_observed - self.observed)
 
     def in_flight(self, pending: Sequence[Trial] | None) -> int:
-        """How many of its trials run; of one that is told of none, those that it knows no end of."""
+        """How many of its trials run, or are about to; where it is told of none, those that it knows no end of."""
         if pending is None:
             return self.given - self.failed - self.observed
-        return self.fresh + sum(1 for trial in pending if self.member.owns(trial))
+        # a paused one may never go on, and what waits for it would wait for ever
+        return self.fresh + sum(1 for trial in pending if trial.state is not TrialState.PAUSED and self.member.owns(trial))
 
 
 class Phases(Optimizer):
     """Optimizers one after another, as generation steps of Ax.
 
     A phase ends when its ``trials`` were suggested and ``min_observed`` of them have results; until then nothing is suggested and
-    slots stay idle. When none of them runs any more and results are still missing (they failed, or were cut), the phase makes up
-    for them. A phase whose optimizer has nothing more ends, too. Every phase is told of all trials, so that a model begins with
-    what the phases before it have found. Origins are ``name/origin``.
+    slots stay idle. When none of them runs any more and results are still missing (they failed, were cut, or are paused), the phase
+    makes up for them. A phase whose optimizer has nothing more ends, too. Every phase is told of all trials, so that a model begins
+    with what the phases before it have found. Origins are ``name/origin``.
 
     Args:
         phases: the phases, in order. All but the last one have ``trials``. With ``trials`` in the last one, the search ends there.

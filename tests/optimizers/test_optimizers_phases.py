@@ -36,7 +36,7 @@ from metta_sweep.optimizers import (
     SuggestionQueue,
     Supports,
 )
-from metta_sweep.schedulers import Scheduler
+from metta_sweep.schedulers import ASHAScheduler, Scheduler
 from metta_sweep.testing.virtual import run_virtual
 
 SPACE = {"x": Uniform(0.0, 1.0)}
@@ -246,6 +246,29 @@ def test_a_phase_makes_up_for_trials_that_a_deadline_cut() -> None:
     result = run(plan(), Budget(trials=8, seconds=100.0))
     assert phases_of(result) == ["random"] * 6 + ["model"] * 2
     assert result.stop_reason is StopReason.BUDGET_TRIALS
+
+
+async def three_epochs(trial: TrialContext) -> float:
+    """The parameter, reported after each of three seconds."""
+    for epoch in range(trial.resume_step or 0, 3):
+        await asyncio.sleep(1.0)
+        trial.report(epoch + 1, trial.params["x"])
+        if trial.should_stop:
+            break
+    return float(trial.params["x"])
+
+
+def test_paused_trials_hold_nothing_up() -> None:
+    """They may never go on: a phase makes up for the results that it misses, and adds trials beside them."""
+    optimizer = Phases(
+        [Phase(RandomOptimizer(), trials=5, min_observed=3, max_parallel=5), Phase(RandomOptimizer(), max_parallel=2)]
+    )
+    scheduler = ASHAScheduler(max_epochs=3, grace_period=1)
+    result = run(sweep(optimizer, slots=2, objective=three_epochs, scheduler=scheduler), 40)
+    assert (len(result.trials), result.stop_reason) == (40, StopReason.BUDGET_TRIALS)
+    assert 5 < phases_of(result).count("random") < 30
+    paused = [trial for trial in result.trials if trial.state is TrialState.PAUSED and trial.origin == "random-2/random"]
+    assert len(paused) > 2
 
 
 def test_a_phase_whose_optimizer_has_no_more_is_over() -> None:
