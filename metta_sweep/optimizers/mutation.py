@@ -102,7 +102,7 @@ def _changed(distribution: Distribution, value: Any, rng: Random, scale: float) 
     if isinstance(distribution, Choice):
         other = rng.randrange(len(distribution.options) - 1)
         other += other >= (distribution.position(value) or 0)
-        return distribution.from_unit((other + 0.5) / len(distribution.options))
+        return _own(distribution.options[other])
     moved = distribution.from_unit(_reflected(distribution.to_unit(value) + rng.gauss(0.0, scale)))
     if moved == value and isinstance(distribution, Integer | LogInteger):
         step = rng.choice((-1, 1))

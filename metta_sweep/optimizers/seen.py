@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -216,5 +217,6 @@ def _values(name: str, distribution: Distribution, digit: int, fixed: Mapping[st
     if isinstance(distribution, Integer | LogInteger):
         return {name: distribution.lower + digit}
     if isinstance(distribution, Choice):
-        return {name: distribution.from_unit((digit + 0.5) / len(distribution.options))}
+        option = distribution.options[digit]
+        return {name: copy.deepcopy(option) if isinstance(option, list | dict) else option}
     return {name: distribution.from_unit(0.5)}

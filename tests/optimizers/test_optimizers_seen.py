@@ -73,6 +73,14 @@ def test_points_within_what_is_fixed() -> None:
         assert all({name: params[name] for name in fixed} == fixed for params in found)
 
 
+def test_points_share_nothing_that_can_change() -> None:
+    """Options that are lists or dicts are copies: what a trial does to its own, another does not see."""
+    space = SearchSpace.of({"layers": Choice([[64, 64], {"width": 8}])})
+    point_at(space, 0)["layers"].append(32)
+    point_at(space, 1)["layers"].clear()
+    assert [point_at(space, number)["layers"] for number in range(2)] == [[64, 64], {"width": 8}]
+
+
 def test_there_are_no_points_beyond_the_last() -> None:
     """Nor in a space without an end."""
     for space, number in ((MODELS, 40), (MODELS, -1), (ENDLESS, 0)):
