@@ -10,12 +10,12 @@ from typing import Any, Final, Never
 from metta_sweep.core.discounted import TIE, DiscountedArms, DiscountedScore
 from metta_sweep.core.seeds import derive_seed, unit_floats
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import SchedulerError, refuse_unknown
+from metta_sweep.errors import SchedulerError, did_you_mean, refuse_unknown
 from metta_sweep.schedulers.checks import check_callable, check_count, check_number
 from metta_sweep.schedulers.discounted_ucb import checked_discount
 from metta_sweep.schedulers.picking import SuggestionPicker
 from metta_sweep.schedulers.scheduler import Waiting
-from metta_sweep.schedulers.suggestion_fold import Chosen, SuggestionFold
+from metta_sweep.schedulers.suggestion_fold import Chosen, SuggestionFold, told_of
 
 __all__ = ["Buckets", "ContextualUCB"]
 
@@ -66,7 +66,21 @@ class ContextualUCB(SuggestionPicker):
         self.candidates = check_count("ContextualUCB(candidates=)", candidates, example=64)
 
     def begin(self, setup: Setup) -> ContextualIndex:
-        """The rule without history, for one run."""
+        """The rule without history, for one run.
+
+        Raises:
+            SchedulerError: the buckets are the values of a parameter that the search space does not have.
+        """
+        space, name = setup.search_space, self.buckets
+        if isinstance(name, str) and space is not None and name not in space.names:
+            guess = did_you_mean(name, space.names)
+            raise SchedulerError(
+                _WHERE,
+                "the search space has no such parameter",
+                found=name,
+                expected="one of " + ", ".join(space.names),
+                remedy=f"Did you mean {guess!r}?" if guess else "Give a function (params)",
+            )
         return ContextualIndex(self, derive_seed(setup.seed, "picker"))
 
 
@@ -163,7 +177,8 @@ class ContextualIndex(SuggestionFold):
         return self._known[number]
 
     def _found(self, waiting: Waiting) -> Hashable:
-        rule, where = self._settings.buckets, f"{_WHERE} for suggestion {waiting.suggestion}"
+        rule, number = self._settings.buckets, waiting.suggestion
+        where = f"{_WHERE} for suggestion {number}"
         if isinstance(rule, str):
             if rule not in waiting.params:
                 raise SchedulerError(
@@ -171,7 +186,8 @@ class ContextualIndex(SuggestionFold):
                 )
             bucket: Any = waiting.params[rule]
         else:
-            bucket = rule(dict(waiting.params))
+            with told_of(_WHERE, number):
+                bucket = rule(dict(waiting.params))
         try:
             hash(bucket)
         except TypeError:

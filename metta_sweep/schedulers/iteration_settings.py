@@ -110,9 +110,7 @@ class IterationSettings:
                     f"it is a setting of UCB1, and {type(picker).__name__} chooses",
                     found=getattr(self, name),
                     expected=f"{name} or picker, not both",
-                    remedy=f"Give it to the picker where it has it: {type(picker).__name__}(c=...)"
-                    if name == "c"
-                    else "Leave it out",
+                    remedy=f"Write picker={type(picker).__name__}({name}=...)" if hasattr(picker, name) else "Leave it out",
                 )
 
     def _check_callables(self) -> None:

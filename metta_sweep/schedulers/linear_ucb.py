@@ -9,12 +9,13 @@ from typing import Any, Final, Literal, Never
 
 from metta_sweep.core.encoding import Encoding
 from metta_sweep.core.ridge import RidgeModel
+from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import SchedulerError, a_kind, refuse_unknown
-from metta_sweep.schedulers.checks import check_callable, check_count, check_number
+from metta_sweep.errors import SchedulerError, SuggestionError, a_kind, refuse_unknown
+from metta_sweep.schedulers.checks import check_callable, check_count, check_flag, check_number
 from metta_sweep.schedulers.picking import SuggestionPicker
 from metta_sweep.schedulers.scheduler import Waiting
-from metta_sweep.schedulers.suggestion_fold import Chosen, SuggestionFold
+from metta_sweep.schedulers.suggestion_fold import Chosen, SuggestionFold, told_of
 
 __all__ = ["Features", "LinearUCB"]
 
@@ -64,7 +65,7 @@ class LinearUCB(SuggestionPicker):
         self.features = features
         self.alpha = check_number("LinearUCB(alpha=)", alpha, least=0, example=1.0)
         self.ridge = check_number("LinearUCB(ridge=)", ridge, least=1e-9, example=1.0)
-        self.shared = bool(shared)
+        self.shared = check_flag("LinearUCB(shared=)", shared)
         self.candidates = check_count("LinearUCB(candidates=)", candidates, example=64)
 
     def begin(self, setup: Setup) -> LinearIndex:
@@ -83,8 +84,25 @@ class LinearUCB(SuggestionPicker):
                 expected="a function (params) -> list of numbers",
                 remedy="Give the sweep search_space={...}, or write features=lambda params: [1.0, params['lr']]",
             )
-        encoding = Encoding(setup.search_space)
-        return LinearIndex(self, lambda params: [1.0, *encoding.encode(params)])
+        return LinearIndex(self, _ParamsAsFeatures(setup.search_space))
+
+
+class _ParamsAsFeatures:
+    """A 1, and the parameters at their place in the search space."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._encoding = Encoding(space)
+
+    def __call__(self, params: dict[str, Any]) -> list[float]:
+        try:
+            self._space.check(params, _WHERE)
+        except SuggestionError as error:  # follow-ups need not lie in the search space
+            remedy = "Keep follow-ups within the search space, or write features= as a function (params) -> list of numbers"
+            raise SchedulerError(
+                f"{_WHERE[:-1]}'params')", error.what, found=error.found, expected=error.expected, remedy=remedy
+            ) from None
+        return [1.0, *self._encoding.encode(params)]
 
 
 class LinearIndex(SuggestionFold):
@@ -163,9 +181,12 @@ class LinearIndex(SuggestionFold):
         return "" if self._settings.shared else waiting.branch or ""
 
     def _x(self, waiting: Waiting) -> tuple[float, ...]:
-        x = self._known.get(waiting.suggestion)
+        number = waiting.suggestion
+        x = self._known.get(number)
         if x is None:
-            x = self._known[waiting.suggestion] = self._checked(self._features(dict(waiting.params)), waiting.suggestion)
+            with told_of(_WHERE, number):
+                given = self._features(dict(waiting.params))
+            x = self._known[number] = self._checked(given, number)
         return x
 
     def _checked(self, given: Any, number: int) -> tuple[float, ...]:

@@ -11,7 +11,17 @@ from metta_sweep.core.bandit import scaled
 from metta_sweep.core.events import Draw, Event, Pick, Prune, Score
 from metta_sweep.schedulers.scheduler import Offer, Waiting
 
-__all__ = ["Chosen", "SuggestionFold"]
+__all__ = ["Chosen", "SuggestionFold", "told_of"]
+
+
+@contextmanager
+def told_of(where: str, number: int) -> Iterator[None]:
+    """Exceptions of a user's function pass, with a note that names the suggestion."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in {where}, for suggestion {number}")
+        raise
 
 
 class Chosen(NamedTuple):

@@ -360,7 +360,8 @@ WRONG: Any = {"class": DiscountedUCB, "text": "ucb", "list": ["x", "y"], "y": "d
     [
         (lambda: IterationScheduler(picker=WRONG["class"]), r"a class is no picker.*picker=DiscountedUCB\(\)"),
         (lambda: IterationScheduler(picker=WRONG["text"]), "Leave it out for UCB1"),
-        (lambda: IterationScheduler(c=1.0, picker=RoundRobin()), "a setting of UCB1, and RoundRobin chooses"),
+        (lambda: IterationScheduler(c=1.0, picker=RoundRobin()), "a setting of UCB1, and RoundRobin chooses.*Leave it out"),
+        (lambda: IterationScheduler(c=1.0, picker=DiscountedUCB()), r"Write picker=DiscountedUCB\(c=...\)"),
         (lambda: IterationScheduler(pending="pessimistic", picker=RoundRobin()), "pending or picker"),
         (lambda: DiscountedUCB(discount=0.0), "above 0, at most 1"),
         (lambda: DiscountedUCB(c=-1.0), "too small"),

@@ -370,6 +370,34 @@ def kill_and_compare(picker: SuggestionPicker, every: int) -> None:
         assert essence(begin(store)) == whole
 
 
+@pytest.mark.parametrize(("lr", "told"), [({}, "parameters are missing|missing"), ({"lr": -1.0}, "lr"), ({"lr": "high"}, "lr")])
+def test_follow_ups_outside_the_search_space_have_no_place_in_it(lr: dict[str, Any], told: str) -> None:
+    """With the parameters as features one that lacks some, or has others, is refused with what to write instead."""
+    scheduler = IterationScheduler(
+        picker=LinearUCB(candidates=3), expander=lambda trial: [{"x": 0.5, **lr}], paper_threshold=0.1, prune_floor=None
+    )
+    experiment = SweepExperiment(
+        objective=lambda x: 0.5, search_space={"x": SPACE["x"], "lr": SPACE["lr"]}, slots=1, seed=0, scheduler=scheduler
+    )
+    with pytest.raises(SchedulerError, match=rf"features='params'.*({told}).*Keep follow-ups within the search space") as caught:
+        experiment.run(budget=5)
+    assert any("for suggestion " in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("picker", [LinearUCB(lambda params: [params["depth"]]), ContextualUCB(lambda params: params["depth"])])
+def test_exceptions_of_functions_name_the_suggestion(picker: SuggestionPicker) -> None:
+    """They pass, with a note."""
+    with pytest.raises(KeyError, match="depth") as caught:
+        Driver(free(picker), points()).pick()
+    assert any(note.endswith("for suggestion 0") for note in caught.value.__notes__)
+
+
+def test_a_bucket_of_a_parameter_that_is_none_is_refused() -> None:
+    """When the sweep is made, with a guess."""
+    with pytest.raises(SchedulerError, match=r"no such parameter; found 'knd'.*Did you mean 'kind'"):
+        SweepExperiment(objective=lambda x: x, search_space=SPACE, scheduler=free(ContextualUCB("knd")))
+
+
 WRONG: Any = {"features": "lr", "async": asyncio.sleep, "buckets": "", "number": 3, "unhashable": [1]}
 
 
@@ -382,6 +410,8 @@ WRONG: Any = {"features": "lr", "async": asyncio.sleep, "buckets": "", "number":
         (lambda: LinearUCB(alpha=-1), "too small"),
         (lambda: LinearUCB(ridge=0), "too small"),
         (lambda: LinearUCB(candidates=0), "too small"),
+        (lambda: LinearUCB(shared=WRONG["features"]), "neither True nor False"),
+        (lambda: IterationScheduler(c=1.0, picker=LinearUCB()), "LinearUCB chooses.*Leave it out"),
         (lambda: ContextualUCB(WRONG["buckets"]), "no name"),
         (lambda: ContextualUCB(WRONG["number"]), "cannot be called"),
         (lambda: ContextualUCB("x", discount=2), "above 0, at most 1"),
