@@ -302,10 +302,11 @@ class LocalExecutor:
         if ended.stopped == "pause":
             save(attempt, ended, self._pool(), partial(self._finish, attempt, self.bus))
         else:
-            self._finish(attempt, self.bus, ended)
+            self.bus.append(attempt.order, ended)
+            self._running -= 1
 
     def _finish(self, attempt: Attempt, bus: ResultBus, ended: Ended) -> None:
-        """Put the terminal event on the bus of its run."""
+        """Put the terminal event of an attempt that was paused on the bus of its run."""
         bus.append(attempt.order, ended)
         if bus is self.bus:
             self._running -= 1

@@ -90,8 +90,11 @@ class SweepRecorder:
             crash_point("record.before")
             try:
                 self._keep(address, events)
-            except IllegalTransition as error:
-                error.add_note(f"recorded at {address}; nothing of this output was kept")
+            except BaseException as error:
+                # the state may be ahead of the journal now, which may name what the state needs no more
+                self.after_flush = None
+                if isinstance(error, IllegalTransition):
+                    error.add_note(f"recorded at {address}; nothing of this output was kept")
                 raise
             crash_point("record.after")
         if kind is FannedOut:

@@ -24,7 +24,7 @@ def score_all(sweep: SweepRun) -> list[Event]:
     """A score event for each trial that ended, in the order of results; each sees those before it."""
     rewards = sweep.state.rewards.overlay()
     best = sweep.state.best.score if sweep.state.best is not None else None
-    several = sweep.goal.has_several
+    several = sweep.state.front is not None
     scores: list[Event] = []
     for live in sweep.state.unscored.values():
         score = sweep.goal.score(live.outcome.metrics) if live.state is TrialState.COMPLETED and live.outcome is not None else None  # type: ignore[union-attr]

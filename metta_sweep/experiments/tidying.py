@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from metta_sweep.core.events import Event, Paused, Reported
+from metta_sweep.core.events import Event, Reported
 from metta_sweep.executors.executor import Executor, KeepsCheckpoints
 from metta_sweep.experiments.fold import SweepState
 
@@ -24,17 +24,19 @@ class Tidying:
         self._executor = executor if isinstance(executor, KeepsCheckpoints) else None
         self._state = state
         self._kept = any(live.checkpoint is not None for live in state.live.values())
-        """Whether there ever were checkpoints."""
+        """Whether there ever was a pause."""
         self._due = False
         self._facts = 0
         """What happened since the last word, reports aside."""
 
     def recorded(self, facts: Sequence[Event]) -> None:
         """These have joined the journal, and may not be committed yet."""
-        self._kept = self._kept or any(type(fact) is Paused for fact in facts)
-        self._due = self._kept
-        if self._due:
-            self._facts += sum([type(fact) is not Reported for fact in facts])
+        if not self._kept:
+            if not self._state.paused:
+                return
+            self._kept = True
+        self._due = True
+        self._facts += sum([type(fact) is not Reported for fact in facts])
 
     def committed(self) -> None:
         """All that was recorded has been committed."""
@@ -43,5 +45,6 @@ class Tidying:
         live = self._state.live
         if len(live) > _FEW and self._facts * _SHARE < len(live):
             return
-        self._due, self._facts = False, 0
+        self._facts = 0
+        self._due = bool(self._state.unscored)  # they leave by their scores, which may be the last records of the run
         self._executor.keep_only({one.checkpoint for one in live.values() if one.checkpoint is not None})
