@@ -53,7 +53,7 @@ class ParetoIndex(ArmTable[A]):
         self._lows = [float("inf")] * len(self._names)
         self._highs = [float("-inf")] * len(self._names)
 
-    def learn(self, arm: A, vector: Sequence[float] | None) -> None:
+    def learn_vector(self, arm: A, vector: Sequence[float] | None) -> None:
         """A pull has ended with these rewards, in the order of the names; None: it failed."""
         known = self._sums.get(arm)
         if known is None:

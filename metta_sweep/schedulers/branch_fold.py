@@ -46,7 +46,7 @@ class BranchArms:
         self.scale_note = ""
         """How rewards are scaled, in words; "" where they are not."""
         self._scaled = scaled
-        self._teach = picker.learn if isinstance(picker, Learner) and not hasattr(picker, "apply") else None
+        self._teach = picker.learn if isinstance(picker, Learner) else None
         self._low, self._high = float("inf"), float("-inf")
         self._pruned = 0
         self._unvalued: set[str] = set()

@@ -27,7 +27,7 @@ from metta_sweep.schedulers.iteration_settings import (
     TriggerHook,
     was_given,
 )
-from metta_sweep.schedulers.picking import BranchPicker, Bystander, Listener, SuggestionIndex, SuggestionPicker
+from metta_sweep.schedulers.picking import BranchPicker, Bystander, Listener, SuggestionIndex, SuggestionPicker, not_open
 from metta_sweep.schedulers.scheduler import Follow, Offer, Scheduler
 from metta_sweep.schedulers.waiting import WaitingView
 
@@ -175,16 +175,21 @@ class IterationScheduler(Scheduler):
                 view.took(best)
 
     def _pick_within(self, offer: Offer, branching: Branching) -> None:
-        why = ALL_PRUNED
+        why, arms = ALL_PRUNED, self._branches.arms
+        without: set[str] = set()
         while offer.free:
             best = self._index.best()
             if best is None:
                 offer.wait(why)
                 return
-            arm = self._branches.arms[best.arm]
+            if best.arm not in branching.values or best.arm in without or arms[best.arm].pruned:
+                left = [name for name in branching.values if name not in without and not arms[name].pruned]
+                raise not_open(self._index, best.arm, left)
+            arm = arms[best.arm]
             waiting = offer.next(branching.fixed(best.arm)) if branching.name else offer.next(branch=best.arm)
             if waiting is None:
                 why = offer.why
+                without.add(best.arm)
                 self._index.set(best.arm, best.runs, best.pending, arm.reward_sum, arm.order, open=False)
                 continue
             self._take(offer, best, waiting)

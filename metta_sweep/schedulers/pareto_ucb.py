@@ -80,7 +80,7 @@ class ParetoBranches(ParetoIndex[str]):
             metrics = self._metrics.pop(event.trial_id, {})
             if event.counts:
                 whole = all(name in metrics for name in self._names)
-                self.learn(event.branch or "", [metric_mean(metrics[name]) for name in self._names] if whole else None)
+                self.learn_vector(event.branch or "", [metric_mean(metrics[name]) for name in self._names] if whole else None)
 
 
 def _checked(metrics: object) -> dict[str, Direction]:

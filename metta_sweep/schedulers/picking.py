@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,9 +11,10 @@ from metta_sweep.core.bandit import Best, Picker
 from metta_sweep.core.described import described
 from metta_sweep.core.events import Event
 from metta_sweep.core.setup import Setup
+from metta_sweep.errors import SchedulerError
 from metta_sweep.schedulers.scheduler import Offer
 
-__all__ = ["BranchPicker", "Bystander", "Learner", "Listener", "SuggestionIndex", "SuggestionPicker"]
+__all__ = ["BranchPicker", "Bystander", "Learner", "Listener", "SuggestionIndex", "SuggestionPicker", "not_open"]
 
 
 @runtime_checkable
@@ -45,6 +47,17 @@ class BranchPicker(ABC):
     def describe(self) -> dict[str, Any]:
         """The settings as JSON values."""
         return described(self)
+
+
+def not_open(picker: Picker[str], branch: str, known: Iterable[str]) -> SchedulerError:
+    """The error for a picker that chose a branch from which nothing can be picked."""
+    return SchedulerError(
+        f"{type(picker).__name__}.best",
+        "the branch that it chose is not open",
+        found=branch,
+        expected=", ".join(map(repr, known)) or "None, while no branch is open",
+        remedy="Choose among those set with open=True",
+    )
 
 
 class SuggestionIndex(Listener, Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from metta_sweep.core.bandit import Best, Picker
 from metta_sweep.schedulers.branch_fold import BranchArm
+from metta_sweep.schedulers.picking import not_open
 from metta_sweep.schedulers.scheduler import Offer, Waiting
 
 __all__ = ["WaitingView"]
@@ -42,8 +43,8 @@ class WaitingView:
     def first(self, name: str) -> Waiting:
         """The suggestion of that branch that has waited longest."""
         index = self._first(name)
-        if index is None:  # pragma: no cover - a branch is open while it has suggestions
-            raise LookupError(name)
+        if index is None:
+            raise not_open(self._picker, name, [known for known in {**self._arms, **self._fresh} if self._first(known) is not None])
         return self._offer.waiting(index)
 
     def took(self, best: Best[str]) -> None:

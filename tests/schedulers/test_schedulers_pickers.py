@@ -16,7 +16,7 @@ from metta_sweep import Choice, MemoryStore, SweepExperiment, SweepResult, Trial
 from metta_sweep.clock import crash_points
 from metta_sweep.core.bandit import Best, Picker
 from metta_sweep.core.discounted import DiscountedArms, DiscountedIndex
-from metta_sweep.core.events import Pick, Score
+from metta_sweep.core.events import Event, Pick, Score
 from metta_sweep.core.pareto_ucb import ParetoIndex
 from metta_sweep.core.reasons import reason_of
 from metta_sweep.core.round_robin import FewestPulls
@@ -171,7 +171,7 @@ def pareto(vectors: Mapping[str, tuple[float, ...]], pulls: int, c: float = 2**0
         best = index.best()
         assert best is not None
         runs[best.arm] += 1
-        index.learn(best.arm, vectors[best.arm])
+        index.learn_vector(best.arm, vectors[best.arm])
         index.set(best.arm, runs[best.arm], 0, 0.0, 0)
     return runs
 
@@ -193,7 +193,7 @@ def test_pareto_index_is_the_formula() -> None:
     """Mean plus ``c * sqrt(ln(total * (D * |A*|) ** (1/4)) / n)``: the bonus of the only arm, after three pulls."""
     index: ParetoIndex[str] = ParetoIndex(["x", "y"], [1, 1], 2**0.5)
     for _ in range(3):
-        index.learn("a", (0.5, 0.5))
+        index.learn_vector("a", (0.5, 0.5))
     index.set("a", 3, 0, 0.0, 0)
     best = index.best()
     assert best is not None
@@ -206,7 +206,7 @@ def test_failed_runs_are_the_worst_in_all_metrics() -> None:
     index.set("ok", 0, 0, 0.0, 0)
     index.set("bad", 0, 0, 0.0, 1)
     for arm, vector in (("ok", (1.0, 1.0)), ("bad", None), ("ok", (2.0, 2.0))):
-        index.learn(arm, vector)
+        index.learn_vector(arm, vector)
     index.set("ok", 2, 0, 0.0, 0)
     index.set("bad", 1, 0, 0.0, 1)
     best = index.best()
@@ -343,6 +343,70 @@ def test_a_picker_of_ones_own() -> None:
 
     driver = Driver(free(picker=Last()), queue("a", "b", "c"))
     assert [pick.branch for pick in driver.run(lambda trial: 0.5, 3)] == ["c", "b", "a"]
+
+
+class Stubborn(FewestPulls[str]):
+    """Always the same branch, open or not."""
+
+    def best(self) -> Best[str] | None:
+        """It."""
+        return Best("b", None, None, None, 0, 0, (), 1, "mine")
+
+
+class Always(BranchPicker):
+    """A picker with that fault."""
+
+    def begin(self, setup: Setup) -> Picker[str]:
+        """A rule without history."""
+        return Stubborn()
+
+
+def test_a_picker_that_chooses_a_branch_with_nothing_waiting_is_told() -> None:
+    """By an error that names it and the branch."""
+    with pytest.raises(SchedulerError, match=r"Stubborn\.best.*not open; found 'b'"):
+        Driver(free(picker=Always()), queue("a", "b", "a")).run(lambda trial: 0.5, 3)
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ["a", "c"]])
+def test_a_picker_that_chooses_a_pruned_or_unknown_branch_is_told(names: list[str]) -> None:
+    """It does not ask for suggestions of it for ever."""
+    experiment = SweepExperiment(
+        objective=lambda kind: 0.0,
+        search_space={"kind": Choice(names), "x": Uniform(0, 1)},
+        scheduler=IterationScheduler(branch_by="kind", picker=Always(), prune_after_runs=1),
+        slots=1,
+        seed=0,
+    )
+    with pytest.raises(SchedulerError, match=r"Stubborn\.best.*not open; found 'b'.*Choose among those set with open=True"):
+        experiment.run(budget=5)
+
+
+def test_a_picker_may_learn_rewards_and_listen_to_events() -> None:
+    """One that has both methods is told of both."""
+    rewards: list[tuple[str, float]] = []
+    events: list[Event] = []
+
+    class Curious(FewestPulls[str]):
+        """Learner and listener."""
+
+        def learn(self, arm: str, reward: float) -> None:
+            """A reward."""
+            rewards.append((arm, reward))
+
+        def apply(self, event: Event) -> None:
+            """An event."""
+            events.append(event)
+
+    class Both(BranchPicker):
+        """A picker of that kind."""
+
+        def begin(self, setup: Setup) -> Picker[str]:
+            """A rule without history."""
+            return Curious()
+
+    Driver(free(picker=Both()), queue("a", "b")).run(lambda trial: 0.5, 2)
+    assert rewards == [("a", 0.5), ("b", 0.5)]
+    assert sum(isinstance(event, Score) for event in events) == 2
 
 
 def test_a_picker_is_part_of_the_definition() -> None:
