@@ -104,7 +104,9 @@ class DiscountedArms(Generic[A]):
         own = self.counts.get(arm, 0.0)
         mean = overall if pending and not own else self.sums.get(arm, 0.0) / max(own, EPS)
         if scale is not None:
-            mean = scale(mean)
+            # of an arm that is all but forgotten the original makes 0, which is the lowest reward on the scale in use
+            known = min(own / EPS, 1.0) if own or not pending else 1.0
+            mean = known * scale(self.sums[arm] / own if own else mean)
         bonus = self.c * sqrt(log_total / max(own + pending, EPS))
         return DiscountedScore(mean + bonus, mean, bonus)
 

@@ -68,6 +68,11 @@ class ParetoIndex(ArmTable[A]):
             self._lows[place] = min(self._lows[place], turned)
             self._highs[place] = max(self._highs[place], turned)
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether any pull has had a vector."""
+        return any(known.valued for known in self._sums.values())
+
     def best(self) -> Best[A] | None:
         """The open arm to pull next; None when none is open."""
         arms = self.open_arms()

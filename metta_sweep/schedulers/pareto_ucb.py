@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, Never
 
+from metta_sweep.core.bandit import Best
 from metta_sweep.core.events import Error, Event, Reported, Result, Score
 from metta_sweep.core.pareto_ucb import ParetoIndex
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Metric, metric_mean
-from metta_sweep.errors import SchedulerError, a_kind, refuse_unknown
+from metta_sweep.errors import SchedulerError, a_kind, did_you_mean, refuse_unknown
 from metta_sweep.schedulers.checks import check_choice, check_number
 from metta_sweep.schedulers.picking import BranchPicker
 
@@ -68,6 +69,27 @@ class ParetoBranches(ParetoIndex[str]):
         super().__init__(tuple(signs), tuple(signs.values()), c, seed)
         self._metrics: dict[str, dict[str, Metric]] = {}
         """Of trials that have not been scored: what they returned, or reported last."""
+        self._lacking: dict[str, Metric] = {}
+        """Of the last completed trial that did not have all of them."""
+
+    def best(self) -> Best[str] | None:
+        """The open branch to pull next; None when none is open.
+
+        Raises:
+            SchedulerError: trials have been completed, and none had all the metrics that were named.
+        """
+        found = super().best()
+        if self._lacking and found is not None and found.bonus is not None and not self.knows_any:
+            missing = next(name for name in self._names if name not in self._lacking)
+            guess = did_you_mean(missing, self._lacking)
+            raise SchedulerError(
+                _WHERE,
+                f"no trial that was completed had all of them: {missing!r} is missing",
+                found=list(self._lacking),
+                expected=", ".join(self._names),
+                remedy=f"Did you mean {guess!r}?" if guess else "Name metrics that the trial function returns",
+            )
+        return found
 
     def apply(self, event: Event) -> None:
         """Take note of one event: reports, results, errors and scores matter."""
@@ -80,6 +102,8 @@ class ParetoBranches(ParetoIndex[str]):
             metrics = self._metrics.pop(event.trial_id, {})
             if event.counts:
                 whole = all(name in metrics for name in self._names)
+                if event.score is not None and not whole:
+                    self._lacking = metrics
                 self.learn_vector(event.branch or "", [metric_mean(metrics[name]) for name in self._names] if whole else None)
 
 

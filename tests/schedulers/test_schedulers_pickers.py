@@ -110,6 +110,21 @@ def test_discounted_ucb_notices_a_branch_that_gets_worse() -> None:
     assert picks_of(UcbIndex(0.5))["b"] < 10
 
 
+@pytest.mark.parametrize("others", [100, 700, 15_000])
+def test_a_forgotten_branch_counts_on_any_scale_as_on_the_unit_scale(others: int) -> None:
+    """However long ago its only result was: losses between 900 and 1,000, scaled, give the scores of rewards from 0 to 1."""
+
+    def scores(low: float, width: float) -> list[float]:
+        arms: DiscountedArms[str] = DiscountedArms(0.95, 0.0)
+        arms.learn("bad", low + 0.1 * width)
+        for _ in range(others):
+            arms.learn("good", low + 0.9 * width)
+        return [score.score for score in arms.scores(["good", "bad"], {}, lambda mean: (mean - low) / width)]
+
+    assert scores(-1000.0, 100.0) == pytest.approx(scores(0.0, 1.0), abs=1e-9)
+    assert scores(-1000.0, 100.0)[0] > scores(-1000.0, 100.0)[1]
+
+
 def test_ties_are_drawn_by_the_seed_and_the_pick() -> None:
     """Equal scores: the same seed draws the same, another seed another order, and every branch is reached in the warm-up."""
 
@@ -252,6 +267,27 @@ def test_pareto_names_metrics_of_its_own() -> None:
     )
     runs = {name: stats.runs for name, stats in run_virtual(experiment.arun(40)).branches.items()}
     assert runs["silly"] < min(runs["small"], runs["large"])
+
+
+def test_pareto_with_a_metric_that_no_trial_has_is_refused() -> None:
+    """When each branch has been run once and no result has all the metrics: with those that there were."""
+    picker = ParetoUCB({"accuracy": "maximize", "latncy": "minimize"})
+    experiment = SweepExperiment(
+        objective=two_metrics,
+        search_space=MODELS,
+        goal={"accuracy": "maximize"},
+        scheduler=free(branch_by="model", picker=picker),
+        seed=0,
+    )
+    with pytest.raises(SchedulerError, match=r"'latncy'.*found \['accuracy', 'latency'\].*Did you mean 'latency'") as caught:
+        run_virtual(experiment.arun(40))
+    assert "ParetoUCB(metrics=)" in str(caught.value)
+
+
+def test_pareto_goes_on_when_all_have_failed_so_far() -> None:
+    """A failure has no metrics, and says nothing of their names."""
+    driver = Driver(free(picker=ParetoUCB({"x": "maximize", "y": "minimize"})), queue("a", "b", "a", "b"))
+    assert len(driver.run(lambda trial: None, 4)) == 4
 
 
 def test_pareto_without_two_objectives_is_refused() -> None:
