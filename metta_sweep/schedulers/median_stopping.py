@@ -9,7 +9,7 @@ from metta_sweep.core.events import Event, Reported, Result, Score
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, Trial, Verdict
-from metta_sweep.errors import refuse_unknown
+from metta_sweep.errors import SchedulerError, refuse_unknown
 from metta_sweep.schedulers.checks import check_choice, check_count
 from metta_sweep.schedulers.median_rules import MEDIAN_RULES, LearningCurve, MedianOf, MedianRule
 from metta_sweep.schedulers.reported_values import higher_is_better, unjudgeable
@@ -59,6 +59,14 @@ class MedianStoppingScheduler(Scheduler):
         self.max_epochs = max_epochs
         if max_epochs is not None:
             self.max_epochs = check_count("MedianStoppingScheduler(max_epochs=)", max_epochs, example=100)
+            if self.grace_period > self.max_epochs:
+                raise SchedulerError(
+                    "MedianStoppingScheduler(grace_period=)",
+                    "the first step at which trials may be stopped lies past the last epoch",
+                    found=self.grace_period,
+                    expected=f"at most max_epochs={self.max_epochs}",
+                    remedy="Write grace_period=1, say",
+                )
         check_choice("MedianStoppingScheduler(rule=)", rule, tuple(MEDIAN_RULES))
         self.rule: MedianRule = rule
         self._begin(Goal())
@@ -70,7 +78,7 @@ class MedianStoppingScheduler(Scheduler):
         self._curves: dict[str, LearningCurve] = {}
         self._stopped_at: dict[str, int] = {}
         """The step at which a running trial was told to stop."""
-        self._median: MedianOf = MEDIAN_RULES[self.rule](self.grace_period, self.min_trials, self._curves)
+        self._median: MedianOf = MEDIAN_RULES[self.rule](self.grace_period, self.min_trials, self._curves, goal.sign)
 
     def for_run(self, setup: Setup) -> MedianStoppingScheduler:
         """A new one for the goal of the sweep."""

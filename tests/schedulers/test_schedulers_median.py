@@ -15,7 +15,7 @@ from metta_sweep.executors.context import TrialContext
 from metta_sweep.experiments import SweepExperiment, SweepResult
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.schedulers import MedianStoppingScheduler
-from metta_sweep.schedulers.median_rules import LearningCurve
+from metta_sweep.schedulers.median_rules import LearningCurve, pairwise_sum
 from metta_sweep.testing import run_virtual
 
 
@@ -119,7 +119,25 @@ def test_reports_that_come_again_are_known() -> None:
         False,
         True,
     ]
-    assert (curve.best, curve.mean(0, 2), curve.mean(3, 9), curve.mean(5, 9)) == (0.75, 0.625, 0.625, None)
+    assert (curve.best, curve.average(0), curve.average(2), curve.average(9)) == (0.75, None, 0.625, 0.625)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.7])
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+def test_equal_curves_stop_nobody_although_sums_are_rounded(value: float, goal: str) -> None:
+    """``(0.1 + 0.1 + 0.1) / 3`` is more than 0.1: an average is no better than the best of what it is of."""
+    results = run(MedianStoppingScheduler(min_trials=1), [[value] * 12] * 4, goal=goal)
+    assert steps(results) == [12] * 4
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 17, 128, 129, 300, 1000])
+def test_sums_are_those_of_numpy(count: int) -> None:
+    """To the last bit, of the whole and of a part."""
+    numpy: Any = pytest.importorskip("numpy")
+    random = Random(count)
+    values = [random.gauss(0.0, 1.0) for _ in range(count + 5)]
+    assert pairwise_sum(values, 0, count) == float(numpy.sum(values[:count]))
+    assert pairwise_sum(values, 3, count + 3) == float(numpy.sum(values[3 : count + 3]))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +146,7 @@ def test_reports_that_come_again_are_known() -> None:
         ({"grace_period": -1}, "grace_period"),
         ({"min_trials": 0}, "min_trials"),
         ({"max_epochs": 0}, "max_epochs"),
+        ({"grace_period": 11, "max_epochs": 10}, "past the last epoch"),
         ({"rule": "vizer"}, "Did you mean 'vizier'"),
     ],
 )
