@@ -114,7 +114,7 @@ class SearchSpace:
                 remedy="Give as many floats as there are names",
             )
         params: dict[str, Any] = {}
-        self._draw(units, params, self._plain_fixed(fixed) if fixed else _NOTHING_FIXED)
+        self._draw(units, params, self.check_fixed(fixed) if fixed else _NOTHING_FIXED)
         return params
 
     def sample_at(self, seed: int, index: int, fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class SearchSpace:
         units = unit_floats(seed, index, len(self.names))
         params: dict[str, Any] = {}
         if fixed:
-            self._draw_sorted(units, params, self._plain_fixed(fixed))
+            self._draw_sorted(units, params, self.check_fixed(fixed))
         else:
             self._draw_sorted(units, params, _NOTHING_FIXED)
         return params
@@ -156,6 +156,46 @@ class SearchSpace:
                 expected="exactly " + ", ".join([f"{name!r}: {distribution!r}" for name, distribution in active.items()]),
                 remedy="Give each active parameter a value of its domain, and nothing else",
             )
+
+    def check_fixed(self, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy of parameters that are to be fixed, made of plain values.
+
+        Raises:
+            SuggestionError: for what no suggestion, or not every one, can have: as for ``sample_at``.
+        """
+        plain: dict[str, Any] = {}
+        # goes only where the choice is fixed: what it finds is there in every suggestion
+        active = dict(active_parameters(self._level, fixed))
+        for name, value in fixed.items():
+            conditions = self._conditions.get(name)
+            if conditions is None:
+                guess = did_you_mean(name, self.names)
+                raise SuggestionError(
+                    "fixed",
+                    f"the search space has no parameter {name!r}",
+                    found=name,
+                    expected="one of " + ", ".join(self.names),
+                    remedy=f"Did you mean {guess!r}?" if guess else "Name one of those to fix a parameter",
+                )
+            distribution = active.get(name)
+            if distribution is None:
+                raise SuggestionError(
+                    "fixed",
+                    f"{name!r} is there only with {in_words(conditions)}",
+                    found=dict(fixed),
+                    expected="parameters that are there in every suggestion",
+                    remedy="Fix that choice, too",
+                )
+            if not distribution.contains(value):
+                raise SuggestionError(
+                    f"fixed[{name!r}]",
+                    f"{name!r} lies outside its domain",
+                    found=value,
+                    expected=repr(distribution),
+                    remedy="Fix a value that the search space has",
+                )
+            plain[name] = plain_json(value)
+        return plain
 
     def alternatives(self, name: str) -> tuple[str, ...]:
         """The alternatives of the choice ``name`` as text: the branches that a scheduler may pick between.
@@ -225,42 +265,6 @@ class SearchSpace:
             return f"{name!r} is there only with {in_words(conditions)}"
         guess = did_you_mean(name, self.names)
         return f"{name!r} is unknown" + (f" (did you mean {guess!r}?)" if guess else "")
-
-    def _plain_fixed(self, fixed: Mapping[str, Any]) -> dict[str, Any]:
-        """A copy made of plain values; raises for what no suggestion, or not every one, can have."""
-        plain: dict[str, Any] = {}
-        # goes only where the choice is fixed: what it finds is there in every suggestion
-        active = dict(active_parameters(self._level, fixed))
-        for name, value in fixed.items():
-            conditions = self._conditions.get(name)
-            if conditions is None:
-                guess = did_you_mean(name, self.names)
-                raise SuggestionError(
-                    "fixed",
-                    f"the search space has no parameter {name!r}",
-                    found=name,
-                    expected="one of " + ", ".join(self.names),
-                    remedy=f"Did you mean {guess!r}?" if guess else "Name one of those to fix a parameter",
-                )
-            distribution = active.get(name)
-            if distribution is None:
-                raise SuggestionError(
-                    "fixed",
-                    f"{name!r} is there only with {in_words(conditions)}",
-                    found=dict(fixed),
-                    expected="parameters that are there in every suggestion",
-                    remedy="Fix that choice, too",
-                )
-            if not distribution.contains(value):
-                raise SuggestionError(
-                    f"fixed[{name!r}]",
-                    f"{name!r} lies outside its domain",
-                    found=value,
-                    expected=repr(distribution),
-                    remedy="Fix a value that the search space has",
-                )
-            plain[name] = plain_json(value)
-        return plain
 
     def _by_text(self, name: str) -> dict[str, Any]:
         if name not in self._texts:

@@ -127,7 +127,7 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         """
         space, seen = self._begun()
         if fixed:
-            space.sample_at(0, 0, fixed)  # says what is wrong with it
+            fixed = space.check_fixed(fixed)
         found: list[Suggestion] = []
         while len(found) < n and not self._has_ended and (self.duplicates or not seen.used_up(fixed)):
             new = self._new(space, seen, fixed)

@@ -129,8 +129,7 @@ class EvolutionOptimizer(SeededOptimizer):
         """
         space = self.space
         if fixed:
-            point = space.sample_at(0, 0, fixed)  # raises for what cannot be fixed
-            fixed = {name: point[name] for name in fixed}
+            fixed = space.check_fixed(fixed)
         found: list[Suggestion] = []
         while len(found) < n:
             draw = self._draw(space, fixed or {})

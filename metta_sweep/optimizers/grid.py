@@ -95,8 +95,7 @@ class GridOptimizer(SeededOptimizer):
         """
         space = self.space
         if fixed:
-            point = space.sample_at(0, 0, fixed)  # raises for what cannot be fixed
-            fixed = {name: point[name] for name in fixed}
+            fixed = space.check_fixed(fixed)
             self._remember()
         walk = self._walk(fixed or {})
         found: list[Suggestion] = []

@@ -137,6 +137,8 @@ class Phases(Optimizer):
 
     def suggest(self, n: int, pending: Sequence[Trial] | None = None, fixed: Mapping[str, Any] | None = None) -> list[Suggestion]:
         """Up to ``n`` suggestions of the phase that it is in, and of the next one where that may begin."""
+        if fixed and self.search_space is not None:
+            fixed = self.search_space.check_fixed(fixed)
         if self._points is None and self.search_space is not None and not self.duplicates:
             self._points = NewPoints(self.search_space, self.seed or 0)
         self.waiting_for = None

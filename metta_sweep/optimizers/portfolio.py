@@ -108,6 +108,8 @@ class PortfolioOptimizer(Optimizer):
         Raises:
             OptimizerError: there is no such member.
         """
+        if fixed and self.search_space is not None:
+            fixed = self.search_space.check_fixed(fixed)
         if self._points is None and self.search_space is not None and not self.duplicates:
             self._points = NewPoints(self.search_space, self.seed or 0)
         self.waiting_for = None

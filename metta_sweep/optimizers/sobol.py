@@ -89,7 +89,10 @@ class SobolOptimizer(SeededOptimizer):
             OptimizerError: when it has no search space.
             SuggestionError: when something is fixed that the search space does not have.
         """
-        space, key = self.space, params_key(fixed or {})
+        space = self.space
+        if fixed:
+            fixed = space.check_fixed(fixed)
+        key = params_key(fixed or {})
 
         def following(_number: int) -> dict[str, Any]:
             place = self._places.get(key, 0)

@@ -97,7 +97,7 @@ class OptimizerConformance:
         assert len({params_key(trial.params) for trial in trials}) == len(trials) > 5
 
     def test_fixed_parameters_hold(self) -> None:
-        """Where it takes ``fixed``, every suggestion has them, in a flat space and in a conditional one."""
+        """Where it takes ``fixed``, every suggestion has them, in a flat space and in a conditional one; others are refused."""
         space = self._any_space()
         driver = self._driver(space)
         self._skip_if(not driver.takes_fixed, "it takes no fixed parameters")
@@ -330,6 +330,7 @@ class OptimizerConformance:
         assert driver.suggested == self.history
 
     def _check_fixed(self, driver: OptimizerDriver, each: Sequence[Mapping[str, Any]]) -> None:
+        assert all(driver.refuses(wrong) for wrong in ({"unknown": 1}, {driver.space.top[0][0]: ["none"]}))
         for fixed in each:
             for trial in driver.ask(2, fixed):
                 assert {name: trial.params[name] for name in fixed} == fixed

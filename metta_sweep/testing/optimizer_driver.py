@@ -10,6 +10,7 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Report, Trial, TrialError, TrialState
+from metta_sweep.errors import SuggestionError
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline import accepted_keywords
 from metta_sweep.testing.optimizer_spaces import worth
@@ -78,6 +79,14 @@ class OptimizerDriver:
         trials = self._suggested(call)
         self.pending += trials
         return trials
+
+    def refuses(self, fixed: Mapping[str, Any]) -> bool:
+        """Whether it refuses these fixed parameters with a ``SuggestionError``, as one does that takes ``fixed``."""
+        try:
+            self.ask(1, fixed)
+        except SuggestionError:
+            return True
+        return False
 
     def ask_like(self, call: Call) -> tuple[dict[str, Any], ...]:
         """The parameters that it suggests when it is asked as in this call."""
