@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metta_sweep.core.distributions import Choice, Integer, LogInteger, LogUniform, Uniform
@@ -61,17 +61,33 @@ def check_supported(optimizer: Any, space: SearchSpace | None, goal: Goal) -> No
     Raises:
         OptimizerError: naming what is asked for, and the optimizers that support it.
     """
-    supports = getattr(optimizer, "supports", None)
-    lacking = supports.lacks(space, goal) if isinstance(supports, Supports) else None
+    lacking = _lacking(optimizer, space, goal)
     if lacking is None:
         return
+    path, member = _at_fault(optimizer, space, goal)
+    who = f"its member {'/'.join(path)!r} ({type(member).__name__})" if path else "it"
     raise OptimizerError(
         f"SweepExperiment(optimizer={type(optimizer).__name__}(...))",
-        f"it does not search {lacking}",
+        f"{who} does not search {lacking}",
         found=", ".join(space.names) if space is not None else None,
         expected="a search space and a goal that it supports",
         remedy="Optimizers that do: " + ", ".join(_that_support(space, goal)),
     )
+
+
+def _lacking(optimizer: Any, space: SearchSpace | None, goal: Goal) -> str | None:
+    supports = getattr(optimizer, "supports", None)
+    return supports.lacks(space, goal) if isinstance(supports, Supports) else None
+
+
+def _at_fault(optimizer: Any, space: SearchSpace | None, goal: Goal) -> tuple[list[str], Any]:
+    """The first of the optimizers that it is made of which lacks something, with the names that lead there; else itself."""
+    members = getattr(optimizer, "optimizers", None)
+    for name, member in members.items() if isinstance(members, Mapping) else ():
+        if _lacking(member, space, goal) is not None:
+            path, innermost = _at_fault(member, space, goal)
+            return [name, *path], innermost
+    return [], optimizer
 
 
 def _that_support(space: SearchSpace | None, goal: Goal) -> Iterator[str]:

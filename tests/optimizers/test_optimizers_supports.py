@@ -12,7 +12,7 @@ from metta_sweep.core.distributions import Choice, Constant, Distribution, Integ
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import OptimizerError
-from metta_sweep.optimizers import Optimizer, RandomOptimizer, Supports
+from metta_sweep.optimizers import Optimizer, Phase, Phases, PortfolioOptimizer, RandomOptimizer, Supports
 from metta_sweep.optimizers.supports import check_supported
 
 SEVERAL = Goal.of({"accuracy": "maximize", "latency": "minimize"})
@@ -92,6 +92,16 @@ def test_an_unsupported_space_is_refused_when_the_sweep_is_made() -> None:
     assert text.startswith("SweepExperiment(optimizer=Narrow(...)): it does not search whole numbers, such as 'layers'")
     assert "found 'x, layers'" in text
     assert "Optimizers that do: " in text
+
+
+def test_the_member_that_is_at_fault_is_named() -> None:
+    """Of optimizers that are made of others, at any depth."""
+    inner = PortfolioOptimizer({"any": RandomOptimizer(), "floats": Narrow()})
+    made = Phases([Phase(RandomOptimizer(), trials=5), Phase(inner, name="then")])
+    with pytest.raises(
+        OptimizerError, match=r"Phases\(\.\.\.\)\): its member 'then/floats' \(Narrow\) does not search whole numbers"
+    ):
+        sweep(made, {"x": Uniform(0, 1), "layers": Integer(1, 3)})
 
 
 def test_an_unsupported_goal_is_refused_when_the_sweep_is_made() -> None:
