@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from bisect import bisect_right
 from math import exp
 from typing import Any, Final, Literal, Never
 
@@ -29,10 +30,15 @@ _OPTIONS: Final = ("max_epochs", "reduction_factor", "grace_period", "mode", "ru
 class _Member:
     """What is kept of a trial until it has ended."""
 
-    __slots__ = ("bracket", "place", "rung", "seen", "verdict_from")
+    __slots__ = ("attempt", "bracket", "known", "place", "reached", "rung", "seen", "verdict_from")
 
     def __init__(self, bracket: int) -> None:
+        self.attempt = 1
         self.bracket = bracket
+        self.known = -1
+        """The last step of the attempts before this one: up to there its reports are known."""
+        self.reached = -1
+        """The last step of any attempt."""
         self.rung = 0
         """The rung that it comes to next, in promotion."""
         self.seen = 0
@@ -41,6 +47,13 @@ class _Member:
         """Where it waits to be promoted."""
         self.verdict_from: int | None = None
         """The step at which it was told to pause or stop; what it reports from there on is told the same."""
+
+    def is_new(self, attempt: int, step: int) -> bool:
+        """Take note of a report. False when an attempt before this one came as far: a level it skipped is not noted by that."""
+        if attempt != self.attempt:
+            self.attempt, self.known = attempt, self.reached
+        self.reached = max(self.reached, step)
+        return step > self.known
 
 
 class ASHAScheduler(Scheduler):
@@ -191,7 +204,7 @@ class ASHAScheduler(Scheduler):
             return
         if self.mode == "promotion":
             self._climb(member, event, value)
-        elif event.step < self.max_epochs or self.rule in ("paper", "optuna"):
+        elif self.rule in ("paper", "optuna") or (event.step < self.max_epochs and member.is_new(event.attempt, event.step)):
             member.seen, goes_on = self._values[member.bracket].report(member.seen, event.step, value)
             if not goes_on:
                 member.verdict_from = event.step
@@ -242,14 +255,15 @@ class ASHAScheduler(Scheduler):
     # -- what follows ----------------------------------------------------------------------------------------------------------
 
     def next_judged(self, trial_id: str, step: int) -> int | None:
-        """The next level, or the last epoch."""
+        """The next level, or the last epoch; the next report where a level that it has passed was not noted."""
         member = self._members[trial_id]
         if member.verdict_from is not None:
             return max(step + 1, member.verdict_from)
         levels = self._levels[member.bracket]
-        if member.seen & (member.seen + 1):
-            return step + 1  # a level was skipped: by the rules that note one at a time it comes with the next report
-        return next((level for level in levels if level > step), max(step + 1, self.max_epochs))
+        passed = bisect_right(levels, step)
+        if member.rung < passed and (member.seen + 1) & ((1 << passed) - 1):
+            return step + 1
+        return levels[passed] if passed < len(levels) else max(step + 1, self.max_epochs)
 
     def judge(self, trial: Trial, report: Report) -> Verdict:
         """COMPLETE at the last epoch; what was decided when the trial came to a rung, from there on."""

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from asha_kit import Told, run
 
-from metta_sweep.core.events import Pick
+from metta_sweep.core.events import Pick, Reported, Resume, Stop
 from metta_sweep.core.trial import Verdict
 from metta_sweep.errors import MetricError
+from metta_sweep.executors import LocalExecutor, SimulatedExecutor
 from metta_sweep.executors.context import TrialContext
 from metta_sweep.schedulers import ASHAScheduler
 from metta_sweep.schedulers.rungs import bracket_shares
@@ -148,3 +149,60 @@ def test_the_last_of_all_brackets_lets_its_trials_run_to_their_end() -> None:
     told = Told(ASHAScheduler(9, 3, 1, brackets=3), seed=5)
     judged = {told.scheduler.next_judged(told.start(), -1) for _ in range(60)}
     assert judged == {1, 3, 9}
+
+
+# -- what is judged next -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_level_that_was_passed_without_the_metric_is_judged_at_the_next_report() -> None:
+    """It has it then: the trial does not run on to the level after it."""
+    for scheduler in (ASHAScheduler(81, 3, 3), ASHAScheduler(81, 3, 3, mode="stopping"), ASHAScheduler(81, 3, 3, rule="ray")):
+        told = Told(scheduler, {"accuracy": "maximize"})
+        trial = told.start()
+        assert told.scheduler.next_judged(trial, -1) == 3
+        told.report(told.start(), 1, accuracy=0.5)
+        assert told.report(trial, 3, loss=0.5) is Verdict.CONTINUE
+        assert told.scheduler.next_judged(trial, 3) == 4
+
+
+def test_a_trial_that_was_promoted_past_its_next_level_is_judged_at_its_next_report() -> None:
+    """It reports every fifth epoch: the level of 3 counts at epoch 10."""
+    told = Told(ASHAScheduler(81, 3, 1))
+    trial = told.start()
+    assert told.report(trial, 5, 0.5) is Verdict.PAUSE
+    told.scheduler.apply(Resume(trial, None, 5))
+    assert told.scheduler.next_judged(trial, 5) == 6
+    assert told.report(trial, 10, 0.6) is Verdict.PAUSE
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_simulated_time_judges_as_real_time_does_where_steps_are_skipped(every: int) -> None:
+    """The same trials with the same reports, paused and stopped at the same steps."""
+
+    def reports_seldom(trial: TrialContext) -> Iterator[dict[str, Any]]:
+        for step in range(trial.resume_step + every, 28, every):
+            yield {"step": step, "score": trial.params["x"]} if step % 4 else {"step": step, "loss": 1.0}
+
+    def course(scheduler: ASHAScheduler, executor: Any) -> list[tuple[str, str, int | None]]:
+        xs = [number * 7 % 13 / 13 for number in range(13)]
+        results = run(scheduler, xs, reports_seldom, goal={"score": "maximize"}, executor=executor)
+        return [(event.trial_id, event.reason, event.step) for event in results.trace if isinstance(event, Stop) and event.trial_id]
+
+    for scheduler in (ASHAScheduler(21, 3, 2), ASHAScheduler(21, 2, 1, mode="stopping"), ASHAScheduler(21, 2, 1, rule="syne_tune")):
+        assert course(scheduler, SimulatedExecutor()) == course(scheduler, LocalExecutor())
+
+
+@pytest.mark.parametrize("rule", ["ray", "syne_tune"])
+def test_reports_that_come_again_are_noted_at_no_further_level(rule: Any) -> None:
+    """A lost attempt that skipped levels begins anew: what it reports again is known, and new reports are noted as before."""
+
+    def verdicts(*, lost: bool) -> list[Verdict]:
+        told = Told(ASHAScheduler(81, 3, 1, rule=rule))
+        first, second = told.start(), told.start()
+        told.report(first, 4, 0.9)
+        if lost:
+            told.scheduler.apply(Reported(first, None, 2, 4, {"score": 0.9}))
+        told.scheduler.apply(Reported(first, None, 2 if lost else 1, 5, {"score": 0.1}))
+        return [told.report(second, step, 0.5) for step in (1, 3, 9)]
+
+    assert verdicts(lost=True) == verdicts(lost=False) == [Verdict.CONTINUE, Verdict.STOP, Verdict.STOP]
