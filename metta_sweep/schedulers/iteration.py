@@ -176,25 +176,26 @@ class IterationScheduler(Scheduler):
 
     def _pick_within(self, offer: Offer, branching: Branching) -> None:
         why, arms = ALL_PRUNED, self._branches.arms
+        name, values = branching
         without: set[str] = set()
         while offer.free:
             best = self._index.best()
             if best is None:
                 offer.wait(why)
                 return
-            if best.arm not in branching.values or best.arm in without or arms[best.arm].pruned:
-                left = [name for name in branching.values if name not in without and not arms[name].pruned]
-                raise not_open(self._index, best.arm, left)
-            arm = arms[best.arm]
-            waiting = offer.next(branching.fixed(best.arm)) if branching.name else offer.next(branch=best.arm)
+            branch = best.arm
+            if branch not in values or branch in without or arms[branch].pruned:
+                raise not_open(self._index, branch, [other for other in values if other not in without and not arms[other].pruned])
+            arm = arms[branch]
+            waiting = offer.next(branch=branch) if name is None else offer.next({name: values[branch]})
             if waiting is None:
                 why = offer.why
-                without.add(best.arm)
-                self._index.set(best.arm, best.runs, best.pending, arm.reward_sum, arm.order, open=False)
+                without.add(branch)
+                self._index.set(branch, best.runs, best.pending, arm.reward_sum, arm.order, open=False)
                 continue
             self._take(offer, best, waiting)
             if offer.free:
-                self._index.set(best.arm, best.runs, best.pending + 1, arm.reward_sum, arm.order, open=True)
+                self._index.set(branch, best.runs, best.pending + 1, arm.reward_sum, arm.order, open=True)
 
     def _take(self, offer: Offer, best: Best[str], waiting: Any) -> None:
         offer.pick(
