@@ -179,6 +179,19 @@ def test_a_failure_is_never_a_parent() -> None:
     assert min(found) < 0.2 < 0.8 < max(found)
 
 
+@pytest.mark.parametrize(("crossover", "mixed"), [(0.0, range(1)), (0.5, range(17, 34)), (1.0, range(40, 60))])
+def test_crossover_is_how_likely_a_child_has_two_parents(crossover: float, mixed: range) -> None:
+    """Parents are drawn with replacement: of two, half the children of two parents have the same one twice."""
+    space = SearchSpace.of({f"x{number}": Uniform(0, 1) for number in range(20)})
+    optimizer = EvolutionOptimizer(population_size=2, tournament_size=1, mutation_scale=0.01, crossover=crossover)
+    run = optimizer.for_run(Setup(space, Goal(), 0, 1))
+    for number, place in enumerate((0.2, 0.8)):
+        run.observe(Trial(id=str(number), number=number, params=dict.fromkeys(space.names, place), score=1.0), 1.0)
+    low = [sum(value < 0.5 for value in suggestion.params.values()) for suggestion in run.suggest(200)]
+    assert 100 * sum(0 < count < 20 for count in low) // 200 in mixed
+    assert 0.35 < sum(low) / 20 / 200 < 0.65
+
+
 def test_trials_outside_the_space_teach_nothing() -> None:
     """A follow-up of a scheduler, or a trial of an earlier experiment with other parameters."""
     run = told(EvolutionOptimizer(population_size=2), LINE, {7.0: 1.0, 8.0: 2.0, 9.0: 3.0})

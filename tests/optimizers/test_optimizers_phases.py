@@ -202,15 +202,16 @@ def test_who_tells_of_no_pending_trials_is_taken_to_run_them_all() -> None:
     assert len(optimizer.suggest(5)) == 5
 
 
-def test_failed_trials_are_made_up_for() -> None:
-    """A phase has as many trials as it should that did not fail."""
+@pytest.mark.parametrize("min_observed", [0, 4])
+def test_failed_trials_are_made_up_for(min_observed: int) -> None:
+    """A phase has as many trials as it should that did not fail, whether the next one waits for results or not."""
 
     def objective(trial: TrialContext) -> float:
         if trial.number in (1, 3):
             raise ValueError("no")
         return float(trial.params["x"])
 
-    optimizer = Phases([Phase(RandomOptimizer(), trials=4, min_observed=4), Phase(Model())])
+    optimizer = Phases([Phase(RandomOptimizer(), trials=4, min_observed=min_observed), Phase(Model())])
     result = run(sweep(optimizer, objective=objective), 8)
     assert phases_of(result) == ["random"] * 6 + ["model"] * 2
     assert result.optimizer.optimizers["model"].told.count(("failed", "/random/random")) == 2  # type: ignore[attr-defined]
