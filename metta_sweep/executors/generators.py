@@ -27,6 +27,7 @@ class _Yields:
 
     def __init__(self, attempt: Attempt, context: TrialContext) -> None:
         self.where = f"yield of {attempt.task.address}"
+        self.attempt = attempt
         self.context = context
         self.step: int | None = None
         self.last: dict[str, Metric] | None = None
@@ -44,6 +45,8 @@ class _Yields:
     def result(self, returned: Any) -> Any:
         if returned is not None:
             return returned
+        if self.last is None and self.attempt.task.trial.reports:
+            return self.attempt.task.trial.reports[-1].metrics  # it goes on after its last step: nothing was left to do
         if self.last is None:
             raise MetricError(f"{self.where}: the generator ended without a metric. Yield or return at least one.")
         return self.last

@@ -129,14 +129,13 @@ class SweepState:
         self.waiting_why = None
         self.to_stop.clear()
         self.unjudged.clear()
-        for live in list(self.running.values()):
+        for live in self.running.values():
             live.lost += 1
-            self._requeue(live)
+        self._requeue(*self.running.values(), first=True)
 
     def left(self) -> None:
         """A process leaves the run in order: what still runs is ended by it, is not lost, and is to start again."""
-        for live in list(self.running.values()):
-            self._requeue(live)
+        self._requeue(*self.running.values(), first=True)
 
     def judged(self) -> None:
         """Verdicts were given on all reports so far; those to stop or pause are events, the others go on."""
@@ -223,7 +222,7 @@ class SweepState:
 
     def _result(self, event: Result) -> None:
         if event.stopped == "interrupt":
-            self._requeue(self.find(event.trial_id, TrialState.PENDING, event.kind))
+            self._requeue(self.find(event.trial_id, TrialState.PENDING, event.kind), first=True)
             return
         state = TrialState.COMPLETED if event.stopped in _COMPLETE else TrialState.STOPPED
         live = self.find(event.trial_id, state, event.kind)
@@ -320,12 +319,18 @@ class SweepState:
         self.to_stop.pop(live.id, None)
         self.unscored[live.id] = live
 
-    def _requeue(self, live: LiveTrial) -> None:
-        del live.reports[live.kept :]
-        live.state = TrialState.PENDING
-        self.running.pop(live.id, None)
-        self.to_stop.pop(live.id, None)
-        self.to_start[live.id] = live
+    def _requeue(self, *lives: LiveTrial, first: bool = False) -> None:
+        """They are to start again; those that a process has left in the midst before all that waits."""
+        behind = dict(self.to_start) if first and lives else {}
+        if behind:
+            self.to_start.clear()
+        for live in lives:
+            del live.reports[live.kept :]
+            live.state = TrialState.PENDING
+            self.running.pop(live.id, None)
+            self.to_stop.pop(live.id, None)
+            self.to_start[live.id] = live
+        self.to_start.update(behind)
 
     def _branch(self, name: str | None) -> BranchFold:
         fold = self.branches.get(name)

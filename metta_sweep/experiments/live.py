@@ -56,7 +56,7 @@ class LiveTrial:
         self._ended: Trial | None = None
 
     def starting(self) -> Trial:
-        """The trial as its next attempt sees it."""
+        """The trial as its next attempt sees it, with the report of the step after which it goes on."""
         draw = self.draw
         return Trial(
             id=self.id,
@@ -68,6 +68,7 @@ class LiveTrial:
             index=draw.suggestion,
             state=TrialState.RUNNING,
             attempt=self.attempt + 1,
+            reports=tuple(self.reports) if self.kept else (),
         )
 
     def trial(self, score: float | None = None) -> Trial:

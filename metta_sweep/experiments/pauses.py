@@ -34,6 +34,10 @@ def resume(state: SweepState, event: Resume) -> None:
     live.step, live.checkpoint = event.step, event.checkpoint
     if event.params is not None:
         live.params = event.params
+    source = None if event.source is None else state.live.get(event.source)
+    if source is not None:  # what it takes has been reported there
+        live.reports = [report for report in source.reports[: source.kept] if report.step == event.step]
+        live.kept = len(live.reports)
     state.to_start[live.id] = live
     state.waiting_why = None
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from metta_sweep.core.events import Event, Paused, Resume, Score
+from metta_sweep.core.events import Dispatch, Draw, Event, Paused, Pick, Result, Resume, Score
+from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
 from metta_sweep.errors import ExecutorError, SchedulerError
-from metta_sweep.executors import Capabilities, LocalExecutor
+from metta_sweep.executors import Capabilities, LocalExecutor, SimulatedExecutor
 from metta_sweep.executors.context import TrialContext
 from metta_sweep.experiments import SweepExperiment, SweepResult
+from metta_sweep.experiments.fold import SweepState
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.schedulers import Offer, Scheduler
 from metta_sweep.testing import run_virtual
@@ -294,3 +296,73 @@ def test_only_what_a_trial_in_flight_held_last_can_be_taken() -> None:
 
     with pytest.raises(SchedulerError, match="what trial '1' held after step 3 is not kept: it goes on from step 6"):
         run(TakesOldOnes(), trials=3)
+
+
+def six(trial: TrialContext) -> Iterator[dict[str, Any]]:
+    """Six steps."""
+    for step in range(trial.resume_step + 1, 7):
+        yield {"step": step, "score": float(trial.params["x"] + step)}
+
+
+async def six_awaited(trial: TrialContext) -> AsyncIterator[dict[str, Any]]:
+    """Six steps."""
+    for report in six(trial):
+        yield report
+
+
+@pytest.mark.parametrize("objective", [six, six_awaited])
+@pytest.mark.parametrize("executor", [LocalExecutor, SimulatedExecutor])
+def test_a_trial_that_pauses_at_its_last_step_has_completed(objective: Any, executor: Any) -> None:
+    """It goes on, nothing is left to do: it ends with the metrics of the step after which it went on."""
+    if executor is SimulatedExecutor and objective is six_awaited:
+        pytest.skip("simulated trials are no coroutines")
+    results = run(InTurn(), objective, executor=executor())
+
+    assert [(trial.state, trial.score, trial.reason) for trial in results.trials] == [
+        (TrialState.COMPLETED, 6.0, None),
+        (TrialState.COMPLETED, 16.0, None),
+    ]
+
+
+class TakesTheEnd(Exploits):
+    """After step 6 all take the place of trial 1, when that one is there."""
+
+    def pick(self, offer: Offer) -> None:
+        """Those at step 6 wait for all."""
+        ends = [paused for paused in self._paused.values() if paused.step == 6]
+        if not ends or len(ends) == 2:
+            super().pick(offer)
+
+    def go_on(self, offer: Offer, trial_id: str) -> None:
+        """As it was, up to step 3."""
+        offer.resume(trial_id, source=None if self._paused[trial_id].step == 3 else self._last)
+
+
+def test_a_clone_of_the_last_step_has_what_was_reported_there() -> None:
+    """It takes the place of a trial that was at its last step: its score is that of the state that it took."""
+    results = run(TakesTheEnd(), six, slots=2)
+
+    assert {trial.score for trial in results.trials} == {16.0}
+    assert results.trials[0].last_report == Report(6, {"score": 16.0})
+
+
+@pytest.mark.parametrize("how", ["lost", "left", "interrupted"])
+def test_what_ran_when_a_process_ended_runs_first_in_the_next(how: str) -> None:
+    """Trials that were queued behind it go on behind it: so with one slot the order is that of a run that nobody ended."""
+    state = SweepState(Goal())
+    for number in range(3):
+        name = str(number)
+        state.apply(Draw(number, {}))
+        state.apply(Pick(number, name, number))
+        state.apply(Dispatch(name, None, 1))
+        state.apply(Paused(name, None, 1, 1, 0.0))
+    for name in "012":
+        state.apply(Resume(name, None, 1))
+    state.apply(Dispatch("0", None, 2))
+    if how == "interrupted":
+        state.apply(Result("0", None, 2, {}, 0.0, "interrupt"))
+    if how != "lost":
+        state.left()
+    state.started()
+
+    assert list(state.to_start) == ["0", "1", "2"]

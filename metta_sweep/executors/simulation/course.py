@@ -31,6 +31,7 @@ class Course:
     """
 
     __slots__ = (
+        "_before",
         "_call",
         "_error",
         "_generator",
@@ -54,6 +55,8 @@ class Course:
             return self.directory
 
         self.context = TrialContext(task, self._send, asked)
+        self._before = task.trial.reports
+        """What was reported up to the step after which it goes on."""
         self._call: Callable[[TrialContext], Any] | None = call
         self._generator: Generator[Any, Any, Any] | None = None
         self._reports: deque[ReportOfCourse] = deque()
@@ -94,6 +97,8 @@ class Course:
         """What it returned, or yielded last. Raises ``MetricError`` when that is no metric."""
         if self._generator is None or self._returned is not None:
             return as_metrics(self._returned, self.where)
+        if self.last is None and self._before:
+            return self._before[-1].metrics  # it goes on after its last step: nothing was left to do
         if self.last is None:
             raise MetricError(f"yield of {self.where}: the generator ended without a metric. Yield or return at least one.")
         return self.last
