@@ -54,6 +54,7 @@ experiment = SweepExperiment(
 if __name__ == "__main__":
     results = experiment.run(budget=30)
     print(results.summary())
+    print()
     for start in range(0, 30, 10):
         scores = [trial.score for trial in results.trials[start : start + 10] if trial.score is not None]
         print(f"batch {start // 10 + 1}: best {max(scores):.3f}, mean {sum(scores) / len(scores):.3f}")

@@ -1,8 +1,9 @@
-"""An optimizer and a scheduler of one's own: two methods each, used like any other.
+"""An optimizer and a scheduler of one's own: a few methods each, used like any other.
 
 The optimizer climbs: it proposes points near the best one so far. The scheduler stops trials that do worse than half of the others
-did at the same step, and asks for one GPU and at most an hour for each. Requests for GPUs are advisory (one warning says so) unless
-the executor hands some out, as here: ``LocalExecutor(gpus=2)`` runs two trials at a time, and ``trial.devices`` tells them apart.
+did at the same step; what it knows of the others it learns in ``apply``, so that it knows it again after a restart. It asks for one
+GPU and at most an hour for each trial. Requests for GPUs are advisory (one warning says so) unless the executor hands some out, as
+here: ``LocalExecutor(gpus=2)`` runs two trials at a time, and ``trial.devices`` tells them apart.
 Run it with ``python examples/custom_strategies.py``; it takes no time.
 """
 
@@ -11,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from statistics import median
 
-from metta_sweep import LocalExecutor, Optimizer, Resources, Scheduler, Suggestion, SweepExperiment, Trial, TrialContext
+from metta_sweep import LocalExecutor, Optimizer, Report, Resources, Scheduler, Suggestion, SweepExperiment, Trial, TrialContext
+from metta_sweep.core.events import Event, Reported
 
 
 class MyOptimizer(Optimizer):
@@ -39,13 +41,17 @@ class MyScheduler(Scheduler):
     def __init__(self) -> None:
         self.seen: dict[int, dict[str, float]] = defaultdict(dict)
 
+    def apply(self, event: Event) -> None:
+        """Take note of an event: the only place where state changes, since events are kept and told again after a restart."""
+        if isinstance(event, Reported):
+            self.seen[event.step][event.trial_id] = Report(event.step, event.metrics).value("score")
+
     def should_stop(self, trial: Trial) -> bool:
         """Whether a running trial should end; ``trial.last_report`` is its newest report."""
         report = trial.last_report
         if report is None:
             return False
         seen = self.seen[report.step]
-        seen[trial.id] = report.value("score")
         return len(seen) > 4 and seen[trial.id] < median(seen.values())
 
     def allocate_resources(self, trial: Trial) -> Resources:

@@ -58,5 +58,5 @@ if __name__ == "__main__":
     print()
     print(f"{'member':10} trials  mean of its trials")
     for name, stats in sorted(results.branches.items(), key=lambda item: -item[1].runs):
-        print(f"{name:10} {stats.runs:6}  {-(stats.mean or 0.0):.3f}")
+        print(f"{name:10} {stats.runs:6}  {-stats.mean:.3f}")
     print(f"best: {results.best_score:.3f}, proposed by {results.best.origin if results.best else None}")

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from metta_sweep import SweepExperiment
+from metta_sweep import LocalExecutor, MemoryStore, SweepExperiment
+from metta_sweep.clock import crash_points
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
@@ -61,6 +62,52 @@ def test_the_digits_example_finds_good_models() -> None:
     assert results.best_score > 0.85
     assert str(results.stop_reason) == "budget_trials"
     assert "svm" in results.summary()
+
+
+class Died(BaseException):
+    """The death of the process."""
+
+
+class DieAt:
+    """Raises after one record, and ever after."""
+
+    def __init__(self, occurrence: int) -> None:
+        self.occurrence = occurrence
+        self.seen = 0
+
+    def __call__(self, name: str) -> None:
+        """A crash point was passed."""
+        self.seen += name == "record.after"
+        if self.occurrence and self.seen >= self.occurrence:
+            raise Died
+
+
+def test_the_custom_strategies_decide_as_before_after_a_restart() -> None:
+    """Killed after some of its records, the sweep of examples/custom_strategies.py stops the same trials at the same steps."""
+    module = load(ROOT / "examples/custom_strategies.py")
+
+    def begin(store: MemoryStore) -> list[Any]:
+        experiment = SweepExperiment(
+            name="it",
+            objective=module.train,
+            optimizer=module.MyOptimizer(),
+            scheduler=module.MyScheduler(),
+            executor=LocalExecutor(gpus=1),
+            slots=1,
+            seed=0,
+            store=store,
+        )
+        return [(trial.id, str(trial.state), trial.score) for trial in experiment.run(budget=12).trials]
+
+    never = DieAt(0)
+    with crash_points(never):
+        whole = begin(MemoryStore())
+    assert {state for _, state, _ in whole} == {"completed", "stopped"}
+    for occurrence in range(40, never.seen, never.seen // 5):
+        store = MemoryStore()
+        with crash_points(DieAt(occurrence)), pytest.raises(Died):
+            begin(store)
+        assert begin(store) == whole
 
 
 @pytest.mark.slow
