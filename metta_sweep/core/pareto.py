@@ -204,8 +204,6 @@ def _add_step(stairs: list[tuple[float, float]], width: float, reach: float) -> 
     """Add a rectangle to a staircase (wider steps last, which reach less high); returns the area that it adds."""
     after = bisect_right(stairs, width, key=itemgetter(0))
     low = stairs[after][1] if after < len(stairs) else 0.0
-    if after and stairs[after - 1][0] == width:
-        low = max(low, stairs[after - 1][1])
     if reach <= low:
         return 0.0
     added, right, first = 0.0, width, after

@@ -70,6 +70,16 @@ def test_branches_walk_the_same_sequence_each_from_its_beginning() -> None:
         assert sum(eighth <= 8 * value < eighth + 1 for value in found["svm"]) == 8
 
 
+def test_a_branch_that_comes_late_has_the_sequence_from_its_beginning_too() -> None:
+    """Far behind another one, and that one goes on where it was."""
+    svm, forest = {"model": "svm"}, {"model": "forest"}
+    optimizer = SobolOptimizer(MODELS, seed=0)
+    early = params_of(optimizer, 1000, fixed=svm)
+    late = params_of(optimizer, 100, fixed=forest)
+    assert late == params_of(SobolOptimizer(MODELS, seed=0), 100, fixed=forest)
+    assert early + params_of(optimizer, 100, fixed=svm) == params_of(SobolOptimizer(MODELS, seed=0), 1100, fixed=svm)
+
+
 def test_a_single_point_beside_an_endless_space_is_suggested_once() -> None:
     """A third of the draws are of the model that has nothing to set."""
     found = params_of(SobolOptimizer({"model": Choice({"svm": {"C": Uniform(0, 1)}, "none": {}})}, seed=1), 50)
