@@ -153,7 +153,7 @@ def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResul
         store=store,
         spend=Spend(state.picked, recorder.active_before, state.cost),
         seed=note.seed,
-        added=state.picked,
+        added=sum(state.ended.values()),
         # what they have learned is not restored: nobody asks them here
         optimizer=cast("Any", None),
         scheduler=cast("Any", None),

@@ -235,3 +235,39 @@ def test_who_reads_may_leave_early(ran: Cli) -> None:
     )
     assert said.stderr == ""
     assert len(said.stdout.splitlines()) == 1
+
+
+PAUSING = """
+from metta_sweep import SweepExperiment, Uniform
+from metta_sweep.schedulers import ASHAScheduler
+
+
+def train(trial):
+    for epoch in range(trial.resume_step + 1, 5):
+        yield {"step": epoch, "score": trial.params["x"]}
+
+
+experiment = SweepExperiment(
+    name="paused",
+    objective=train,
+    search_space={"x": Uniform(0, 1)},
+    scheduler=ASHAScheduler(max_epochs=4, reduction_factor=2, grace_period=1),
+    seed=0,
+    slots=1,
+    store="kept.db",
+)
+"""
+
+
+def test_show_and_trace_of_a_run_with_paused_trials(cli: Cli) -> None:
+    """They are counted, and no trial is said to be kept from an earlier run; the trace says why each goes on."""
+    cli.file("paused_sweep.py", PAUSING)
+    assert cli("run", "paused_sweep.py", "--budget", "8").code == 0
+
+    said, trace = cli("show", "paused"), cli("trace", "paused")
+
+    assert said.lines[0].startswith("paused: 8 trials in ")
+    assert "kept" not in said.lines[0]
+    assert " paused of 8 trials, before their end" in said.out
+    assert "paused after step 1" in trace.out
+    assert "goes on after step 1: number" in trace.out
