@@ -169,4 +169,4 @@ class Population:
 
 def quantile_size(count: int, quantile: float) -> int:
     """How many of so many are the top, and how many the bottom: ``ceil(count * quantile)``, at most half of them."""
-    return min(ceil(count * quantile), count // 2)
+    return min(ceil(round(count * quantile, 12)), count // 2)  # 100 * 0.07 is 7.000000000000001

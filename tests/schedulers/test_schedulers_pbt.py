@@ -201,10 +201,13 @@ def test_what_is_not_explored_is_copied() -> None:
 
 @pytest.mark.parametrize(
     ("count", "quantile", "size"),
-    [(0, 0.25, 0), (1, 0.25, 0), (2, 0.25, 1), (3, 0.5, 1), (4, 0.25, 1), (5, 0.25, 2), (20, 0.25, 5), (20, 0.5, 10), (9, 0.01, 1)],
+    [
+        *[(0, 0.25, 0), (1, 0.25, 0), (2, 0.25, 1), (3, 0.5, 1), (4, 0.25, 1), (5, 0.25, 2), (20, 0.25, 5), (20, 0.5, 10)],
+        *[(9, 0.01, 1), (100, 0.07, 7), (50, 0.14, 7), (25, 0.28, 7)],
+    ],
 )
 def test_the_size_of_quantiles(count: int, quantile: float, size: int) -> None:
-    """Rounded up, and at most half."""
+    """Rounded up, and at most half; products of floats that are a little more than a whole number are that number."""
     assert quantile_size(count, quantile) == size
 
 
