@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Final, Never, Protocol
 
@@ -37,7 +37,7 @@ class PowerLaw:
         limit: what the curve comes to.
         scale: how far it is from there at step 1; negative for a curve that rises.
         rate: how fast it comes there; above 0 to come there at all.
-        noise: the standard deviation at each step.
+        noise: the standard deviation at each step, 0 or more.
         metric: the name of the metric.
 
     Raises:
@@ -58,7 +58,9 @@ class PowerLaw:
         given: tuple[Parameter, ...] = (limit, scale, rate, noise)
         for name, value in zip(("limit", "scale", "rate", "noise"), given, strict=True):
             if not callable(value):
-                check_number(value, f"PowerLaw({name}=)", ObjectiveError, remedy="Write a number, or a function of the parameters")
+                least = 0.0 if name == "noise" else None
+                remedy = "Write a number, or a function of the parameters"
+                check_number(value, f"PowerLaw({name}=)", ObjectiveError, at_least=least, remedy=remedy)
         self._given = given
         self._metric = _name(metric, "PowerLaw(metric=)")
 
@@ -79,7 +81,8 @@ class TabularCurves:
         metric: the name of the metric, where the table has plain numbers.
 
     Raises:
-        ObjectiveError: the table is empty, or has an empty row.
+        ObjectiveError: the table is empty, or has an empty row; or the key is none.
+        MetricError: what was recorded is no metric.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class TabularCurves:
     ) -> None:
         refuse_unknown("TabularCurves", unknown, ("table", "key", "metric"))
         self._metric = _name(metric, "TabularCurves(metric=)")
-        self._key = key
+        self._key = key if key is None or isinstance(key, str) or callable(key) else _names(key)
         if not isinstance(table, Mapping) or not table:
             raise ObjectiveError(
                 "TabularCurves(table)",
@@ -120,9 +123,9 @@ class TabularCurves:
         if callable(key):
             row: Any = key(params)
         elif isinstance(key, str):
-            row = params[key]
+            row = _value(params, key)
         else:
-            values = tuple(params.values()) if key is None else tuple([params[name] for name in key])
+            values = tuple(params.values()) if key is None else tuple([_value(params, name) for name in key])
             row = values[0] if key is None and len(values) == 1 else values
         if row not in self._rows:
             guess = did_you_mean(str(row), [str(known) for known in self._rows])
@@ -132,7 +135,7 @@ class TabularCurves:
 
     def _checked(self, row: Any, curve: Any) -> tuple[dict[str, Metric], ...]:
         where = f"TabularCurves[{row!r}]"
-        if isinstance(curve, str | bytes) or not hasattr(curve, "__iter__") or len(curve) == 0:
+        if isinstance(curve, str | bytes) or not hasattr(curve, "__iter__") or not hasattr(curve, "__len__") or not len(curve):
             raise ObjectiveError(
                 where, "it is no curve", found=curve, expected="the metrics of each step", remedy="Write [0.9, 0.5]"
             )
@@ -171,10 +174,10 @@ def simulated(curve: LearningCurve, epochs: int | None = None) -> SimulatedTrain
     Raises:
         ObjectiveError: it cannot be called, or has no end.
     """
-    if not callable(curve):
+    if not callable(curve) or isinstance(curve, type):
         raise ObjectiveError(
             "simulated(curve)",
-            f"{a_kind(curve)} is no learning curve",
+            f"{'a class' if isinstance(curve, type) else a_kind(curve)} is no learning curve",
             found=curve,
             expected="a function: curve(params, step, rng)",
             remedy="Pass PowerLaw(limit=0.1), say",
@@ -219,6 +222,28 @@ class _StepRandom(Random):
         for _ in range(0, k, 32):
             bits = bits << 32 | int(self.random() * 2.0**32)
         return bits >> (-k % 32)
+
+
+def _names(key: object) -> tuple[str, ...]:
+    if isinstance(key, Iterable):
+        names = tuple(key)
+        if names and all(isinstance(name, str) for name in names):
+            return names
+    raise ObjectiveError(
+        "TabularCurves(key=)",
+        "it names no parameters",
+        found=key,
+        expected="a name, several names, or a function: key(params)",
+        remedy="Write key='lr'",
+    )
+
+
+def _value(params: Mapping[str, Any], name: str) -> Any:
+    if name not in params:
+        guess = did_you_mean(name, list(params))
+        hint = f"Did you mean {guess!r}?" if guess else f"It has {', '.join(map(repr, params)) or 'none'}."
+        raise MetricError(f"TabularCurves(key=): the trial has no parameter {name!r}. {hint}")
+    return params[name]
 
 
 def _name(metric: object, where: str) -> str:

@@ -12,7 +12,7 @@ from executor_runs import events_of, told
 from simulated_kit import sweep
 
 from metta_sweep import Choice
-from metta_sweep.errors import InvalidInput
+from metta_sweep.errors import InvalidInput, MetricError
 from metta_sweep.executors import Ended, LearningCurve, PowerLaw, ReportMade, TabularCurves, simulated
 from metta_sweep.executors.executor import TrialTask
 from metta_sweep.executors.learning_curves import SimulatedTraining
@@ -124,6 +124,14 @@ def test_what_was_not_recorded_fails_the_trial() -> None:
     assert "steps 1 to 1" in told(end(simulated(curves, epochs=2), task_of(optimizer="sgd")))
 
 
+@pytest.mark.parametrize("key", ["rate", ["rate"]])
+def test_a_key_that_is_no_parameter_is_told(key: Any) -> None:
+    """With those that there are."""
+    curves = TabularCurves({0.1: [0.9]}, key=key)
+    with pytest.raises(MetricError, match=r"no parameter 'rate'. (Did you mean|It has) 'lr'"):
+        curves({"lr": 0.1}, 1, Random(0))
+
+
 def test_a_sweep_over_a_table_finds_its_best_row() -> None:
     """In simulated time."""
     curves = TabularCurves({0.1: [0.9, 0.5], 0.01: [0.9, 0.2], 0.001: [0.9, 0.7]})
@@ -146,6 +154,11 @@ def test_a_sweep_over_a_table_finds_its_best_row() -> None:
         (lambda: TabularCurves({1: []}), "no curve"),
         (lambda: TabularCurves({1: "0.5"}), "no curve"),
         (lambda: TabularCurves([0.5]), "no curves"),  # type: ignore[arg-type]
+        (lambda: PowerLaw(0.1, noise=-0.1), r"PowerLaw\(noise=\).*below 0"),
+        (lambda: TabularCurves({1: iter([0.5])}), "no curve"),  # type: ignore[dict-item]
+        (lambda: TabularCurves({1: [0.5]}, key=3), r"TabularCurves\(key=\).*names no parameters"),  # type: ignore[arg-type]
+        (lambda: TabularCurves({1: [0.5]}, key=[]), "names no parameters"),
+        (lambda: simulated(PowerLaw, epochs=3), "a class is no learning curve"),  # type: ignore[arg-type]
     ],
 )
 def test_curves_that_cannot_be_are_refused(make: Any, said: str) -> None:
