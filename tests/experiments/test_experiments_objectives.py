@@ -251,6 +251,22 @@ def test_stopped_trials_are_in_no_front() -> None:
     assert len(events(result, Reported)) == 10
 
 
+def test_the_reward_of_a_stopped_trial_follows_the_direction() -> None:
+    """Where less is better, a reward is the opposite of what was reported last, as it is of a score."""
+
+    class StopsHigh(Scheduler):
+        def judge(self, trial: Trial, report: Report) -> Verdict:
+            return Verdict.STOP if report.value("loss") > 2.0 else Verdict.CONTINUE
+
+    async def losing(trial: TrialContext) -> Any:
+        for _ in range(2):
+            yield {"loss": float(trial.number), "size": 1.0}
+
+    result = run(tabled(objective=losing, scheduler=StopsHigh(), goal={"loss": "minimize", "size": "minimize"}))
+    assert [(trial.state, trial.score) for trial in result.trials][2:4] == [(TrialState.COMPLETED, 2.0), (TrialState.STOPPED, None)]
+    assert [event.reward for event in events(result, Score)] == [-0.0, -1.0, -2.0, -3.0, -4.0, -5.0]
+
+
 def test_paused_trials_are_completed_with_all_objectives_or_not_at_all() -> None:
     """A last report that lacks one is refused before it is recorded, with the name of the metric."""
 

@@ -130,8 +130,11 @@ def test_the_first_new_point_is_found_round_the_end() -> None:
     """From any number on; none when all were seen, or in a space without an end."""
     seen = SeenParams(MODELS)
     for number in range(40):
-        if number != 5:
+        if number not in (5, 30):
             seen.add(point_at(MODELS, number))
+    assert seen.first_new(17) == point_at(MODELS, 30)
+    assert seen.first_new(31) == seen.first_new() == point_at(MODELS, 5)
+    seen.add(point_at(MODELS, 30))
     assert seen.first_new(17) == point_at(MODELS, 5)
     seen.add(point_at(MODELS, 5))
     assert seen.first_new(17) is None
