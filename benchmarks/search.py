@@ -95,17 +95,23 @@ def nevergrad_itself(function: Problem, seed: int, slots: int) -> float:
     import nevergrad as ng
     import numpy as np
 
-    low, high = np.array(function.bounds).T
-    space = ng.p.Array(init=(low + high) / 2).set_bounds(low, high)
+    names = [f"x{number}" for number in range(len(function.bounds))]
+    scalars = {name: ng.p.Scalar(lower=low, upper=high) for name, (low, high) in zip(names, function.bounds, strict=True)}
+    space = ng.p.Dict(**scalars)
     space.random_state = np.random.RandomState(seed)
     optimizer = ng.optimizers.NGOpt(space, budget=function.trials, num_workers=slots)
     best = float("inf")
     for first in range(0, function.trials, slots):
         for asked in [optimizer.ask() for _ in range(min(slots, function.trials - first))]:
-            value = function.of(asked.value.tolist())
+            value = function.of([asked.value[name] for name in names])
             optimizer.tell(asked, value)
             best = min(best, value)
     return best
+
+
+def our_nevergrad(function: Problem, seed: int, slots: int) -> float:
+    """NGOpt through a sweep, told as many trials as there are."""
+    return by_sweep(lambda seed: optimizers.NevergradOptimizer(budget=function.trials, seed=seed))(function, seed, slots)
 
 
 def ax_itself(function: Problem, seed: int, slots: int) -> float:
@@ -163,7 +169,7 @@ SEARCHES: Mapping[str, Callable[[], Search]] = {
     "our-optuna-tpe": lambda: ours("OptunaOptimizer", sampler="TPE"),
     "our-optuna-gp": lambda: ours("OptunaOptimizer", sampler="GP"),
     "our-optuna-cma": lambda: ours("OptunaOptimizer", sampler="CMA-ES"),
-    "our-nevergrad": lambda: ours("NevergradOptimizer"),
+    "our-nevergrad": lambda: our_nevergrad,
     "our-ax": lambda: ours("AxOptimizer"),
     "optuna-tpe": lambda: optuna_itself(lambda samplers, seed: samplers.TPESampler(seed=seed)),
     "optuna-gp": lambda: optuna_itself(lambda samplers, seed: samplers.GPSampler(seed=seed)),
