@@ -15,6 +15,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 import pytest
+from dying import DieAt, Died
 
 from metta_sweep import LocalExecutor, MemoryStore, SweepExperiment
 from metta_sweep.clock import crash_points
@@ -62,24 +63,6 @@ def test_the_digits_example_finds_good_models() -> None:
     assert results.best_score > 0.85
     assert str(results.stop_reason) == "budget_trials"
     assert "svm" in results.summary()
-
-
-class Died(BaseException):
-    """The death of the process."""
-
-
-class DieAt:
-    """Raises after one record, and ever after."""
-
-    def __init__(self, occurrence: int) -> None:
-        self.occurrence = occurrence
-        self.seen = 0
-
-    def __call__(self, name: str) -> None:
-        """A crash point was passed."""
-        self.seen += name == "record.after"
-        if self.occurrence and self.seen >= self.occurrence:
-            raise Died
 
 
 def test_the_custom_strategies_decide_as_before_after_a_restart() -> None:

@@ -61,7 +61,7 @@ class SynchronousBatchScheduler(Scheduler):
         """Start what is left of the batch; or the next batch, once enough of this one have ended."""
         number, started, ended = self._batch, self._picked, self._picked - len(self._running)
         if self._is_whole():
-            if ended < ceil(self.min_finished * started - 1e-9):
+            if started and ended < max(1, ceil(self.min_finished * started - 1e-9)):
                 offer.wait(f"batch {number}: {ended} of {started} have ended")
                 return
             number, started, ended = number + 1, 0, 0

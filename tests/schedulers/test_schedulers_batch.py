@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 import pytest
+from dying import DieAt, Died
 
 from metta_sweep import (
     FailurePolicy,
@@ -193,6 +194,12 @@ def test_min_finished_goes_on_beside_stragglers() -> None:
     assert result.optimizer.calls == [(4, 0), (4, 3), (4, 6)]
 
 
+def test_some_trial_of_a_batch_must_end_before_the_next() -> None:
+    """However small the share: the second batch has nothing to do with free slots alone."""
+    result = run(sweep(SynchronousBatchScheduler(4, min_finished=1e-12), Counting(), slots=8), 8)
+    assert [len(batch) for batch in batches(result)] == [4, 4]
+
+
 def test_min_finished_counts_its_own_batch() -> None:
     """A straggler of the batch before counts for nothing in the next one."""
 
@@ -202,24 +209,6 @@ def test_min_finished_counts_its_own_batch() -> None:
 
     result = run(sweep(SynchronousBatchScheduler(2, min_finished=0.5), Counting(), objective=objective, slots=4), 6)
     assert "batch 2: 0 of 2 have ended" in waits(result)
-
-
-class Died(BaseException):
-    """The death of the process."""
-
-
-class DieAt:
-    """Raises at one occurrence of a crash point, and ever after."""
-
-    def __init__(self, occurrence: int) -> None:
-        self.occurrence = occurrence
-        self.seen = 0
-
-    def __call__(self, name: str) -> None:
-        """A crash point was passed."""
-        self.seen += name == "record.after"
-        if self.occurrence and self.seen >= self.occurrence:
-            raise Died
 
 
 def test_a_batch_that_was_cut_goes_on_exactly() -> None:

@@ -10,6 +10,7 @@ from math import inf, isclose, log, sqrt
 from typing import Any
 
 import pytest
+from dying import DieAt, Died
 from scheduler_driver import Driver, queue, setup_for
 
 from metta_sweep import Choice, MemoryStore, SweepExperiment, SweepResult, TrialContext, Uniform
@@ -486,24 +487,6 @@ def test_unknown_settings_are_refused() -> None:
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------------------------
-
-
-class Died(BaseException):
-    """The death of the process."""
-
-
-class DieAt:
-    """Raises after one record, and ever after."""
-
-    def __init__(self, occurrence: int) -> None:
-        self.occurrence = occurrence
-        self.seen = 0
-
-    def __call__(self, name: str) -> None:
-        """A crash point was passed."""
-        self.seen += name == "record.after"
-        if self.occurrence and self.seen >= self.occurrence:
-            raise Died
 
 
 RULES = [DiscountedUCB(), RoundRobin(), ParetoUCB({"accuracy": "maximize", "latency": "minimize"})]

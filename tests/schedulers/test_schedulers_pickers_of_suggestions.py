@@ -11,6 +11,7 @@ from math import log10, sqrt
 from typing import Any
 
 import pytest
+from dying import DieAt, Died
 from scheduler_driver import Driver, setup_for
 
 from metta_sweep import Choice, LogUniform, MemoryStore, Suggestion, SweepExperiment, SweepResult, TrialContext, Uniform
@@ -306,24 +307,6 @@ def test_pruned_branches_are_dropped(make: Callable[[], SuggestionPicker]) -> No
     driver = Driver(scheduler, points())
     picks = driver.run(lambda trial: 0.0 if trial.branch == "a" else 0.5, 30)
     assert sum(pick.branch == "a" for pick in picks) == 2
-
-
-class Died(BaseException):
-    """The death of the process."""
-
-
-class DieAt:
-    """Raises after one record, and ever after."""
-
-    def __init__(self, occurrence: int) -> None:
-        self.occurrence = occurrence
-        self.seen = 0
-
-    def __call__(self, name: str) -> None:
-        """A crash point was passed."""
-        self.seen += name == "record.after"
-        if self.occurrence and self.seen >= self.occurrence:
-            raise Died
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
