@@ -1,4 +1,4 @@
-"""Checks of numeric settings, so that every room refuses the same things in the same words."""
+"""Checks of settings that are numbers or flags, so that every room refuses the same things in the same words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from metta_sweep.core.values import plain_scalar
 from metta_sweep.errors import InvalidInput, a_kind
 
-__all__ = ["check_int", "check_number"]
+__all__ = ["check_flag", "check_int", "check_number"]
 
 
 def check_number(
@@ -47,6 +47,13 @@ def check_int(
         raise error(where, f"{a_kind(value)} is not a whole number", found=value, expected="a whole number", remedy=remedy)
     _check_range(number, where, error, (at_least, None, at_most), expected, remedy)
     return number
+
+
+def check_flag(value: object, where: str, error: type[InvalidInput], *, remedy: str | None = None) -> bool:
+    """The value, which is True or False; raises ``error`` for anything else, 0 and 1 included."""
+    if isinstance(value, bool):
+        return value
+    raise error(where, f"{a_kind(value)} is neither True nor False", found=value, expected="True or False", remedy=remedy)
 
 
 def _finite(number: float) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from metta_sweep.core.described import described
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.numbers import check_int
+from metta_sweep.core.numbers import check_flag, check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.trial import Suggestion, Trial
-from metta_sweep.errors import OptimizerError, SuggestionError, a_kind
+from metta_sweep.errors import OptimizerError, SuggestionError
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.optimizers.seen import SeenParams, params_key
 
@@ -57,16 +57,9 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         self.search_space = None if search_space is None else SearchSpace.of(search_space)
         if seed is not None:
             seed = check_int(seed, f"{name}(seed=)", OptimizerError, remedy="Leave it out to take the sweep's")
-        if not isinstance(duplicates, bool):
-            raise OptimizerError(
-                f"{name}(duplicates=)",
-                f"{a_kind(duplicates)} is no bool",
-                found=duplicates,
-                expected="True or False",
-                remedy="Leave it out, and no point is suggested twice",
-            )
         self.seed = seed
-        self.duplicates = duplicates
+        remedy = "Leave it out, and no point is suggested twice"
+        self.duplicates = check_flag(duplicates, f"{name}(duplicates=)", OptimizerError, remedy=remedy)
         # kept apart from what for_run fills in, which is no setting of this optimizer
         self._settings: dict[str, Any] = {}
         if self.search_space is not None:

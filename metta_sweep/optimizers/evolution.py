@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Never
 
-from metta_sweep.core.numbers import check_int, check_number
+from metta_sweep.core.numbers import check_flag, check_int, check_number
 from metta_sweep.core.pareto import pareto_ranks
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.trial import Suggestion, Trial
-from metta_sweep.errors import OptimizerError, SuggestionError, a_kind, refuse_unknown
+from metta_sweep.errors import OptimizerError, SuggestionError, refuse_unknown
 from metta_sweep.optimizers.mutation import crossed, mutated
 from metta_sweep.optimizers.seeded import SeededOptimizer
 from metta_sweep.optimizers.seen import SeenParams
@@ -102,15 +102,8 @@ class EvolutionOptimizer(SeededOptimizer):
         self.crossover = float(
             check_number(crossover, where("crossover"), OptimizerError, at_least=0, at_most=1, remedy="Write 0.5, say")
         )
-        if not isinstance(duplicates, bool):
-            raise OptimizerError(
-                where("duplicates"),
-                f"{a_kind(duplicates)} is neither True nor False",
-                found=duplicates,
-                expected="True or False",
-                remedy="Leave it out, and no point is suggested twice",
-            )
-        self.duplicates = duplicates
+        remedy = "Leave it out, and no point is suggested twice"
+        self.duplicates = check_flag(duplicates, where("duplicates"), OptimizerError, remedy=remedy)
         super().__init__(search_space, seed)
 
     def begin(self, space: SearchSpace, seed: int) -> None:

@@ -6,11 +6,11 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
-from metta_sweep.core.numbers import check_int
+from metta_sweep.core.numbers import check_flag, check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
-from metta_sweep.errors import OptimizerError, a_kind, refuse_unknown
+from metta_sweep.errors import OptimizerError, refuse_unknown
 from metta_sweep.optimizers.member import Member, NewPoints, common_space, common_support
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.optimizers.phase import Phase, checked_phases, names_of
@@ -91,16 +91,8 @@ class Phases(Optimizer):
         self.search_space = common_space({name: phase.optimizer for name, phase in named.items()}, "Phases", own)
         if seed is not None:
             seed = check_int(seed, "Phases(seed=)", OptimizerError, remedy="Leave it out to take the sweep's")
-        if not isinstance(duplicates, bool):
-            raise OptimizerError(
-                "Phases(duplicates=)",
-                f"{a_kind(duplicates)} is no bool",
-                found=duplicates,
-                expected="True or False",
-                remedy="Leave it out",
-            )
         self.seed = seed
-        self.duplicates = duplicates
+        self.duplicates = check_flag(duplicates, "Phases(duplicates=)", OptimizerError, remedy="Leave it out")
         self.supports = common_support(phase.optimizer for phase in self.phases)
         self.needs_search_space = any(phase.optimizer.needs_search_space for phase in self.phases)
         self.slow = any(phase.optimizer.slow for phase in self.phases)

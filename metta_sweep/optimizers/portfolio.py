@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 from metta_sweep.address import check_name
-from metta_sweep.core.numbers import check_int
+from metta_sweep.core.numbers import check_flag, check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.trial import Report, Suggestion, Trial
@@ -65,8 +65,8 @@ class PortfolioOptimizer(Optimizer):
         if seed is not None:
             seed = check_int(seed, "PortfolioOptimizer(seed=)", OptimizerError, remedy="Leave it out to take the sweep's")
         self.seed = seed
-        self.share = _checked_flag(share, "share")
-        self.duplicates = _checked_flag(duplicates, "duplicates")
+        self.share = check_flag(share, "PortfolioOptimizer(share=)", OptimizerError, remedy="Leave it out")
+        self.duplicates = check_flag(duplicates, "PortfolioOptimizer(duplicates=)", OptimizerError, remedy="Leave it out")
         self.branches = tuple(members)
         self.supports = common_support(members.values())
         self.needs_search_space = any(member.needs_search_space for member in members.values())
@@ -236,15 +236,3 @@ def _checked_members(optimizers: object) -> dict[str, Optimizer]:
         check_name(name, where): check_member(optimizer, f"PortfolioOptimizer({{{name!r}: ...}})")
         for name, optimizer in optimizers.items()
     }
-
-
-def _checked_flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise OptimizerError(
-            f"PortfolioOptimizer({name}=)",
-            f"{a_kind(value)} is no bool",
-            found=value,
-            expected="True or False",
-            remedy="Leave it out",
-        )
-    return value

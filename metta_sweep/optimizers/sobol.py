@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Never
 
+from metta_sweep.core.numbers import check_flag
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.core.trial import Suggestion
-from metta_sweep.errors import MissingExtra, OptimizerError, a_kind, refuse_unknown
+from metta_sweep.errors import MissingExtra, OptimizerError, refuse_unknown
 from metta_sweep.optimizers.seeded import SeededOptimizer
 from metta_sweep.optimizers.seen import SeenParams, params_key
 from metta_sweep.optimizers.supports import Supports
@@ -25,6 +26,7 @@ _OPTIONS: Final = ("search_space", "seed", "scramble", "duplicates")
 _MOST: Final = 21201
 _BLOCK: Final = 64
 _KEPT: Final = 8
+_LEAVE_OUT: Final = "Leave it out for the default"
 
 
 class SobolOptimizer(SeededOptimizer):
@@ -61,8 +63,8 @@ class SobolOptimizer(SeededOptimizer):
         **unknown: Never,
     ) -> None:
         refuse_unknown("SobolOptimizer", unknown, _OPTIONS)
-        self.scramble = _check_flag(scramble, "scramble")
-        self.duplicates = _check_flag(duplicates, "duplicates")
+        self.scramble = check_flag(scramble, "SobolOptimizer(scramble=)", OptimizerError, remedy=_LEAVE_OUT)
+        self.duplicates = check_flag(duplicates, "SobolOptimizer(duplicates=)", OptimizerError, remedy=_LEAVE_OUT)
         _import_qmc()
         super().__init__(search_space, seed)
 
@@ -153,15 +155,3 @@ def _import_qmc() -> Any:
     except ImportError:
         raise MissingExtra("SobolOptimizer", extra="sobol", library="SciPy") from None
     return qmc
-
-
-def _check_flag(value: object, name: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise OptimizerError(
-        f"SobolOptimizer({name}=)",
-        f"{a_kind(value)} is neither True nor False",
-        found=value,
-        expected="True or False",
-        remedy="Leave it out for the default",
-    )

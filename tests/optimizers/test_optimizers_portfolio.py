@@ -481,7 +481,7 @@ def test_it_supports_what_all_members_do() -> None:
         (lambda: PortfolioOptimizer({"a/b": RandomOptimizer()}), InvalidName, "which has a meaning in addresses"),
         (lambda: PortfolioOptimizer({3: RandomOptimizer()}), InvalidName, "a name must be a string"),  # type: ignore[dict-item]
         (lambda: two(seed="1"), OptimizerError, r"PortfolioOptimizer\(seed=\)"),
-        (lambda: two(share=1), OptimizerError, r"PortfolioOptimizer\(share=\): an int is no bool"),
+        (lambda: two(share=1), OptimizerError, r"PortfolioOptimizer\(share=\): an int is neither True nor False"),
         (lambda: two(shared=True), UnknownOption, "Did you mean 'share'"),
         (
             lambda: PortfolioOptimizer({"a": RandomOptimizer(SPACE), "b": RandomOptimizer({"y": Uniform(0, 1)})}),
