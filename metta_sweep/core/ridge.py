@@ -23,7 +23,7 @@ class RidgeModel:
 
     Args:
         width: how many features there are.
-        ridge: weight of the prior that all coefficients are 0, above 0; 1 is that of the paper.
+        ridge: weight of the prior that all coefficients are 0, above 0; 1 is that of the paper. Rounding tells below about 1e-6.
     """
 
     def __init__(self, width: int, ridge: float = 1.0) -> None:

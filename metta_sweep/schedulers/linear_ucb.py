@@ -37,7 +37,7 @@ class LinearUCB(SuggestionPicker):
         features: ``features(params)`` returns the features; or ``"params"``: the parameters themselves, each at its quantile in the
             search space, one per option of a choice, and a 1.
         alpha: exploration weight, at least 0; 0 is greedy.
-        ridge: weight of the prior that nothing matters, above 0.
+        ridge: weight of the prior that nothing matters, at least 1e-6: with less, rounding would tell.
         shared: one model for all branches; False: one for each (the *disjoint* model of the paper).
         candidates: so many suggestions wait to be chosen from, at least: they are drawn ahead of an optimizer without end, which
             suits one that does not learn (random, Sobol). What is never chosen goes on waiting: the more the choosier.
@@ -64,7 +64,7 @@ class LinearUCB(SuggestionPicker):
             )
         self.features = features
         self.alpha = check_number("LinearUCB(alpha=)", alpha, least=0, example=1.0)
-        self.ridge = check_number("LinearUCB(ridge=)", ridge, least=1e-9, example=1.0)
+        self.ridge = check_number("LinearUCB(ridge=)", ridge, least=1e-6, example=1.0)
         self.shared = check_flag("LinearUCB(shared=)", shared)
         self.candidates = check_count("LinearUCB(candidates=)", candidates, example=64)
 

@@ -82,6 +82,15 @@ def test_the_model_is_ridge_regression() -> None:
     assert RidgeModel.bonus(model.narrowed(), probe) == pytest.approx(sqrt(spread))
 
 
+def test_the_smallest_prior_still_gives_exact_coefficients() -> None:
+    """Features that always agree share the coefficient: half each, after 2,000 observations."""
+    model = RidgeModel(2, ridge=1e-6)
+    for _ in range(2000):
+        model.pull((1.0, 1.0))
+        model.learn((1.0, 1.0), 0.5)
+    assert model.coefficients() == pytest.approx([0.25, 0.25], rel=1e-3)
+
+
 def test_pending_pulls_narrow_the_bonus_and_not_the_prediction() -> None:
     """And one that is given up leaves no trace."""
     model = RidgeModel(2)
@@ -189,7 +198,10 @@ def test_the_parameters_are_features() -> None:
         return (0.5 if kind == "b" else 0.0) + 0.1 * (log10(lr) + 4)
 
     experiment = SweepExperiment(
-        objective=objective, search_space={"lr": SPACE["lr"], "kind": SPACE["kind"]}, scheduler=free(LinearUCB(candidates=200))
+        objective=objective,
+        search_space={"lr": SPACE["lr"], "kind": SPACE["kind"]},
+        scheduler=free(LinearUCB(candidates=200)),
+        seed=0,
     )
     result = run_virtual(experiment.arun(60))
     late = [trial for trial in result.trials if trial.number >= 30]
@@ -205,7 +217,7 @@ def test_it_has_suggestions_to_choose_from() -> None:
         return x
 
     experiment = SweepExperiment(
-        objective=objective, search_space={"x": SPACE["x"]}, slots=1, scheduler=free(LinearUCB(candidates=90))
+        objective=objective, search_space={"x": SPACE["x"]}, slots=1, seed=0, scheduler=free(LinearUCB(candidates=90))
     )
     result = run_virtual(experiment.arun(20))
     asked = [event.asked for event in result.trace if event.kind == "draw"]
@@ -392,6 +404,7 @@ WRONG: Any = {"features": "lr", "async": asyncio.sleep, "buckets": "", "number":
         (lambda: LinearUCB(WRONG["async"]), "coroutine function"),
         (lambda: LinearUCB(alpha=-1), "too small"),
         (lambda: LinearUCB(ridge=0), "too small"),
+        (lambda: LinearUCB(ridge=1e-7), "too small"),
         (lambda: LinearUCB(candidates=0), "too small"),
         (lambda: LinearUCB(shared=WRONG["features"]), "neither True nor False"),
         (lambda: IterationScheduler(c=1.0, picker=LinearUCB()), "LinearUCB chooses.*Leave it out"),
