@@ -50,7 +50,8 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
 
     Nevergrad minimizes: signs are turned on the way. A failed trial is told with the worst loss seen so far. Trials that are
     stopped early are not told, but by methods that wait for each result: these are told the worst loss, too. Each set of
-    ``fixed`` parameters has an optimizer of its own, which searches the rest.
+    ``fixed`` parameters has an optimizer of its own, which searches the rest. Some methods draw from the process's random generators,
+    which are lent to them for that time: trials in threads of this process should draw from generators of their own.
 
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
@@ -155,7 +156,7 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
 
     @contextmanager
     def _calling(self) -> Iterator[None]:
-        with _QUIET, self._randomness, _predictions_as_floats():
+        with _QUIET, self._randomness, _predictions_as_floats(), _threads_that_end():
             yield
 
     def _attach(self, params: dict[str, Any]) -> _Asked:
@@ -221,6 +222,26 @@ def _predictions_as_floats() -> Iterator[None]:
 
 def _float_of(value: Any) -> float:
     return float(value.item() if getattr(value, "size", 0) == 1 else value)
+
+
+@contextmanager
+def _threads_that_end() -> Iterator[None]:
+    """Methods that wait for results do so in threads which, when a run ends with trials in flight, would keep the process alive."""
+    from nevergrad.optimization import recaster
+
+    module: Any = recaster
+    kind = module._MessagingThread
+
+    def daemon(*args: Any, **keywords: Any) -> Any:
+        thread = kind(*args, **keywords)
+        thread.daemon = True
+        return thread
+
+    module._MessagingThread = daemon
+    try:
+        yield
+    finally:
+        module._MessagingThread = kind
 
 
 def _waits(optimizer: Any) -> bool:

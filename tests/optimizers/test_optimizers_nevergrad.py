@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+import threading
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -161,6 +162,16 @@ def test_a_method_that_waits_for_results_never_hangs() -> None:
         elif number % 4 == 2:
             optimizer.stopped(trial(number, suggestion.params, TrialState.STOPPED))
     assert len(optimizer.suggest(3)) == 3
+
+
+def test_a_method_that_waits_for_results_keeps_no_process_alive() -> None:
+    """Its threads wait for results that never come; the process ends all the same."""
+    optimizer = run_of(FLAT, "Cobyla")
+    before = set(threading.enumerate())
+    optimizer.suggest(1)
+    waiting = set(threading.enumerate()) - before
+    assert waiting
+    assert all(thread.daemon for thread in waiting)
 
 
 def test_a_method_that_takes_one_trial_at_a_time_is_refused_with_slots() -> None:
