@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["NevergradOptimizer"]
 
 _QUIET: Final = Quiet("nevergrad")
+_THREAD: Final = "_MessagingThread"
 _OPTIONS: Final = ("search_space", "method", "budget", "seed", "duplicates")
 
 
@@ -50,8 +51,8 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
 
     Nevergrad minimizes: signs are turned on the way. A failed trial is told with the worst loss seen so far. Trials that are
     stopped early are not told, but by methods that wait for each result: these are told the worst loss, too. Each set of
-    ``fixed`` parameters has an optimizer of its own, which searches the rest. Some methods draw from the process's random generators,
-    which are lent to them for that time: trials in threads of this process should draw from generators of their own.
+    ``fixed`` parameters has an optimizer of its own, which searches the rest. Some methods draw from the process's random
+    generators, which are lent to them for that time: trials in threads of this process should draw from generators of their own.
 
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
@@ -229,19 +230,18 @@ def _threads_that_end() -> Iterator[None]:
     """Methods that wait for results do so in threads which, when a run ends with trials in flight, would keep the process alive."""
     from nevergrad.optimization import recaster
 
-    module: Any = recaster
-    kind = module._MessagingThread
+    kind = getattr(recaster, _THREAD)
 
     def daemon(*args: Any, **keywords: Any) -> Any:
         thread = kind(*args, **keywords)
         thread.daemon = True
         return thread
 
-    module._MessagingThread = daemon
+    setattr(recaster, _THREAD, daemon)
     try:
         yield
     finally:
-        module._MessagingThread = kind
+        setattr(recaster, _THREAD, kind)
 
 
 def _waits(optimizer: Any) -> bool:

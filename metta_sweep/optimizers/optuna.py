@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from metta_sweep.core.described import setting
+from metta_sweep.core.described import described, setting
 from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.errors import OptimizerError, refuse_unknown
 from metta_sweep.optimizers.ask_tell import AskTellOptimizer
@@ -42,7 +43,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
         sampler: ``"TPE"``, ``"GP"``, ``"CMA-ES"``, ``"NSGA-II"``, ``"NSGA-III"``, ``"QMC"``, ``"Random"`` or ``"BruteForce"``; or a
-            sampler of Optuna, or what makes one (its class, a function), which gets ``seed`` where it takes one.
+            sampler of Optuna, or what makes one (its class, a function), which gets ``seed`` where it takes one and has none.
         seed: a whole number; None: derived from the sweep's seed. A sampler given as an object has a seed of its own, or gets this
             one if it has none.
         duplicates: whether parameters may be suggested that were suggested before.
@@ -102,7 +103,12 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
 
     def describe(self) -> dict[str, Any]:
         """Its class, its sampler with the options, and the search space and seed that it was given."""
-        return {**super().describe(), **{name: setting(value) for name, value in self.sampler_options.items()}}
+        found = {**super().describe(), **{name: setting(value) for name, value in self.sampler_options.items()}}
+        if not isinstance(self.sampler, str) and not callable(self.sampler):
+            # QMC's seed, which it draws where it got none, is of use only where it scrambles
+            without = () if getattr(self.sampler, "_scramble", True) else ("seed",)
+            found["sampler"] = described(self.sampler, without=without)
+        return found
 
     # -- asking and telling ------------------------------------------------------------------------------------------------------
 
@@ -196,7 +202,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
                 refuse_unknown(
                     "OptunaOptimizer", options.keys() - taken, sorted({"search_space", "sampler", "duplicates", "failures"} | taken)
                 )
-            if taken is None or "seed" in taken:
+            if (taken is None or "seed" in taken) and not _has_seed(factory):
                 options["seed"] = seed
             if taken is not None and "constant_liar" in taken and self._slots > 1:
                 options.setdefault("constant_liar", True)
@@ -210,7 +216,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
                     remedy="Look them up in Optuna's documentation of the sampler",
                 ) from refused
             if isinstance(made, samplers.BaseSampler):
-                return cast("optuna.samplers.BaseSampler", made)
+                return seeded(cast("optuna.samplers.BaseSampler", made), seed)
             raise no_sampler(made)
 
     def _copied(self, sampler: optuna.samplers.BaseSampler) -> optuna.samplers.BaseSampler:
@@ -223,3 +229,8 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
                 remedy=f"Write sampler={type(sampler).__name__}, or give the options to the object",
             )
         return copy.deepcopy(sampler)
+
+
+def _has_seed(factory: Callable[..., Any]) -> bool:
+    """Whether its user gave it a seed already."""
+    return isinstance(factory, functools.partial) and factory.keywords.get("seed") is not None

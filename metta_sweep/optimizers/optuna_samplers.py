@@ -26,6 +26,7 @@ SAMPLERS: Final = {
     "BruteForce": "BruteForceSampler",
 }
 """The samplers that have names here, and their classes."""
+_BY_CLASS: Final = {kind.upper().removesuffix("SAMPLER"): name for name, kind in SAMPLERS.items()}
 _NEEDS: Final = {
     "CMA-ES": (("cmaes", "optuna"),),
     "GP": (("scipy", "optuna"), ("torch", "optuna-gp")),
@@ -60,7 +61,7 @@ def sampler_named(samplers: Any, name: object) -> Callable[..., Any]:
     if not isinstance(name, str):
         raise no_sampler(name)
     if name not in SAMPLERS:
-        guess = did_you_mean(name, SAMPLERS) or {"CMAES": "CMA-ES", "NSGAII": "NSGA-II", "NSGAIII": "NSGA-III"}.get(name.upper())
+        guess = _BY_CLASS.get(name.upper().removesuffix("SAMPLER")) or did_you_mean(name, SAMPLERS)
         raise OptimizerError(
             "OptunaOptimizer(sampler=)",
             f"there is no sampler {name!r}",

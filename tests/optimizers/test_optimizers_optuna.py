@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -332,7 +333,7 @@ def test_a_sampler_may_be_an_object_or_its_class() -> None:
     assert drive(OptunaOptimizer(SPACE, optuna.samplers.TPESampler, seed=3), 12) == plain(made("TPESampler", seed=3), 12)
     unseeded = [OptunaOptimizer(SPACE, made("CmaEsSampler")).for_run(Setup(None, Goal(), 8, 1)) for _ in range(2)]
     assert drive(unseeded[0], 12) == drive(unseeded[1], 12)
-    assert OptunaOptimizer(SPACE, object_).describe()["sampler"] == "TPESampler"
+    assert OptunaOptimizer(SPACE, object_).describe()["sampler"]["class"] == "TPESampler"
 
 
 def test_optuna_is_quiet_only_within_calls(caplog: pytest.LogCaptureFixture) -> None:
@@ -386,6 +387,30 @@ def test_a_missing_library_is_named_with_its_extra(sampler: str, library: str, e
     with pytest.raises(MissingExtra, match=f"needs {library}, which is not installed.*'{extra}'") as caught:
         OptunaOptimizer(sampler=sampler)
     assert caught.value.extra == extra
+
+
+@pytest.mark.parametrize("sampler", [lambda: made("TPESampler"), lambda: made("CmaEsSampler")])
+def test_samplers_of_a_function_draw_the_same_again(sampler: Callable[[], Any]) -> None:
+    """A function that makes a sampler without a seed is no source of chance: a resumed run must be where it was."""
+    first, second = (drive(OptunaOptimizer(SPACE, sampler, seed=4), 3) for _ in range(2))
+    assert first == second != drive(OptunaOptimizer(SPACE, sampler, seed=5), 3)
+
+
+def test_a_seed_in_a_partial_is_kept() -> None:
+    """It was given on purpose, whatever the sweep's seed is."""
+    partial = functools.partial(optuna.samplers.TPESampler, seed=7)
+    assert drive(OptunaOptimizer(SPACE, partial, seed=4), 3) == drive(OptunaOptimizer(SPACE, "TPE", seed=7), 3)
+
+
+def test_a_sampler_given_as_an_object_is_described_with_its_options() -> None:
+    """Two that search differently are two definitions of a kept run."""
+    one, other = (OptunaOptimizer(sampler=made("TPESampler", n_startup_trials=count)).describe() for count in (3, 10))
+    assert one["sampler"]["class"] == "TPESampler"
+    assert one["sampler"]["n_startup_trials"] == 3
+    assert one != other
+    json.dumps(one)
+    drawn, again = (OptunaOptimizer(sampler=made("QMCSampler")).describe() for _ in range(2))
+    assert drawn == again
 
 
 def test_spaces_and_goals_that_a_sampler_cannot_search_are_refused() -> None:
