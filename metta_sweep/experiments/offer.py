@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from metta_sweep.core.events import Draw, Event, Paused, Pick, Resume, Stop, Wait
-from metta_sweep.core.trial import Verdict
+from metta_sweep.core.suggestions import check_suggestion
+from metta_sweep.core.trial import Suggestion, Verdict
 from metta_sweep.errors import MetricError, SchedulerError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
@@ -207,7 +208,7 @@ class SweepOffer:
         step = (live.step or 0) if source is None else source.step
         checkpoint = live.checkpoint if source is None else source.checkpoint
         origin = None if source is None or source.trial_id == trial_id else source.trial_id
-        new = None if params is None else dict(params)
+        new = None if params is None else check_suggestion(Suggestion(params=params), "Offer.resume").params  # type: ignore[arg-type]
         self.events.append(Resume(trial_id, live.branch, step, checkpoint, origin, new, self._busy, self._free, why))
         self.picks += 1
         if self._free > 0:
@@ -216,6 +217,14 @@ class SweepOffer:
 
     def _check_source(self, source: Paused) -> None:
         """Only the checkpoints that trials in flight paused with, or go on from, are kept."""
+        if not isinstance(source, Paused):
+            raise SchedulerError(
+                "Offer.resume(source=)",
+                "it is no pause of a trial",
+                found=source,
+                expected="a Paused event, which tells the step and the checkpoint",
+                remedy="Keep the last one of each trial, as apply() is told of it",
+            )
         owner = self._state.live.get(source.trial_id)
         if owner is None or (owner.step, owner.checkpoint) != (source.step, source.checkpoint):
             where = "it has ended" if owner is None else f"it goes on from step {owner.step or 0}"

@@ -10,7 +10,7 @@ import pytest
 from metta_sweep.core.events import Dispatch, Draw, Event, Paused, Pick, Result, Resume, Score
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
-from metta_sweep.errors import ExecutorError, SchedulerError
+from metta_sweep.errors import ExecutorError, SchedulerError, SuggestionError
 from metta_sweep.executors import Capabilities, LocalExecutor, SimulatedExecutor
 from metta_sweep.executors.context import TrialContext
 from metta_sweep.experiments import SweepExperiment, SweepResult
@@ -366,3 +366,40 @@ def test_what_ran_when_a_process_ended_runs_first_in_the_next(how: str) -> None:
     state.started()
 
     assert list(state.to_start) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"params": "abc"}, "Offer.resume.params: a str is no mapping of parameters"),
+        ({"params": {"x": float("nan")}}, r"Offer.resume.params\['x'\]: the value is not a finite number"),
+        ({"params": {"x": object()}}, r"Offer.resume.params\['x'\]"),
+        ({"params": {3: 1}}, "the name of a parameter must be a string"),
+        ({"source": "1"}, "it is no pause of a trial"),
+    ],
+)
+def test_what_a_trial_cannot_go_on_with_is_refused(options: dict[str, Any], words: str) -> None:
+    """Before it is recorded: what was read back would be something else."""
+
+    class Wrong(InTurn):
+        def go_on(self, offer: Offer, trial_id: str) -> None:
+            offer.resume(trial_id, **options)
+
+    with pytest.raises((SuggestionError, SchedulerError), match=words):
+        run(Wrong())
+
+
+def test_parameters_to_go_on_with_are_plain() -> None:
+    """A tuple becomes a list before the trial sees it, as it will be when it is read back."""
+    found: list[Any] = []
+
+    class Lists(InTurn):
+        def go_on(self, offer: Offer, trial_id: str) -> None:
+            offer.resume(trial_id, params={"x": 0, "sizes": (1, 2)})
+
+    def notes(trial: TrialContext) -> Iterator[dict[str, Any]]:
+        found.append(trial.params.get("sizes"))
+        yield from counts(trial)
+
+    run(Lists(), notes, 1)
+    assert found == [None, [1, 2], [1, 2]]
