@@ -11,9 +11,10 @@ from metta_sweep.core.budget import Budget
 from metta_sweep.core.events import Paused, Pick, Reported, Result, Resume, Score
 from metta_sweep.core.trial import TERMINAL_STATES, TrialState
 from metta_sweep.executors.context import TrialContext
+from metta_sweep.executors.simulated_executor import SimulatedExecutor
 from metta_sweep.schedulers.scheduler import Scheduler
 from metta_sweep.store import MemoryStore
-from metta_sweep.testing.scheduler_sweeps import Curve, SchedulerSweep, course, essence, journal_prefixes
+from metta_sweep.testing.scheduler_sweeps import Curve, SchedulerSweep, Seldom, course, essence, journal_prefixes
 from metta_sweep.testing.scheduler_watch import Decision, WatchedScheduler, decide_again
 
 __all__ = ["SchedulerConformance"]
@@ -157,6 +158,15 @@ class SchedulerConformance:
             asked = self.sweep.run(slots=slots)
             watched = WatchedScheduler(self.make_scheduler(), judges_all=True)
             assert course(self.sweep.run(slots=slots, scheduler=watched).trace) == course(asked.trace)
+
+    def test_trials_that_report_seldom_are_judged_at_the_same_reports(self) -> None:
+        """Every fourth step, in simulated time, where nobody waits for verdicts on the others: it decides as when asked of all."""
+        seldom = Seldom(self.epochs)
+        for slots in (1, 3):
+            asked = self.sweep.run(seldom, slots=slots, executor=SimulatedExecutor())
+            watched = WatchedScheduler(self.make_scheduler(), judges_all=True)
+            again = self.sweep.run(seldom, slots=slots, executor=SimulatedExecutor(), scheduler=watched)
+            assert course(again.trace) == course(asked.trace)
 
     # -- crashes and interruptions -----------------------------------------------------------------------------------------------
 

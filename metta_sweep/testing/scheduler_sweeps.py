@@ -18,7 +18,7 @@ from metta_sweep.schedulers.scheduler import Scheduler
 from metta_sweep.store import MemoryStore
 from metta_sweep.testing.virtual import run_virtual
 
-__all__ = ["NAME", "SPACE", "Curve", "SchedulerSweep", "course", "essence", "journal_prefixes"]
+__all__ = ["NAME", "SPACE", "Curve", "SchedulerSweep", "Seldom", "course", "essence", "journal_prefixes"]
 
 NAME: Final = "conformance"
 SPACE: Final = {"x": Uniform(0.0, 1.0), "arm": Choice(["a", "b"])}
@@ -67,6 +67,24 @@ class Curve:
             return self.sign * 0.5
         noise = Random(seed + step).random() - 0.5  # noqa: S311  # curves, not secrets
         return self.sign * min(1.0, max(0.0, x * (1.0 - 0.7**step) + 0.05 * noise))
+
+
+class Seldom:
+    """A trial function that reports a curve at every fourth step, and at the last one.
+
+    Args:
+        epochs: steps of a whole trial.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def __call__(self, trial: TrialContext) -> Iterator[dict[str, Any]]:
+        """One yield per report."""
+        curve = Curve(self.epochs)
+        for step in range(trial.resume_step + 1, self.epochs + 1):
+            if step % 4 == 0 or step == self.epochs:
+                yield {"step": step, "score": curve.value(trial.params["x"], trial.seed, step)}
 
 
 class SchedulerSweep:

@@ -117,6 +117,17 @@ class JudgesWhatItDoesNotTell(Stops):
         return 5 if step < 5 else None
 
 
+class PassesOverLevels(ASHAScheduler):
+    """Tells the next level of its rungs, though a trial that skipped one is judged there at its next report."""
+
+    def __init__(self) -> None:
+        super().__init__(max_epochs=9, grace_period=1)
+
+    def next_judged(self, trial_id: str, step: int) -> int | None:
+        """Wrong."""
+        return next((level for level in (1, 3) if level > step), max(9, step + 1))
+
+
 class CannotBeDescribed(Stops):
     """Its settings are no JSON."""
 
@@ -144,6 +155,7 @@ FAULTS = [
     (CountsReports, "test_a_killed_run_goes_on_as_if_nothing_had_happened"),
     (MoreIsBetter, "test_minimizing_is_maximizing_the_negative"),
     (JudgesWhatItDoesNotTell, "test_reports_that_it_does_not_judge_change_nothing"),
+    (PassesOverLevels, "test_trials_that_report_seldom_are_judged_at_the_same_reports"),
     (CannotBeDescribed, "test_its_description_is_json_and_says_the_same_again"),
 ]
 
