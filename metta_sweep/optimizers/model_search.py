@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from metta_sweep.optimizers.gaussian_process import Floats, GaussianProcess
 
-__all__ = ["Search", "best_points"]
+__all__ = ["Search", "best_points", "peaks"]
 
 _FEW: Final = 16
 """Whole numbers of at most so many values are tried one by one; of more, the model goes between them."""
@@ -115,6 +115,14 @@ def best_points(
     everything = np.concatenate([search.nearest(reached), candidates])
     worths = np.concatenate([worth.of(*process.predict(everything[: len(reached)])), worths])
     return list(everything[np.argsort(-worths, kind="stable")])
+
+
+def peaks(search: Search, process: GaussianProcess, worth: Worth, starts: Floats) -> list[Floats]:
+    """The points reached uphill from these, one row each, the best ones first."""
+    import numpy as np
+
+    reached = search.nearest(np.array([_uphill(search, process, worth, start) for start in search.nearest(starts)]))
+    return list(reached[np.argsort(-worth.of(*process.predict(reached)), kind="stable")])
 
 
 def _chosen(worths: Floats, count: int, rng: np.random.Generator) -> Sequence[int]:

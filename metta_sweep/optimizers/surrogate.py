@@ -22,6 +22,7 @@ from metta_sweep.optimizers.gaussian_process import (
 )
 from metta_sweep.optimizers.liar import ModelLiar, check_model_liar, pretend
 from metta_sweep.optimizers.model_search import Search
+from metta_sweep.optimizers.one_thread import one_thread
 from metta_sweep.optimizers.seeded import SeededOptimizer
 from metta_sweep.optimizers.seen import SeenParams
 from metta_sweep.optimizers.supports import Supports
@@ -238,7 +239,8 @@ class SurrogateOptimizer(SeededOptimizer):
         params = None
         origin = f"{self.origin}/initial"
         if len(self._scores) + len(flying) >= self.initial_trials and scored >= _LEAST_OBSERVED and self._encoding.width:
-            params = self.propose(number, search, flying, seen)
+            with one_thread():
+                params = self.propose(number, search, flying, seen)
             origin = self.origin if params is not None else f"{self.origin}/random"
         if params is None:
             params = self._unmodelled(number, search, seen)

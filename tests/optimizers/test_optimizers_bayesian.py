@@ -57,6 +57,21 @@ def branin(params: dict[str, Any]) -> float:
     return float(bend**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(first) + 10)
 
 
+def test_several_slots_find_it_nearly_as_exactly() -> None:
+    """While seven others are always in flight: the last results come too late for the suggestions that need them most."""
+    run = running(BayesianOptimizer(), "minimize")
+    flying: list[Trial] = []
+    scores: list[float] = []
+    for number in range(40):
+        (suggestion,) = run.suggest(1, index=number, pending=flying)
+        flying.append(trial(number, suggestion.params, TrialState.RUNNING))
+        if len(flying) == 8:
+            ended = flying.pop(number * 5 % 8)
+            scores.append(branin(ended.params))
+            run.observe(ended, scores[-1])
+    assert min(scores) < 0.3989
+
+
 def test_the_minimum_of_a_smooth_function_is_found_to_some_digits() -> None:
     """In 32 trials, where random search is some tenths away."""
     run = running(BayesianOptimizer(), "minimize")
@@ -108,6 +123,27 @@ def test_trials_in_flight_are_kept_clear_of() -> None:
     for place, one in enumerate(batch):
         for other in batch[:place]:
             assert math.dist((one["x"], one["y"]), (other["x"], other["y"])) > 0.01
+
+
+def test_every_other_suggestion_goes_for_the_best_score_while_trials_are_in_flight() -> None:
+    """It lies where the best score is predicted, unless a trial in flight is there; the one after it is for what is not known."""
+    run = running(BayesianOptimizer(), "minimize")
+    told(run, branin, 14)
+    process, _ = run.process([])
+    rng = np.random.default_rng(0)
+    highest = float(process.predict(rng.random((2000, 2)))[0].max())
+
+    def suggested(index: int, flying: dict[str, Any]) -> Any:
+        (suggestion,) = run.suggest(1, index=index, pending=[trial(14, flying, TrialState.RUNNING)])
+        return np.array([[suggestion.params["x"], suggestion.params["y"]]])
+
+    afar = {"x": 0.01, "y": 0.01}
+    best, after = suggested(16, afar), suggested(17, afar)
+    (mean, other), (deviation, more) = process.predict(np.concatenate([best, after]))
+    assert mean > max(highest, other) - 1e-9
+    assert more > deviation
+    elsewhere = suggested(16, {"x": float(best[0, 0]), "y": float(best[0, 1])})
+    assert float(np.linalg.norm((elsewhere - best) / process.hyperparameters.lengths)) > 0.02
 
 
 @pytest.mark.parametrize(("liar", "lowest", "highest"), [("predicted", -0.3, 0.05), ("worst", -1.1, -0.6), ("best", -0.01, 0.01)])
