@@ -59,8 +59,9 @@ class ProteinOptimizer(SurrogateOptimizer):
     The first suggestion is the centre of the space, the next ones are random. Then 256 candidates are drawn around each trial
     of the Pareto front of score and cost, in a box of ``scale`` times half the range (in the logarithm for log distributions), and
     the best by the acquisition is suggested. The metric ``cost`` of a trial is what it cost; trials without it teach the score
-    only, and without any the search is by score alone. A failed trial counts as the worst score, and its cost is not learnt. The
-    goal must name its metric where trials return costs, too. Needs scikit-learn and SciPy.
+    only, and without any the search is by score alone. Costs below 1e-9 count as that, since their logarithms are learnt. A failed
+    trial counts as the worst score, and its cost is not learnt. The goal must name its metric where trials return costs, too.
+    Needs scikit-learn and SciPy.
 
     SOURCE: the sweeps of PufferLib ("Protein"), whose models are Gaussian processes with a linear and a Matern 3/2 kernel; these
     here have Matern 5/2 with a length scale per coordinate, fitted to all results at each suggestion while they are few.
@@ -185,12 +186,7 @@ class ProteinOptimizer(SurrogateOptimizer):
     def _front(self, search: Search) -> list[int]:
         """Which results no other beats in score and cost, of those that have what is fixed; the cheapest first."""
         costs = self._costs
-        there = [
-            place
-            for place, score in enumerate(self._scores)
-            if score is not None
-            and all(self._encoding.decode(self._vectors[place]).get(name) == value for name, value in search.fixed.items())
-        ]
+        there = [place for place, score in enumerate(self._scores) if score is not None and self._has_fixed(search, place)]
         known = [cost for place in there if (cost := costs[place]) is not None]
         # of unknown cost: as dear as the dearest
         dearest = max(known, default=1.0)
@@ -201,6 +197,14 @@ class ProteinOptimizer(SurrogateOptimizer):
             step = (len(chosen) - 1) / (_MOST_CENTRES - 1)
             chosen = [chosen[round(step * number)] for number in range(_MOST_CENTRES)]
         return chosen
+
+    def _has_fixed(self, search: Search, place: int) -> bool:
+        """Whether a point has what is fixed: but for rounding, it is then the nearest of those that have it."""
+        if not search.fixed:
+            return True
+        vector = self._vectors[place]
+        nearest = self._encoding.encode(self._encoding.decode_within(vector, search.fixed))
+        return all(abs(mine - other) < _SAME for mine, other in zip(vector, nearest, strict=True))
 
     def _candidates(self, search: Search, front: Sequence[int], flying: Sequence[list[float]], rng: np.random.Generator) -> Floats:
         """Points around those of the front, none of them beside one in flight."""
@@ -242,9 +246,9 @@ class ProteinOptimizer(SurrogateOptimizer):
             if len(logs) and np.ptp(logs) > 0.0:
                 relative = _scaled(expected, float(logs.min()), float(logs.max()))
                 worth = np.maximum(worth, 0.0) * np.maximum(1.0 - np.abs(target - relative), 0.0)
-        too_dear = expected > math.log(self.max_suggestion_cost)
+        beyond = expected - math.log(self.max_suggestion_cost)
         # below everything that can be paid for, whatever its sign
-        ranked: Floats = np.where(too_dear, float(worth.min()) - 1.0 - np.maximum(expected, 0.0), worth)
+        ranked: Floats = np.where(beyond > 0.0, float(worth.min()) - 1.0 - np.maximum(beyond, 0.0), worth)
         return ranked
 
     def _expected_log_costs(self, candidates: Floats, flying: Sequence[list[float]], logs: Floats) -> Floats:

@@ -87,6 +87,43 @@ def test_a_masked_zero_does_not_beat_negative_scores() -> None:
     assert max(vector[0] for vector in run._vectors[8:]) < math.log(20.0) / 6 + 0.1
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_where_everything_is_too_dear_the_cheapest_comes_first(unit: float) -> None:
+    """Whatever the unit of the costs is: their logarithms may be negative."""
+    run = running(ProteinOptimizer(max_suggestion_cost=unit * 1e-3, acquisition="UCB"))
+    for number in range(8):
+        x = 0.3 + number / 20
+        run.observe(trial(number, {"x": x, "y": 0.5}, score=x, cost=unit * math.exp(6 * x)), x)
+    (suggestion,) = run.suggest(1, index=8)
+    assert suggestion.params["x"] < 0.1
+
+
+def test_fixed_parameters_are_searched_around_the_best_that_have_them() -> None:
+    """Also where a value is not exactly what its place in the model gives back, as logarithms are not."""
+    space = SearchSpace.of({"lr": LogUniform(1e-5, 1e-1), "y": Uniform(-3.0, 0.7)})
+    run = running(ProteinOptimizer(scale=0.01, acquisition="EI"), space=space)
+    for number in range(8):
+        y = -2.0 + number / 4
+        lr = 0.0031 if number < 6 else 0.01
+        run.observe(trial(number, {"lr": lr, "y": y}, score=y, cost=1.0), y)
+    (suggestion,) = run.suggest(1, index=8, fixed={"lr": 0.0031})
+    assert suggestion.params["lr"] == 0.0031
+    assert suggestion.params["y"] == pytest.approx(-0.75, abs=0.02)
+
+
+def test_the_best_liar_is_the_best_in_the_direction_of_the_goal() -> None:
+    """The original took the maximum even when minimizing: here minimizing is maximizing the negative, for every liar."""
+    for liar in ("best", "worst", "mean", "predicted"):
+        batches = []
+        for goal, sign in (("maximize", 1.0), ("minimize", -1.0)):
+            run = running(ProteinOptimizer(liar=liar), goal)  # type: ignore[arg-type]
+            for number in range(6):
+                x = number / 6
+                run.observe(trial(number, {"x": x, "y": x * x}, score=sign * x, cost=1.0 + number), sign * x)
+            batches.append(run.suggest(3, index=6))
+        assert batches[0] == batches[1]
+
+
 @pytest.mark.slow
 def test_minimizing_does_not_reward_weight_zero() -> None:
     """The original turned the sign after the weight, and went where it is 0; here minimizing is maximizing the negative."""
