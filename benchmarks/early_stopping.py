@@ -110,6 +110,10 @@ class UntilFound(WatchedScheduler):
         """The other one's."""
         return self.inner.judge(trial, report)
 
+    def next_judged(self, trial_id: str, step: int) -> int | None:
+        """The other one's: said here, or a class that overrides ``judge`` is asked of every report."""
+        return self.inner.next_judged(trial_id, step)
+
     def fan_out(self, trial: Trial, score: Score, decided: Any) -> Any:
         """The other one's."""
         return self.inner.fan_out(trial, score, decided)
