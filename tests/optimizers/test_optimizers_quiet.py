@@ -51,3 +51,29 @@ def test_threads_share_the_outermost_entry() -> None:
     leave.set()
     thread.join(10)
     assert (logging.getLogger("noisy").level, list(warnings.filters)) == before
+
+
+def test_trials_in_other_threads_warn_as_ever() -> None:
+    """While a library is kept quiet in one thread; and filters that a trial puts back afterwards hush nothing."""
+    before, heard = list(warnings.filters), []
+    inside, leave = threading.Event(), threading.Event()
+
+    def suggest() -> None:
+        with Quiet("noisy"):
+            warnings.warn("not heard", UserWarning, stacklevel=1)
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=suggest)
+    thread.start()
+    inside.wait(10)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.warn("heard", UserWarning, stacklevel=1)
+        leave.set()
+        thread.join(10)
+        heard += [str(found.message) for found in caught]
+    assert heard == ["heard"]
+    with Quiet("noisy"):
+        pass
+    assert list(warnings.filters) == before
