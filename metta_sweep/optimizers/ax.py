@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import math
 import sys
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ _ACQUISITIONS: Final = {
     "PI": "qProbabilityOfImprovement",
     "SR": "qSimpleRegret",
 }
+_TALKS_WHEN_IMPORTED: Final = "ax.storage.sqa_store.with_db_settings_base"
+"""Gives itself a level and says something, all in its import."""
 _OF_SEVERAL: Final = "qLogNoisyExpectedHypervolumeImprovement"
 _LARGEST: Final = 1e100
 """Results beyond it are told as this: the square of a larger one is none of a float's."""
@@ -41,9 +44,10 @@ class AxOptimizer(AskTellOptimizer[int]):
     """Asks Ax's client (SOURCE: Olson et al. 2025; Balandat et al. 2020). Run one at a time, it suggests what the client does.
 
     The centre of the space, Sobol points up to ``initial_trials`` (more of them while too few results are there), and then a
-    Gaussian process with the acquisition function. Metrics ``(mean, sem)`` are told with their noise, if the
-    first one is. Importing Ax takes seconds: it
-    is done at the first suggestion. The process's random generators are left alone.
+    Gaussian process with the acquisition function. Metrics ``(mean, sem)`` are told with their noise, if the first one is.
+
+    Importing Ax takes seconds: it is done at the first suggestion. The process's random generators are put back after each
+    suggestion; trials in threads that draw meanwhile should do so from generators of their own.
 
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
@@ -102,9 +106,12 @@ class AxOptimizer(AskTellOptimizer[int]):
         self._sems = None
         self._has_noise: bool | None = None
         self._metrics = [f"objective_{number}" for number in range(len(self._goal.objectives))]
+        talker = logging.getLogger(_TALKS_WHEN_IMPORTED)
+        disabled, talker.disabled = talker.disabled, True
         with _QUIET:
             # of its own: loggers that the import makes are known to the next entry only
             importlib.import_module("ax.api.client")
+        talker.disabled = disabled
         with _QUIET:
             configs = self._space.configs()
             self._client: Any = (
@@ -200,7 +207,9 @@ class AxOptimizer(AskTellOptimizer[int]):
 
 
 def _check_acquisition(acquisition: object) -> None:
-    if isinstance(acquisition, type) or (isinstance(acquisition, str) and acquisition in _ACQUISITIONS):
+    if isinstance(acquisition, str) and acquisition in _ACQUISITIONS:
+        return
+    if isinstance(acquisition, type) and any(kind.__module__.startswith("botorch.") for kind in acquisition.__mro__):
         return
     guess = did_you_mean(acquisition, _ACQUISITIONS) if isinstance(acquisition, str) else None
     raise OptimizerError(

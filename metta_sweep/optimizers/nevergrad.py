@@ -13,7 +13,7 @@ from metta_sweep.errors import MissingExtra, OptimizerError, did_you_mean, refus
 from metta_sweep.optimizers.ask_tell import AskTellOptimizer
 from metta_sweep.optimizers.nevergrad_space import NevergradSpace
 from metta_sweep.optimizers.own_randomness import OwnRandomness
-from metta_sweep.optimizers.quiet import Quiet
+from metta_sweep.optimizers.quiet import Quiet, hush
 
 if TYPE_CHECKING:
     from metta_sweep.core.search_space import SearchSpace
@@ -235,6 +235,7 @@ def _threads_that_end() -> Iterator[None]:
     def daemon(*args: Any, **keywords: Any) -> Any:
         thread = kind(*args, **keywords)
         thread.daemon = True
+        hush(thread)
         return thread
 
     setattr(recaster, _THREAD, daemon)

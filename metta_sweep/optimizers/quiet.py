@@ -8,19 +8,21 @@ import warnings
 from collections import Counter
 from types import TracebackType
 from typing import Any, Final
+from weakref import WeakSet
 
-__all__ = ["Quiet"]
+__all__ = ["Quiet", "hush"]
 
 _LOCK: Final = threading.RLock()
 _QUIET_THREADS: Final[Counter[int]] = Counter()
 """How often each thread has entered."""
+_OF_LIBRARIES: Final[WeakSet[threading.Thread]] = WeakSet()
 
 
 class _OfQuietThreads(type):
     """Makes every warning of a thread that is quiet one of its kind, and none of another thread."""
 
     def __subclasscheck__(cls, _: type) -> bool:
-        return threading.get_ident() in _QUIET_THREADS
+        return threading.get_ident() in _QUIET_THREADS or threading.current_thread() in _OF_LIBRARIES
 
 
 class _HushedWarning(Warning, metaclass=_OfQuietThreads):
@@ -72,6 +74,11 @@ class Quiet:
                 return
             for logger, level in self._levels:
                 logger.setLevel(level)
+
+
+def hush(thread: threading.Thread) -> None:
+    """Leave out the warnings of a thread that a library has started, too, while any thread is quiet."""
+    _OF_LIBRARIES.add(thread)
 
 
 def _take_away_filter() -> None:

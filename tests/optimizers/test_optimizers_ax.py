@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import random
+import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
@@ -234,6 +235,20 @@ def test_ax_is_quiet_and_leaves_the_generators_alone(caplog: pytest.LogCaptureFi
 @needs_ax
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+def test_its_first_suggestion_says_nothing() -> None:
+    """Ax speaks while it is imported: nothing of that reaches the terminal of a fresh process."""
+    lines = [
+        "from metta_sweep.core.distributions import Uniform",
+        "from metta_sweep.optimizers import AxOptimizer",
+        "assert AxOptimizer({'x': Uniform(0, 1)}, seed=0).suggest(1)",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout + done.stderr == ""
+
+
+@needs_ax
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_sweep_as_its_users_write_it() -> None:
     """The documentation's example, with batches and slots."""
     sweep = SweepExperiment(
@@ -270,6 +285,7 @@ def test_it_describes_its_settings() -> None:
     [
         (lambda: AxOptimizer(acquisition="ucb"), OptimizerError, "AxOptimizer(acquisition=)", "Did you mean 'UCB'?"),
         (lambda: AxOptimizer(acquisition=3), OptimizerError, "AxOptimizer(acquisition=)", "Write acquisition='EI'"),  # type: ignore[arg-type]
+        (lambda: AxOptimizer(acquisition=int), OptimizerError, "AxOptimizer(acquisition=)", "Write acquisition='EI'"),
         (lambda: AxOptimizer(initial_trials=0), OptimizerError, "AxOptimizer(initial_trials=)", "Write initial_trials=5"),
         (lambda: AxOptimizer(aquisition="EI"), UnknownOption, "AxOptimizer", "Did you mean 'acquisition'?"),  # type: ignore[arg-type]
         (lambda: AxOptimizer().suggest(1), OptimizerError, "AxOptimizer", "Give search_space"),
