@@ -197,17 +197,23 @@ class LocalExecutor:
     def stop(self, trial_id: str, cause: StopCause, grace: float) -> None:
         """Ask a running trial to stop, and stop it after ``grace`` seconds. The first cause counts, and the shortest grace.
 
-        One that is to pause is only asked, since its directory can be kept when its code has ended: a generator pauses at its
-        ``yield``, another function when it has seen ``should_stop``; one that does not look runs to its end.
+        Of one that is to pause the directory is kept, when its code has ended: a generator pauses at its ``yield``, another function
+        when it has seen ``should_stop``, a coroutine that does not look is cancelled after its grace. A function in a thread that
+        does not look, and a coroutine that swallows its cancellation, run to their end.
         """
         attempt = self._attempts.get(trial_id)
         if attempt is None or attempt.ended:
             return
         attempt.ask(cause)
-        if grace <= 0 and cause != "pause":
-            self._cut(attempt)
-        elif not attempt.cut and cause != "pause":
-            attempt.cut_after(grace, self._cut)
+        cut = self._cut
+        if cause == "pause":
+            if attempt.handle is None:
+                return
+            cut = self._cut_to_pause
+        if grace <= 0:
+            cut(attempt)
+        elif not attempt.cut:
+            attempt.cut_after(grace, cut)
 
     def answer(self, trial_id: str, step: int) -> None:
         """The verdict on the report of that step is to go on: wakes a generator that waits for it."""
@@ -336,6 +342,28 @@ class LocalExecutor:
             attempt.timer = self.loop.call_later(_LAST_GRACE, self._cut, attempt)
         else:
             self._end(attempt)
+
+    def _cut_to_pause(self, attempt: Attempt) -> None:
+        """Cancel a coroutine that was asked to pause. Whatever comes of it, it is not given up: its directory may be in use."""
+        if attempt.instead is not None:
+            self._cut(attempt)
+            return
+        attempt.timer = None
+        if attempt.ended or attempt.cut or attempt.handle is None:
+            return
+        attempt.cut = True
+        attempt.handle.cancel()
+        if attempt.begun:
+            attempt.timer = self.loop.call_later(_LAST_GRACE, self._swallowed, attempt)
+        else:
+            self._end(attempt)
+
+    def _swallowed(self, attempt: Attempt) -> None:
+        """It swallowed its cancellation, and runs on: what is asked of it later holds."""
+        attempt.timer = None
+        attempt.cut = False
+        if attempt.instead is not None:
+            self._cut(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
         """Report an attempt as ended although it runs on."""

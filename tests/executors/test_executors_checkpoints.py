@@ -538,7 +538,7 @@ def test_a_trial_that_does_not_pause_ends_by_what_comes_after(cause: Any, limit:
         async with executor:
             executor.start(task_of(time_limit=limit))
             await next_events(executor)
-            executor.stop("0", "pause", 1.0)
+            executor.stop("0", "pause", 10.0)
             if cause is not None:
                 executor.stop("0", cause, 1.0)
             (event,) = await next_events(executor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -127,6 +129,42 @@ def test_paused_trials_go_on_where_they_were() -> None:
         (TrialState.COMPLETED, 19.0, 3, "complete"),
     ]
     assert next(event.explanation for event in results.trace if event.kind == "resume") == "goes on after step 3: its turn"
+
+
+async def does_not_look(trial: TrialContext) -> float:
+    """Reports each second, and never asks whether it should stop."""
+    for step in range(trial.resume_step + 1, 10):
+        await asyncio.sleep(1)
+        seen.append((trial.params["x"], step))
+        trial.report(step, float(trial.params["x"] + step))
+    return float(trial.params["x"] + 9)
+
+
+async def swallows(trial: TrialContext) -> float:
+    """The same, and does not let itself be cancelled."""
+    for step in range(1, 6):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        trial.report(step, float(step))
+    return 5.0
+
+
+def test_a_coroutine_that_does_not_look_pauses_after_its_grace() -> None:
+    """It is cancelled where it waits, and goes on later after the step that it had come to."""
+    results = run(InTurn(), does_not_look, grace=0.5)
+
+    assert seen == [(x, step) for low in (1, 4, 7) for x in (0, 10) for step in range(low, low + 3)]
+    assert [(trial.state, trial.score, trial.attempt) for trial in results.trials] == [
+        (TrialState.COMPLETED, 9.0, 3),
+        (TrialState.COMPLETED, 19.0, 3),
+    ]
+
+
+def test_a_coroutine_that_cannot_be_paused_runs_to_its_end() -> None:
+    """It swallows its cancellation; its slot is its own until it has ended, and it can still be cut by the deadline."""
+    results = run(InTurn(), swallows, grace=0.5)
+
+    assert [trial.score for trial in results.trials] == [5.0, 5.0]
 
 
 def test_a_trial_that_begins_anew_is_not_judged_twice() -> None:
@@ -329,9 +367,12 @@ class TakesTheEnd(Exploits):
 
     def pick(self, offer: Offer) -> None:
         """Those at step 6 wait for all."""
+        while offer.free and (waiting := offer.next()) is not None:
+            offer.pick(waiting)
         ends = [paused for paused in self._paused.values() if paused.step == 6]
-        if not ends or len(ends) == 2:
-            super().pick(offer)
+        for trial_id, paused in list(self._paused.items()):
+            if offer.idle and (paused.step == 3 or len(ends) == 2):
+                self.go_on(offer, trial_id)
 
     def go_on(self, offer: Offer, trial_id: str) -> None:
         """As it was, up to step 3."""
