@@ -153,6 +153,11 @@ class Attempt:
 
     def cut_after(self, grace: float, cut: Callable[[Attempt], None]) -> None:
         """Cut it after so many seconds, unless it is to be cut before."""
+        if grace <= 0:
+            cut(self)
+            return
+        if self.cut:
+            return
         if self.timer is not None:
             if self.timer.when() <= self.loop.time() + grace:
                 return

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from types import CoroutineType
-from typing import Any, Final, Never, Self
+from typing import Any, Never, Self
 
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
@@ -19,6 +19,7 @@ from metta_sweep.executors.attempt import Attempt
 from metta_sweep.executors.bus import ResultBus
 from metta_sweep.executors.checks import FilePath, checked_directory, checked_slots, devices_of
 from metta_sweep.executors.context import TrialContext
+from metta_sweep.executors.cutting import LAST_GRACE, Cutting
 from metta_sweep.executors.directories import TrialDirectories
 from metta_sweep.executors.executor import Capabilities, Ended, StopCause, TrialEvent, TrialTask
 from metta_sweep.executors.failure import trial_error
@@ -29,9 +30,6 @@ from metta_sweep.executors.pausing import must_restore, restore, save, tidy
 from metta_sweep.threads import Leaked, WorkerThreads
 
 __all__ = ["LocalExecutor"]
-
-_LAST_GRACE: Final = 1.0
-"""Seconds that a cancelled coroutine has for its cleaning up, before it is given up."""
 
 
 class LocalExecutor:
@@ -66,6 +64,7 @@ class LocalExecutor:
         self._objective: BoundObjective | None = None
         self._attempts: dict[str, Attempt] = {}
         self._leaks = Leaks()
+        self._cutting = Cutting(self._end, self._give_up)
         self._running = 0
         self._order = 0
         self._workers: WorkerThreads | None = None
@@ -153,11 +152,11 @@ class LocalExecutor:
         running = [attempt for attempt in self._attempts.values() if not attempt.ended]
         for attempt in running:
             attempt.ask("interrupt")
-            self._cut(attempt)
+            self._cutting.cut(attempt)
         tasks = [attempt.handle for attempt in running if attempt.handle is not None and not attempt.handle.done()]
         try:
             if tasks:
-                await asyncio.wait(tasks, timeout=_LAST_GRACE)
+                await asyncio.wait(tasks, timeout=LAST_GRACE)
         finally:
             for attempt in running:
                 if not attempt.ended:
@@ -192,12 +191,12 @@ class LocalExecutor:
         else:
             attempt.handle = self.loop.create_task(self._run(attempt, objective.call), name=task.address)
         if task.resources.time_limit is not None:
-            attempt.limit = self.loop.call_later(task.resources.time_limit, self._time_up, attempt)
+            attempt.limit = self.loop.call_later(task.resources.time_limit, self._cutting.time_up, attempt)
 
     def stop(self, trial_id: str, cause: StopCause, grace: float) -> None:
         """Ask a running trial to stop, and stop it after ``grace`` seconds. The first cause counts, and the shortest grace.
 
-        Of one that is to pause the directory is kept, when its code has ended: a generator pauses at its ``yield``, another function
+        Of one that is to pause the directory is kept when its code has ended: a generator pauses at its ``yield``, another function
         when it has seen ``should_stop``, a coroutine that does not look is cancelled after its grace. A function in a thread that
         does not look, and a coroutine that swallows its cancellation, run to their end.
         """
@@ -205,15 +204,10 @@ class LocalExecutor:
         if attempt is None or attempt.ended:
             return
         attempt.ask(cause)
-        cut = self._cut
-        if cause == "pause":
-            if attempt.handle is None:
-                return
-            cut = self._cut_to_pause
-        if grace <= 0:
-            cut(attempt)
-        elif not attempt.cut:
-            attempt.cut_after(grace, cut)
+        if cause != "pause":
+            attempt.cut_after(grace, self._cutting.cut)
+        elif attempt.handle is not None:
+            attempt.cut_after(grace, self._cutting.cut_to_pause)
 
     def answer(self, trial_id: str, step: int) -> None:
         """The verdict on the report of that step is to go on: wakes a generator that waits for it."""
@@ -316,54 +310,6 @@ class LocalExecutor:
         bus.append(attempt.order, ended)
         if bus is self.bus:
             self._running -= 1
-
-    def _time_up(self, attempt: Attempt) -> None:
-        attempt.limit = None
-        if not attempt.ended:
-            attempt.timed_out = attempt.cause in (None, "pause")
-            attempt.ask()
-            self._cut(attempt)
-
-    def _cut(self, attempt: Attempt) -> None:
-        """End an attempt that did not end when it was asked."""
-        if attempt.timer is not None:
-            attempt.timer.cancel()
-            attempt.timer = None
-        if attempt.ended:
-            return
-        if attempt.instead is not None:
-            attempt.cause = attempt.instead
-        if attempt.handle is None or attempt.cut:
-            self._give_up(attempt)
-            return
-        attempt.cut = True
-        attempt.handle.cancel()
-        if attempt.begun:
-            attempt.timer = self.loop.call_later(_LAST_GRACE, self._cut, attempt)
-        else:
-            self._end(attempt)
-
-    def _cut_to_pause(self, attempt: Attempt) -> None:
-        """Cancel a coroutine that was asked to pause. Whatever comes of it, it is not given up: its directory may be in use."""
-        if attempt.instead is not None:
-            self._cut(attempt)
-            return
-        attempt.timer = None
-        if attempt.ended or attempt.cut or attempt.handle is None:
-            return
-        attempt.cut = True
-        attempt.handle.cancel()
-        if attempt.begun:
-            attempt.timer = self.loop.call_later(_LAST_GRACE, self._swallowed, attempt)
-        else:
-            self._end(attempt)
-
-    def _swallowed(self, attempt: Attempt) -> None:
-        """It swallowed its cancellation, and runs on: what is asked of it later holds."""
-        attempt.timer = None
-        attempt.cut = False
-        if attempt.instead is not None:
-            self._cut(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
         """Report an attempt as ended although it runs on."""
