@@ -57,21 +57,6 @@ def branin(params: dict[str, Any]) -> float:
     return float(bend**2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(first) + 10)
 
 
-def test_several_slots_find_it_nearly_as_exactly() -> None:
-    """While seven others are always in flight: the last results come too late for the suggestions that need them most."""
-    run = running(BayesianOptimizer(), "minimize")
-    flying: list[Trial] = []
-    scores: list[float] = []
-    for number in range(40):
-        (suggestion,) = run.suggest(1, index=number, pending=flying)
-        flying.append(trial(number, suggestion.params, TrialState.RUNNING))
-        if len(flying) == 8:
-            ended = flying.pop(number * 5 % 8)
-            scores.append(branin(ended.params))
-            run.observe(ended, scores[-1])
-    assert min(scores) < 0.3989
-
-
 def test_the_minimum_of_a_smooth_function_is_found_to_some_digits() -> None:
     """In 32 trials, where random search is some tenths away."""
     run = running(BayesianOptimizer(), "minimize")
