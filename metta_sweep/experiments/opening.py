@@ -157,7 +157,7 @@ def _budget(given: Budget | None, more: int | None, last: StartNote | None, stat
             raise BudgetError("run(more=)", "budget= and more= exclude each other", found=more, remedy="Give one of them")
         before = last.budget if last is not None else Budget()
         return Budget(state.picked, before.seconds, before.cost).plus(more)
-    if given is not None:
+    if given is not None and given != Budget():
         return given
     if last is not None:
         return last.budget

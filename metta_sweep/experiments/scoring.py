@@ -34,6 +34,8 @@ def score_all(sweep: SweepRun) -> list[Event]:
         if counts:
             rewards.add(live.branch, reward, failed=live.state is TrialState.FAILED)
             _look_at_scale(sweep, trial, reward)
+            if sweep.looks_for_reports:
+                _look_for_reports(sweep, trial)
         is_best = score is not None and not several and (best is None or sweep.goal.better(score, best))
         if is_best:
             best = score
@@ -41,6 +43,22 @@ def score_all(sweep: SweepRun) -> list[Event]:
             Score(live.id, live.branch, score, reward, rewards.of(live.branch)[0], rewards.mean(live.branch), is_best, counts)
         )
     return scores
+
+
+def _look_for_reports(sweep: SweepRun, trial: Trial) -> None:
+    """Warn once when the scheduler judges reports and a trial has made none: nothing is ever stopped early then."""
+    judged = sweep.scheduler.needs_reports
+    if judged and (trial.reports or trial.state is not TrialState.COMPLETED):
+        return
+    sweep.looks_for_reports = False
+    if not judged:
+        return
+    _log.warning(
+        "trial %r completed without a report, and %s judges reports: it cannot stop such trials early. "
+        "Report from the trial function: yield its metrics, or call trial.report(epoch, loss=...)",
+        trial.id,
+        type(sweep.scheduler).__name__,
+    )
 
 
 def _look_at_scale(sweep: SweepRun, trial: Trial, reward: float | None) -> None:

@@ -185,6 +185,8 @@ def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> 
             remedy="Use LocalExecutor(), or a scheduler that pauses nothing",
         )
     wish = slots if isinstance(slots, int) else scheduler.default_slots
+    if slots is None and limit is not None and scheduler.default_slots is Scheduler.default_slots:
+        return limit  # the scheduler has no wish of its own; who makes an executor of so many slots wants them used
     if wish is None:
         wish = limit if limit is not None else 1
     return wish if limit is None else min(wish, limit)

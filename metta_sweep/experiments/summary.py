@@ -52,7 +52,8 @@ def _head(results: SweepResult) -> str:
     elif results.added == 0:
         news = "; complete, nothing was left to run"
     else:
-        news = f"; {results.added} of them now, {ended_before} were kept"
+        now, before = ("ended", "before") if results.states.get(TrialState.PAUSED) else ("of them", "were kept")
+        news = f"; {results.added} {now} now, {ended_before} {before}"
     return f"{results.name or results.run_id}: {spend.trials} trials in {spend.seconds:.1f} s{cost}{news}"
 
 
@@ -135,7 +136,8 @@ def _tail(results: SweepResult, seen: _Seen) -> list[str]:
         lines.append(f"failed  {seen.failed} of {len(results.trials)} trials; the last of them, trial {last.id}: {_error(last)}")
     early = [f"{count} {state}" for state in (TrialState.STOPPED, TrialState.PAUSED) if (count := results.states.get(state))]
     if early:
-        lines.append(f"early   {' and '.join(early)} of {len(results.trials)} trials, before their end")
+        more = "; with a larger budget the best of them go on" if results.states.get(TrialState.PAUSED) else ""
+        lines.append(f"early   {' and '.join(early)} of {len(results.trials)} trials, before their end{more}")
     lines.append(f"stop    {results.stop_reason}: {results.stop_detail}")
     return lines
 

@@ -62,6 +62,9 @@ class SweepRun:
 
     follower: Follower | None = None
     """Who is told after each fan-out."""
+    warned_of_scale = False
+    looks_for_reports = True
+    """Whether a trial that ends without a report may have to be warned of."""
 
     def __init__(
         self,
@@ -108,7 +111,6 @@ class SweepRun:
         """Trials that ended in the processes before this one."""
         self.fit = GoalFit(plan.goal, known=state.ended[TrialState.COMPLETED] > 0)
         """Whether the goal fits what trials return."""
-        self.warned_of_scale = False
         self.interrupted = False
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""

@@ -132,7 +132,8 @@ class Scheduler:
     """
 
     default_slots: int | None = 3
-    """How many slots it wants when the sweep does not say; None: as many as the executor has."""
+    """How many slots it wants when the sweep does not say; None: as many as the executor has. A scheduler that leaves the default
+    takes as many as an executor that was made with a number of them."""
     needs_reports = False
     """Whether it judges reports, so that the executor must be able to stop trials."""
     needs_pauses = False

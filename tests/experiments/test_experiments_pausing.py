@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from metta_sweep.core.budget import Budget
+from metta_sweep.core.distributions import Uniform
 from metta_sweep.core.events import Dispatch, Draw, Event, Paused, Pick, Result, Resume, Score
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Report, Trial, TrialState, Verdict
@@ -444,3 +446,34 @@ def test_parameters_to_go_on_with_are_plain() -> None:
 
     run(Lists(), notes, 1)
     assert found == [None, [1, 2], [1, 2]]
+
+
+def test_a_scheduler_that_judges_reports_warns_once_of_trials_without_any(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing would ever be stopped early, and nothing would say so."""
+
+    class Judges(Scheduler):
+        """Judges reports."""
+
+        needs_reports = True
+
+    results = run(Judges(), lambda x: float(x))
+
+    assert results.best_score == 10.0
+    (record,) = caplog.records
+    assert record.getMessage().startswith("trial '0' completed without a report, and Judges judges reports")
+
+
+def test_an_executor_of_so_many_slots_has_them_used() -> None:
+    """Unless the sweep or the scheduler says otherwise."""
+
+    def slots(**options: Any) -> int:
+        return SweepExperiment(objective=counts, optimizer=SuggestionQueue([]), executor=LocalExecutor(slots=8), **options).slots
+
+    assert (slots(), slots(slots=5), slots(slots=20), slots(scheduler=InTurn())) == (8, 5, 8, 1)
+
+
+def test_a_budget_without_a_cap_is_none() -> None:
+    """It would never end: it is as if none were given."""
+    experiment = SweepExperiment(objective=lambda x: x, search_space={"x": Uniform(0, 1)}, store="memory")
+
+    assert run_virtual(experiment.arun(Budget())).stop_detail.startswith("100 of 100 trials")
