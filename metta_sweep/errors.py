@@ -280,7 +280,7 @@ class MissingExtra(MettaSweepError, ImportError):
 
     def __init__(self, what: str, *, extra: str, library: str) -> None:
         self.extra = extra
-        how = f"Install it, or the extra {extra!r} of metta_sweep."
+        how = f"Install it, or the extra {extra!r} of metta_sweep: pip install 'metta_sweep[{extra}]'."
         super().__init__(f"{what} needs {library}, which is not installed. {how}")
 
 
@@ -394,6 +394,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 
 
 _ELSEWHERE: Final[dict[str, str]] = {
+    "log": "LogUniform(lower, upper), or LogInteger(lower, upper)",
+    "step": "Choice(list(range(1, 10, 2)))",
     "budget": "run(budget=100) of the sweep",
     "trials": "run(budget=100) of the sweep",
     "seconds": "run(budget=Budget(seconds=60)) of the sweep",

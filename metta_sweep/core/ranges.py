@@ -227,7 +227,9 @@ def _set_float_bounds(distribution: Uniform | LogUniform, lower: object, upper: 
 
 
 def _bound_remedy(kind: str, above: float | None) -> str:
-    return "Write Uniform(lower, upper) for a range that touches zero" if above is not None else f"Write {kind}(0.0, 1.0), say"
+    if above is None:
+        return f"Write {kind}(0.0, 1.0), say"
+    return f"Write Uniform(lower, upper) for a range that touches zero; bounds are values, not exponents: {kind}(1e-4, 1e-1)"
 
 
 def _set_int_bounds(distribution: Integer | LogInteger, lower: object, upper: object, at_least: int) -> None:

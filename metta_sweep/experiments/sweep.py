@@ -22,6 +22,7 @@ from metta_sweep.experiments.definition import SWEEP, as_kept
 from metta_sweep.experiments.devices import slots_with_gpus
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.members import members_of
 from metta_sweep.experiments.opening import open_run
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.pending import run_either_way
@@ -36,7 +37,6 @@ from metta_sweep.experiments.settings import (
     check_tags,
     describe_objective,
     grace_of,
-    members_of,
     refuse_options,
     slots_of,
 )

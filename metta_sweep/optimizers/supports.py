@@ -69,7 +69,7 @@ def check_supported(optimizer: Any, space: SearchSpace | None, goal: Goal) -> No
     raise OptimizerError(
         f"SweepExperiment(optimizer={type(optimizer).__name__}(...))",
         f"{who} does not search {lacking}",
-        found=", ".join(space.names) if space is not None else None,
+        found=goal.describe() if lacking.startswith("a goal") or space is None else ", ".join(space.names),
         expected="a search space and a goal that it supports",
         remedy="Optimizers that do: " + ", ".join(_that_support(space, goal)),
     )

@@ -246,3 +246,13 @@ def test_foreign_keywords_get_did_you_mean(make: Any, name: str, remedy: str) ->
     with pytest.raises(UnknownOption, match=name) as caught:
         make()
     assert remedy in str(caught.value)
+
+
+def test_options_of_other_systems_are_answered_with_what_they_are_here() -> None:
+    """A logarithmic range is a distribution of its own, and so are steps; exponents are no bounds."""
+    with pytest.raises(UnknownOption, match=r"Did you mean LogUniform\(lower, upper\)"):
+        Uniform(1e-3, 1.0, log=True)  # type: ignore[call-arg]
+    with pytest.raises(UnknownOption, match=r"Did you mean Choice\(list\(range"):
+        Integer(1, 9, step=2)  # type: ignore[call-arg]
+    with pytest.raises(SearchSpaceError, match="bounds are values, not exponents"):
+        LogUniform(-4, -1)

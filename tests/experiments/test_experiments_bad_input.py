@@ -259,6 +259,9 @@ def test_budgets_and_policies_as_they_are_made(make: Callable[[], Any], error: t
         case({"goal": {"a": "up"}}, GoalError, "'a'", "'up'", "Write"),
         case({"goal": {"a": "minimize", "b": "down"}}, GoalError, "'b'", "'down'", "Write"),
         case({"metric": 3}, GoalError, "metric", "3", "Write"),
+        case({"optimizer": "tpe"}, OptimizerError, "optimizer", "'tpe'", "OptunaOptimizer(sampler='TPE')"),
+        case({"optimizer": FIFOScheduler()}, OptimizerError, "optimizer", "FIFOScheduler", "write scheduler=FIFOScheduler(...)"),
+        case({"scheduler": "asha"}, SchedulerError, "scheduler", "'asha'", "ASHAScheduler(max_epochs=100)"),
         case({"executor": "ray"}, ExecutorError, "executor", "'ray'", "Leave it out"),
         case({"executor": LocalExecutor}, ExecutorError, "executor", "LocalExecutor", "LocalExecutor()"),
         case({"store": "mysql://host/x"}, StoreError, "store", "'mysql://host/x'", "SQLite"),
@@ -305,11 +308,11 @@ class NoOptimizer:
         case("ucb", SchedulerError, "scheduler", "'ucb'", "Scheduler"),
         case(IterationScheduler, SchedulerError, "a class is no scheduler", "IterationScheduler", "IterationScheduler()"),
         case(NoScheduler(), SchedulerError, "scheduler", "NoScheduler", "Derive"),
-        case(RandomOptimizer(), SchedulerError, "scheduler", "RandomOptimizer", "Derive"),
+        case(RandomOptimizer(), SchedulerError, "scheduler", "RandomOptimizer", "write optimizer=RandomOptimizer(...)"),
         case(IterationScheduler(branch_by="modle"), SchedulerError, "branch_by", "'modle'", "Did you mean 'model'?"),
         case(IterationScheduler(branch_by="x"), SchedulerError, "branch_by", "'x'", ""),
         case(0, SchedulerError, "scheduler", "0", "Derive"),
-        case([FIFOScheduler()], SchedulerError, "scheduler", "[<", "Derive"),
+        case([FIFOScheduler()], SchedulerError, "scheduler", "[<", "one scheduler"),
     ],
 )
 def test_schedulers(case: Case) -> None:
