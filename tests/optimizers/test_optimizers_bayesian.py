@@ -74,7 +74,7 @@ def test_mixed_and_conditional_spaces_are_searched(acquisition: Any) -> None:
         score = {"a": 0.0, "b": 1.0, "c": 0.5}[params["kind"]] - (math.log10(params["lr"]) + 3) ** 2
         return score - (abs(params["n"] - 30) / 50 + (params["u"] - 0.2) ** 2 if params["kind"] == "b" else 0.0)
 
-    run = running(BayesianOptimizer(acquisition), space=space)
+    run = running(BayesianOptimizer(acquisition=acquisition), space=space)
     assert max(map(of, told(run, of, 40))) > 0.95
 
 
