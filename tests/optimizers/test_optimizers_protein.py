@@ -116,7 +116,7 @@ def test_the_best_liar_is_the_best_in_the_direction_of_the_goal() -> None:
     for liar in ("best", "worst", "mean", "predicted"):
         batches = []
         for goal, sign in (("maximize", 1.0), ("minimize", -1.0)):
-            run = running(ProteinOptimizer(liar=liar), goal)  # type: ignore[arg-type]
+            run = running(ProteinOptimizer(liar=liar), goal)
             for number in range(6):
                 x = number / 6
                 run.observe(trial(number, {"x": x, "y": x * x}, score=sign * x, cost=1.0 + number), sign * x)
