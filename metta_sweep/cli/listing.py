@@ -41,12 +41,12 @@ def _outlined(reader: SqliteReader, row: RunRow) -> Outline:
 
 
 def _print_outlines(outlines: Sequence[Outline]) -> None:
-    header = ("name", "id", "status", "trials", "failed", "best", "began", "tags")
+    header = ("name", "id", "status", "ended", "failed", "best", "began", "tags")
     rows = [header, *(_outline_row(it) for it in outlines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     for row in rows:
         cells = (
-            cell.rjust(width) if header[column] in ("trials", "failed", "best") else cell.ljust(width)
+            cell.rjust(width) if header[column] in ("ended", "failed", "best") else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         out("  ".join(cells).rstrip())

@@ -26,7 +26,7 @@ def ran(cli: Cli) -> Cli:
 def test_list_shows_each_run_in_a_line(ran: Cli) -> None:
     """With its status, sums, best score and tags."""
     header, line = ran("list").lines
-    assert header.split() == ["name", "id", "status", "trials", "failed", "best", "began", "tags"]
+    assert header.split() == ["name", "id", "status", "ended", "failed", "best", "began", "tags"]
     assert line.split()[0] == "tried"
     assert line.split()[2:5] == ["budget_trials", "8", "1"]
     assert line.endswith("first")
