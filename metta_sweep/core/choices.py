@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Never
 
 from metta_sweep.core.ranges import Distribution, Sampler
 from metta_sweep.core.values import NotJson, plain_json
@@ -61,7 +61,15 @@ class Choice(Distribution):
     """The parameters under each option, where there are sub-spaces."""
     _positions: dict[Any, int] = field(compare=False)
 
-    def __init__(self, options: Sequence[Any] | Mapping[str, Mapping[str, Distribution]]) -> None:
+    def __init__(self, options: Sequence[Any] | Mapping[str, Mapping[str, Distribution]], *more: Never) -> None:
+        if more:
+            raise SearchSpaceError(
+                "Choice(options)",
+                "its options are one list",
+                found=(options, *more),
+                expected="a list of values, or a mapping of names to sub-spaces",
+                remedy=f"Write Choice({[options, *more]!r})",
+            )
         values, spaces = _options(options)
         positions: dict[Any, int] = {}
         for position, value in enumerate(values):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from metta_sweep.core.described import described
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Suggestion
-from metta_sweep.errors import OptimizerError
+from metta_sweep.errors import OptimizerError, refuse_unknown
 from metta_sweep.optimizers.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class RandomOptimizer(Optimizer):
         self,
         search_space: Mapping[str, Distribution] | type[BaseModel] | SearchSpace | None = None,
         seed: int | None = None,
+        **unknown: Never,
     ) -> None:
+        refuse_unknown("RandomOptimizer", unknown, ("search_space", "seed"))
         self.search_space = None if search_space is None else SearchSpace.of(search_space)
         if seed is not None:
             seed = check_int(seed, "RandomOptimizer(seed=)", OptimizerError, remedy="Leave it out to take the sweep's")

@@ -256,3 +256,9 @@ def test_options_of_other_systems_are_answered_with_what_they_are_here() -> None
         Integer(1, 9, step=2)  # type: ignore[call-arg]
     with pytest.raises(SearchSpaceError, match="bounds are values, not exponents"):
         LogUniform(-4, -1)
+
+
+def test_options_of_a_choice_that_are_no_list_are_answered_with_the_list() -> None:
+    """Two arguments are one too many."""
+    with pytest.raises(SearchSpaceError, match=r"Write Choice\(\['a', 'b'\]\)"):
+        Choice("a", "b")  # type: ignore[arg-type]

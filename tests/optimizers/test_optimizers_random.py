@@ -11,7 +11,7 @@ from metta_sweep.core.distributions import Choice, LogUniform, Uniform
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import InvalidInput, OptimizerError, SearchSpaceError, SuggestionError
+from metta_sweep.errors import InvalidInput, OptimizerError, SearchSpaceError, SuggestionError, UnknownOption
 from metta_sweep.optimizers import Optimizer, RandomOptimizer
 
 SPACE = {"model": Choice({"svm": {"C": LogUniform(1e-2, 1e3)}, "none": {}}), "x": Uniform(0, 1)}
@@ -109,3 +109,9 @@ def test_malformed_settings_are_refused(call: Any, error: type[InvalidInput], wh
     assert caught.value.where == where
     assert caught.value.found is found or caught.value.found == found
     assert remedy in str(caught.value)
+
+
+def test_options_that_it_does_not_have_are_refused() -> None:
+    """How many trials there are is the sweep's to say."""
+    with pytest.raises(UnknownOption, match=r"n_trials.*run\(budget=100\)"):
+        RandomOptimizer(n_trials=5)  # type: ignore[arg-type]
