@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from metta_sweep.core.encoding import Encoding
-from metta_sweep.core.numbers import check_int
+from metta_sweep.core.numbers import check_flag, check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.trial import Suggestion, Trial
-from metta_sweep.errors import OptimizerError, SuggestionError, a_kind
+from metta_sweep.errors import OptimizerError, SuggestionError
 from metta_sweep.optimizers.gaussian_process import (
     GaussianProcess,
     Hyperparameters,
@@ -78,7 +78,7 @@ class SurrogateOptimizer(SeededOptimizer):
         where, remedy = f"{kind}(initial_trials=)", "Leave it out for the default"
         self.initial_trials = check_int(initial_trials, where, OptimizerError, at_least=1, remedy=remedy)
         self.liar: ModelLiar = check_model_liar(liar, f"{kind}(liar=)")
-        self.duplicates = _check_flag(duplicates, f"{kind}(duplicates=)")
+        self.duplicates = check_flag(duplicates, f"{kind}(duplicates=)", OptimizerError, remedy="Leave it out for the default")
         import_models(kind)
         super().__init__(search_space, seed)
 
@@ -260,13 +260,6 @@ def enough_to_fit(count: int) -> int:
     """How many of ``count`` results hyperparameters are fitted to: all of a few, then again at every tenth and fiftieth."""
     step = 1 if count <= 100 else 10 if count <= _MOST_FITTED else 50
     return count - count % step
-
-
-def _check_flag(value: object, where: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    what = f"{a_kind(value)} is neither True nor False"
-    raise OptimizerError(where, what, found=value, expected="True or False", remedy="Leave it out for the default")
 
 
 def _standard_error(trial: Trial, metric: str | None) -> float:

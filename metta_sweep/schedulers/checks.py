@@ -9,7 +9,7 @@ from typing import Any
 
 from metta_sweep.errors import SchedulerError, a_kind, did_you_mean
 
-__all__ = ["check_callable", "check_choice", "check_count", "check_flag", "check_number"]
+__all__ = ["check_callable", "check_choice", "check_count", "check_number"]
 
 
 def check_number(where: str, value: object, *, least: float | None = None, example: float) -> float:
@@ -33,15 +33,6 @@ def check_count(where: str, value: Any, *, least: int = 1, example: int) -> int:
     if value < least:
         raise SchedulerError(where, "the number is too small", found=value, expected=expected, remedy=remedy)
     return int(value)
-
-
-def check_flag(where: str, value: Any) -> bool:
-    """True or False."""
-    if not isinstance(value, bool):
-        raise SchedulerError(
-            where, f"{a_kind(value)} is neither True nor False", found=value, expected="True or False", remedy="Write one of them"
-        )
-    return value
 
 
 def check_choice(where: str, value: Any, allowed: tuple[str, ...]) -> None:

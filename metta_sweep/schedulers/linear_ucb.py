@@ -8,11 +8,12 @@ from numbers import Real
 from typing import Any, Final, Literal, Never
 
 from metta_sweep.core.encoding import Encoding
+from metta_sweep.core.numbers import check_flag
 from metta_sweep.core.ridge import RidgeModel
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import SchedulerError, SuggestionError, a_kind, refuse_unknown
-from metta_sweep.schedulers.checks import check_callable, check_count, check_flag, check_number
+from metta_sweep.schedulers.checks import check_callable, check_count, check_number
 from metta_sweep.schedulers.picking import SuggestionPicker
 from metta_sweep.schedulers.scheduler import Waiting
 from metta_sweep.schedulers.suggestion_fold import Chosen, SuggestionFold, told_of
@@ -65,7 +66,7 @@ class LinearUCB(SuggestionPicker):
         self.features = features
         self.alpha = check_number("LinearUCB(alpha=)", alpha, least=0, example=1.0)
         self.ridge = check_number("LinearUCB(ridge=)", ridge, least=1e-6, example=1.0)
-        self.shared = check_flag("LinearUCB(shared=)", shared)
+        self.shared = check_flag(shared, "LinearUCB(shared=)", SchedulerError, remedy="Write one of them")
         self.candidates = check_count("LinearUCB(candidates=)", candidates, example=64)
 
     def begin(self, setup: Setup) -> LinearIndex:
