@@ -24,7 +24,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "schedulers"
 sys.path.insert(0, str(TESTS))
 
-from decision_streams import STREAMS, Decides, Stream, decisions, packed, stream  # noqa: E402  # pyright: ignore[reportMissingImports]  # found by the line above
+from decision_streams import STREAMS, Decides, OptunaPruner, Stream, decisions, packed, stream  # noqa: E402  # pyright: ignore[reportMissingImports]  # found by the line above
 
 
 class RayASHA(Decides):
@@ -116,34 +116,6 @@ class SyneTuneASHA(Decides):
     def stops(self, trial: int, step: int, value: float) -> bool:
         """Its result."""
         return bool(self.scheduler.on_trial_result(self.trials[trial], {"step": step, "value": value}) == "STOP")
-
-
-class OptunaPruner(Decides):
-    """A pruner of Optuna, asked through a study."""
-
-    def __init__(self, settings: Stream, pruner: Any) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.state = optuna.trial.TrialState
-        self.study: Any = optuna.create_study(direction="minimize" if settings.minimize else "maximize", pruner=pruner)
-        self.trials: dict[int, Any] = {}
-
-    def start(self, trial: int) -> None:
-        """Ask for it."""
-        self.trials[trial] = self.study.ask()
-
-    def stops(self, trial: int, step: int, value: float) -> bool:
-        """Report, and ask whether to prune."""
-        self.trials[trial].report(value, step)
-        return bool(self.trials[trial].should_prune())
-
-    def end(self, trial: int, value: float, *, stopped: bool) -> None:
-        """Tell how it ended."""
-        if stopped:
-            self.study.tell(self.trials[trial], state=self.state.PRUNED)
-        else:
-            self.study.tell(self.trials[trial], value)
 
 
 def optuna_halving(settings: Stream) -> Decides:

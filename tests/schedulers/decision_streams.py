@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 STREAMS = 360
 """How many streams there are for each rule; their seeds are 0, 1, ..."""
@@ -64,6 +65,34 @@ def stream(seed: int) -> Stream:
         skips=random.random() < 0.3,
         min_trials=random.randint(1, 4),
     )
+
+
+class OptunaPruner(Decides):
+    """A pruner of Optuna, asked through a study."""
+
+    def __init__(self, settings: Stream, pruner: Any) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.state = optuna.trial.TrialState
+        self.study: Any = optuna.create_study(direction="minimize" if settings.minimize else "maximize", pruner=pruner)
+        self.trials: dict[int, Any] = {}
+
+    def start(self, trial: int) -> None:
+        """Ask for it."""
+        self.trials[trial] = self.study.ask()
+
+    def stops(self, trial: int, step: int, value: float) -> bool:
+        """Report, and ask whether to prune."""
+        self.trials[trial].report(value, step)
+        return bool(self.trials[trial].should_prune())
+
+    def end(self, trial: int, value: float, *, stopped: bool) -> None:
+        """Tell how it ended."""
+        if stopped:
+            self.study.tell(self.trials[trial], state=self.state.PRUNED)
+        else:
+            self.study.tell(self.trials[trial], value)
 
 
 def decisions(settings: Stream, make: Callable[[Stream], Decides]) -> str:

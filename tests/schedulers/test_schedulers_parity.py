@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from decision_streams import STREAMS, Decides, Stream, decisions, packed, stream
+from decision_streams import STREAMS, Decides, OptunaPruner, Stream, decisions, packed, stream
 
 from metta_sweep.core.events import Pick, Reported, Result, Score
 from metta_sweep.core.goal import Goal
@@ -131,32 +131,7 @@ def test_decisions_equal_those_of_the_installed_optuna(name: str) -> None:
             pruner = optuna.pruners.SuccessiveHalvingPruner(
                 min_resource=settings.grace_period, reduction_factor=settings.reduction_factor
             )
-        return OptunaStudy(optuna, pruner, settings)
+        return OptunaPruner(settings, pruner)
 
     for seed in range(10_000, 10_012):
         assert decisions(stream(seed), OURS[name]) == decisions(stream(seed), theirs), stream(seed)
-
-
-class OptunaStudy(Decides):
-    """A pruner of Optuna, asked through a study."""
-
-    def __init__(self, optuna: Any, pruner: Any, settings: Stream) -> None:
-        self.pruned = optuna.trial.TrialState.PRUNED
-        self.study = optuna.create_study(direction="minimize" if settings.minimize else "maximize", pruner=pruner)
-        self.trials: dict[int, Any] = {}
-
-    def start(self, trial: int) -> None:
-        """Ask for it."""
-        self.trials[trial] = self.study.ask()
-
-    def stops(self, trial: int, step: int, value: float) -> bool:
-        """Report, and ask whether to prune."""
-        self.trials[trial].report(value, step)
-        return bool(self.trials[trial].should_prune())
-
-    def end(self, trial: int, value: float, *, stopped: bool) -> None:
-        """Tell how it ended."""
-        if stopped:
-            self.study.tell(self.trials[trial], state=self.pruned)
-        else:
-            self.study.tell(self.trials[trial], value)
