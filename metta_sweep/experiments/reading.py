@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import overload
+from typing import ClassVar, overload
 
 from metta_sweep.core.events import Draw, Event
 from metta_sweep.core.trial import Trial
@@ -17,6 +17,9 @@ class TrialsView(Sequence[Trial]):
 
     ``by_id("7")`` finds one by its id.
     """
+
+    _made_plain: ClassVar = "list(x)"
+    """How contracts say that a list is made of it."""
 
     def __init__(self, store: Store, run_id: str, count: int, unended: Mapping[int, Trial]) -> None:
         from metta_sweep.experiments.codec import decode_trial

@@ -215,6 +215,8 @@ class SweepResult:
 
     _is_result: ClassVar = True
     """It may be awaited, for type checkers, and is there all the same: contracts take it."""
+    _made_plain: ClassVar = "x.to_dict()"
+    """How contracts say that a dict is made of it."""
 
     def __await__(self) -> Generator[Any, None, SweepResult]:
         yield from ()

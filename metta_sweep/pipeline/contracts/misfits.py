@@ -90,7 +90,13 @@ def _wanted(entry: Any) -> str:
 
 
 def conversion(value: object) -> str:
-    """How a scalar of an array library is made a Python number; nothing for other values."""
+    """How a scalar of an array library is made a Python number, and what else says how it is made plain; nothing for others.
+
+    A class says so by ``_made_plain = "list(x)"``.
+    """
+    plain = getattr(type(value), "_made_plain", None)
+    if isinstance(plain, str):
+        return f": write {plain}"
     library, kind = type(value).__module__.partition(".")[0], type(value).__name__
     if library == "numpy":
         for prefix, call in (("int", "int(x)"), ("uint", "int(x)"), ("float", "float(x)"), ("bool", "bool(x)")):
