@@ -71,6 +71,11 @@ class TrialContext:
         return self._task.address
 
     @property
+    def place(self) -> str:
+        """What the addresses of experiments begin with that run inside this trial: ``trial[5]``, the same on every attempt."""
+        return f"trial[{self._task.trial.id}]"
+
+    @property
     def params(self) -> dict[str, Any]:
         """The parameters to evaluate: a dict of this attempt's own, which may be changed."""
         if self._params is None:

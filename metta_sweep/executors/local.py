@@ -27,6 +27,7 @@ from metta_sweep.executors.leaks import Leaks
 from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
 from metta_sweep.executors.outcome import awaitable, ended_of, in_thread, metrics_of
 from metta_sweep.executors.pausing import must_restore, restore, save, tidy
+from metta_sweep.here import here
 from metta_sweep.threads import Leaked, WorkerThreads
 
 __all__ = ["LocalExecutor"]
@@ -258,6 +259,7 @@ class LocalExecutor:
     async def _run(self, attempt: Attempt, call: Callable[[TrialContext], Any]) -> None:
         """Run a trial on the event loop, up to its terminal event."""
         attempt.begun = True
+        here.set(attempt.context)
         try:
             if attempt.task.resume_step is not None and must_restore(attempt):
                 await self._pool().run(partial(restore, attempt), name=attempt.task.address)
@@ -275,6 +277,8 @@ class LocalExecutor:
             self._end(attempt, error=trial_error(error))
         else:
             self._end(attempt, metrics)
+        finally:
+            here.set(None)  # what the task keeps would keep the attempt alive, and the attempt keeps the task
 
     def _returned(self, attempt: Attempt, value: Any, error: Exception | None) -> None:
         """A function in a thread has returned or raised."""

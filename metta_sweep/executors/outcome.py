@@ -16,6 +16,7 @@ from metta_sweep.executors.failure import error_name, trial_error
 from metta_sweep.executors.generators import STOPPED, drive, drive_async
 from metta_sweep.executors.objective import BoundObjective
 from metta_sweep.executors.pausing import restore
+from metta_sweep.here import here
 
 __all__ = ["awaitable", "ended_of", "in_thread", "metrics_of", "timeout_error"]
 
@@ -29,6 +30,7 @@ def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext
             restore(attempt)
             if attempt.stopping:
                 return STOPPED
+        here.set(context)
         value = objective.call(context)
         return drive(attempt, context, value) if inspect.isgenerator(value) else value
     finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from metta_sweep.address import check_name, item
 from metta_sweep.errors import Fault, InvalidInput
+from metta_sweep.here import here
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.item_failure import ItemFailure
 from metta_sweep.pipeline.keeping.resume_plan import UNKNOWN, Preview, depends
@@ -191,7 +192,10 @@ class _Gathering:
         """The outputs, in the order of the items."""
         todo = iter(range(len(self._items)))
         if self._workers <= 1:
-            await self._work(todo)
+            try:
+                await self._work(todo)
+            finally:
+                here.set(self._scope)
             return self._outputs
         try:
             async with asyncio.TaskGroup() as group:
@@ -228,8 +232,10 @@ class _Gathering:
                 return
             if index == last:
                 self._all_begun.set()
+            place = ItemScope(scope, keys[index], items[index], self._called)
+            here.set(place)
             try:
-                outputs[index] = await one(ItemScope(scope, keys[index], items[index], self._called))
+                outputs[index] = await one(place)
             except ItemFailed as failed:
                 if cancelled_since(cancelling):
                     raise failed.error from None  # what a cancelled item raises ends the map, as it ends a stage

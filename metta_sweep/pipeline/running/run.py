@@ -9,7 +9,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from metta_sweep.address import join
 from metta_sweep.errors import Fault, message_of
+from metta_sweep.here import here
 from metta_sweep.pipeline.context import Context, context_of
 from metta_sweep.pipeline.events import HookFailed, PipelineEvent, PipelineListener
 from metta_sweep.pipeline.hook_table import CodeChange
@@ -76,6 +78,7 @@ class Run:
         "leaks",
         "listeners",
         "needs_inputs",
+        "outer",
         "profile",
         "record",
         "recorder",
@@ -118,6 +121,9 @@ class Run:
         self.broken: Exception | None = None
         """What ends the run whatever ``retry``, ``on_error`` and ``on_item_error`` of what encloses it say: an error of what keeps
         outputs or, where hooks are strict, of an observer."""
+        around = here.get()
+        self.outer = "" if around is None else around.place
+        """The address of the trial or stage, of the experiment that it is in, within which it runs; empty outside of all."""
         self._run_id = ""
         self.watched = bool(self.listeners) or self.profile is not None or self.needs_inputs
 
@@ -173,7 +179,7 @@ class Run:
 class Scope:
     """Where in a run its nodes are: the values, and the address of what encloses them."""
 
-    __slots__ = ("_prefix", "attempt_context", "deadline", "index", "item", "kept", "node", "path", "run", "values")
+    __slots__ = ("_prefix", "attempt", "attempt_context", "deadline", "index", "item", "kept", "node", "path", "run", "values")
 
     def __init__(self, run: Run, values: dict[str, Any], path: str, *, deadline: float | None = None, item: Any = None) -> None:
         self.run = run
@@ -191,6 +197,8 @@ class Scope:
         self._prefix: str | None = None
         self.node = ""
         """The name of the node that runs now."""
+        self.attempt = 1
+        """The number of its attempt."""
         self.attempt_context: StageContext | None = None
 
     def inner(self, path: str, values: dict[str, Any] | None = None) -> Scope:
@@ -224,6 +232,12 @@ class Scope:
         return f"{prefix}/{name}" if prefix else name
 
     @property
+    def place(self) -> str:
+        """The address of what runs now, within the experiment that it belongs to."""
+        outer = self.run.outer
+        return join(outer, self.address(self.node)) if outer else self.address(self.node)
+
+    @property
     def stage_context(self) -> StageContext:
         """What the stage that runs now may ask about itself."""
         if self.attempt_context is None:
@@ -232,12 +246,22 @@ class Scope:
 
 
 async def run_nodes(nodes: Sequence[Node], scope: Scope) -> None:
-    """Run nodes one after another. Lean stages run right here: a call less, for each of many thousand."""
+    """Run nodes one after another. What runs in them finds where it is in ``here``."""
+    around = here.get()
+    here.set(scope)
+    try:
+        if scope.run.watched:
+            for node in nodes:
+                await node.run(scope)
+        else:
+            await _run_lean(nodes, scope)
+    finally:
+        here.set(around)
+
+
+async def _run_lean(nodes: Sequence[Node], scope: Scope) -> None:
+    """Lean stages run right here: a call less, for each of many thousand."""
     run = scope.run
-    if run.watched:
-        for node in nodes:
-            await node.run(scope)
-        return
     values, record = scope.values, run.record
     inline: Node | None = None
     try:

@@ -67,7 +67,7 @@ class Trying:
         replaced = False
         try:
             if self.only_call is not None:
-                scope.node = self.name
+                scope.node, scope.attempt = self.name, 1
                 output = await self._gated(await self.only_call(scope), address)
             elif self._total is None:
                 output = await self._attempts(scope, address, attempts, cancelling)
@@ -95,6 +95,7 @@ class Trying:
 
     async def _attempts(self, scope: Scope, address: str, attempts: list[int], cancelling: int) -> Any:
         while True:
+            scope.attempt = attempts[0]
             try:
                 raw = await self._attempt.run(scope, address, attempts[0])
                 return self._check(raw) if self.validate is None else await self._gated(raw, address)
