@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from metta_sweep.core.distributions import Integer as Integer
     from metta_sweep.core.distributions import LogInteger as LogInteger
     from metta_sweep.core.distributions import LogUniform as LogUniform
+    from metta_sweep.core.distributions import Permutation as Permutation
     from metta_sweep.core.distributions import Uniform as Uniform
+    from metta_sweep.core.distributions import Variants as Variants
     from metta_sweep.core.failures import FailurePolicy as FailurePolicy
     from metta_sweep.core.resources import Resources as Resources
     from metta_sweep.core.search_space import SearchSpace as SearchSpace
@@ -69,6 +71,7 @@ _HOMES = {
     "LogUniform": "core.distributions",
     "MemoryStore": "store.memory",
     "Optimizer": "optimizers.optimizer",
+    "Permutation": "core.distributions",
     "Pipeline": "pipeline",
     "Plan": "pipeline",
     "Report": "core.trial",
@@ -88,6 +91,7 @@ _HOMES = {
     "TrialContext": "executors.context",
     "TrialState": "core.trial",
     "Uniform": "core.distributions",
+    "Variants": "core.distributions",
     "Verdict": "core.trial",
     "fields": "pipeline",
     "hooks": "pipeline",

@@ -12,7 +12,7 @@ from metta_sweep.core.ranges import Distribution, Sampler
 from metta_sweep.core.values import NotJson, plain_json
 from metta_sweep.errors import SearchSpaceError, a_kind
 
-__all__ = ["Choice", "Constant", "check_parameters"]
+__all__ = ["Choice", "Constant", "check_parameters", "plain_value", "value_key"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -27,7 +27,7 @@ class Constant(Distribution):
     value: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", _plain(self.value, "Constant(value)"))
+        object.__setattr__(self, "value", plain_value(self.value, "Constant(value)"))
 
     def sampler(self) -> Sampler:
         """The value, whatever ``u``."""
@@ -39,7 +39,7 @@ class Constant(Distribution):
 
     def contains(self, value: object) -> bool:
         """Whether it is that value."""
-        return bool(_key(value) == _key(self.value))
+        return bool(value_key(value) == value_key(self.value))
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
@@ -73,7 +73,7 @@ class Choice(Distribution):
         values, spaces = _options(options)
         positions: dict[Any, int] = {}
         for position, value in enumerate(values):
-            first = positions.setdefault(_key(value), position)
+            first = positions.setdefault(value_key(value), position)
             if first != position:
                 raise SearchSpaceError(
                     "Choice(options)",
@@ -119,7 +119,7 @@ class Choice(Distribution):
 
     def position(self, value: object) -> int | None:
         """Which option it is, from 0; None when it is none of them."""
-        return self._positions.get(_key(value))
+        return self._positions.get(value_key(value))
 
     def describe(self) -> dict[str, Any]:
         """The options, and the sub-spaces beside them."""
@@ -150,7 +150,7 @@ def check_parameters(where: str, space: Mapping[Any, Any]) -> tuple[tuple[str, D
                 f"{where}[{name!r}]",
                 f"parameter {name!r} is no distribution",
                 found=distribution,
-                expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
+                expected="Uniform, LogUniform, Integer, LogInteger, Choice, Permutation, Variants or Constant",
                 remedy=_write_instead(distribution),
             )
     return tuple(space.items())
@@ -186,7 +186,7 @@ def _options(options: Any) -> tuple[tuple[Any, ...], tuple[tuple[tuple[str, Dist
             remedy=f"Write Choice([{options!r}])" if isinstance(options, str) else "Write Choice([...])",
         )
     _refuse_empty(options, where)
-    return tuple(_plain(option, f"Choice(options[{position}])") for position, option in enumerate(options)), None
+    return tuple(plain_value(option, f"Choice(options[{position}])") for position, option in enumerate(options)), None
 
 
 def _refuse_empty(options: Sequence[Any] | Mapping[str, Any], where: str) -> None:
@@ -214,7 +214,8 @@ def _sub_space(name: object, space: object) -> tuple[tuple[str, Distribution], .
     return check_parameters(f"Choice(options[{name!r}])", space)
 
 
-def _plain(value: Any, where: str) -> Any:
+def plain_value(value: Any, where: str) -> Any:
+    """A copy made of JSON values; raises ``SearchSpaceError`` for what JSON cannot hold."""
     try:
         return plain_json(value)
     except NotJson as fault:
@@ -227,7 +228,7 @@ def _plain(value: Any, where: str) -> Any:
         ) from None
 
 
-def _key(value: Any) -> Any:
+def value_key(value: Any) -> Any:
     """What makes two values the same option: equal numbers are, True and 1 are not."""
     kind = type(value)
     if kind is str or kind is int or kind is float or value is None:
@@ -238,7 +239,7 @@ def _key(value: Any) -> Any:
         plain = plain_json(value)
     except NotJson:
         return (object, id(value))
-    return json.dumps((plain,), sort_keys=True).encode() if isinstance(plain, list | dict) else _key(plain)
+    return json.dumps((plain,), sort_keys=True).encode() if isinstance(plain, list | dict) else value_key(plain)
 
 
 def _giver(value: Any) -> Sampler:

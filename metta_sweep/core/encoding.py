@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, Permutation
 from metta_sweep.core.levels import Level
 from metta_sweep.core.ranges import Sampler
 from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.errors import SearchSpaceError
 
 __all__ = ["INACTIVE", "Axis", "Encoding"]
 
@@ -99,6 +100,14 @@ class Encoding:
         return tuple(axes)
 
     def _width_of(self, distribution: Distribution) -> int:
+        if isinstance(distribution, Permutation):
+            raise SearchSpaceError(
+                "search_space",
+                "orders have no coordinates that a model could learn from",
+                found=distribution,
+                expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
+                remedy="Use an optimizer that searches orders: EvolutionOptimizer or RandomOptimizer, say",
+            )
         steps = _size(distribution)
         if steps == 1:
             return 0

@@ -51,6 +51,10 @@ class Distribution:
         """Whether ``value`` can be drawn. Bools are not numbers; numpy scalars are what they hold."""
         raise NotImplementedError
 
+    def fault(self, value: object) -> str:
+        """What is wrong with a value that cannot be drawn, in words that follow it."""
+        return f"lies outside {self!r}"
+
     def describe(self) -> dict[str, Any]:
         """The distribution as JSON."""
         return {"distribution": type(self).__name__, **{item.name: getattr(self, item.name) for item in fields(self)}}  # type: ignore[arg-type]

@@ -144,7 +144,7 @@ class SearchSpace:
         faults = [f"{name!r} is missing" for name in active if name not in params]
         faults += [self._unknown(name) for name in params if name not in active]
         faults += [
-            f"{name!r} = {params[name]!r} lies outside {distribution!r}"
+            f"{name!r} = {params[name]!r} {distribution.fault(params[name])}"
             for name, distribution in active.items()
             if name in params and not distribution.contains(params[name])
         ]
@@ -189,7 +189,7 @@ class SearchSpace:
             if not distribution.contains(value):
                 raise SuggestionError(
                     f"fixed[{name!r}]",
-                    f"{name!r} lies outside its domain",
+                    f"{name!r} {distribution.fault(value)}",
                     found=value,
                     expected=repr(distribution),
                     remedy="Fix a value that the search space has",

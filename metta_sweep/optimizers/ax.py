@@ -64,6 +64,7 @@ class AxOptimizer(AskTellOptimizer[int]):
 
     stays_inside = True
     slow = True
+    supports = Supports(most_ordered=0)
     attempts = 2
 
     def __init__(
@@ -84,20 +85,13 @@ class AxOptimizer(AskTellOptimizer[int]):
         self.initial_trials = check_int(
             initial_trials, "AxOptimizer(initial_trials=)", OptimizerError, at_least=1, remedy="Write initial_trials=5"
         )
-        self.supports = Supports(several_objectives=acquisition == "EI" or isinstance(acquisition, type))
+        self.supports = Supports(several_objectives=acquisition == "EI" or isinstance(acquisition, type), most_ordered=0)
         self._sems: list[float] | None = None
 
     @property
     def origin(self) -> str:
         """``"ax EI"``, say."""
         return f"ax {self.acquisition if isinstance(self.acquisition, str) else self.acquisition.__name__}"
-
-    def observe(self, trial: Trial, result: float | Mapping[str, float]) -> None:
-        """Tell Ax the result, with its standard error if trials give them."""
-        found = [_sem(trial, goal.metric) for goal in self._goal.objectives]
-        if None not in found:
-            self._sems = [sem for sem in found if sem is not None]
-        super().observe(trial, result)
 
     # -- asking and telling ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +159,12 @@ class AxOptimizer(AskTellOptimizer[int]):
                     return number, {name: _exactly(fixed, name, value) for name, value in params.items()}
                 self._drop(number)  # the centre of the space, which Ax begins with, whatever is fixed
         return None
+
+    def _learn(self, trial: Trial, result: float | Mapping[str, float], asked: int | None) -> None:
+        found = [_sem(trial, goal.metric) for goal in self._goal.objectives]
+        if None not in found:
+            self._sems = [sem for sem in found if sem is not None]
+        super()._learn(trial, result, asked)
 
     def _attach(self, params: dict[str, Any]) -> int:
         if self._client is None:

@@ -84,7 +84,7 @@ class AxSpace:
             f"it knows no {type(distribution).__name__}",
             found=distribution,
             expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
-            remedy="Use one of those",
+            remedy="Use one of those; EvolutionOptimizer and RandomOptimizer search orders, too",
         )
 
     def _choice(self, name: str, choice: Choice, condition: Condition) -> ChoiceParameterConfig:

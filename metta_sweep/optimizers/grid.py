@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Never
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Permutation
 from metta_sweep.core.levels import Level
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.core.trial import Suggestion
+from metta_sweep.core.trial import Suggestion, Trial
 from metta_sweep.errors import OptimizerError, a_kind, did_you_mean, refuse_unknown
 from metta_sweep.optimizers.grid_values import values_of
 from metta_sweep.optimizers.seeded import SeededOptimizer
@@ -28,8 +28,8 @@ _RESOLUTION: Final = 10
 class GridOptimizer(SeededOptimizer):
     """Suggests every point of a grid once, and then nothing more. A run without a budget tries them all.
 
-    Options of a ``Choice`` are all on the grid, with the grid of a sub-space under its option only; ranges have ``resolution``
-    values. Nothing is listed: a grid of 10**12 points costs no more than a small one.
+    Options of a ``Choice`` are all on the grid, with the grid of a sub-space under its option only, and so are the orders of a
+    ``Permutation``; ranges have ``resolution`` values. Nothing is listed: a grid of 10**12 points costs no more than a small one.
 
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.
@@ -76,6 +76,7 @@ class GridOptimizer(SeededOptimizer):
         self._grid = SearchSpace(_on_grid(space.top, by_name, default))
         self._walks: dict[str, _Walk] = {}
         self._seen: SeenParams | None = None
+        self._earlier: set[str] = set()
 
     @property
     def size(self) -> int:
@@ -103,9 +104,16 @@ class GridOptimizer(SeededOptimizer):
             params = walk.following()
             if params is None:
                 break
+            if self._earlier and params_key(params) in self._earlier:
+                continue
             if self._seen is None or self._seen.add(params):
                 found.append(Suggestion(params=params, origin="grid"))
         return found
+
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Pass over their points."""
+        if self.space:
+            self._earlier.update(params_key(trial.params) for trial in trials)
 
     def _walk(self, fixed: Mapping[str, Any]) -> _Walk:
         key = params_key(fixed)
@@ -153,7 +161,7 @@ def _ranges(level: Level) -> Iterator[str]:
         if isinstance(distribution, Choice):
             for space in distribution.spaces or ():
                 yield from _ranges(space)
-        elif not isinstance(distribution, Constant):
+        elif not isinstance(distribution, Constant | Permutation):
             yield name
 
 
@@ -163,7 +171,7 @@ def _on_grid(level: Level, by_name: Mapping[str, int], default: int) -> dict[str
     for name, distribution in level:
         if isinstance(distribution, Choice):
             made[name] = _choice(distribution, by_name, default)
-        elif isinstance(distribution, Constant):
+        elif isinstance(distribution, Constant | Permutation):
             made[name] = distribution
         else:
             made[name] = Choice(values_of(distribution, by_name.get(name, default)))

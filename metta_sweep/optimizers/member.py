@@ -12,6 +12,7 @@ from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Report, Suggestion, Trial
 from metta_sweep.errors import OptimizerError, SuggestionError, a_kind
+from metta_sweep.optimizers.earlier import fits
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.optimizers.queue import SuggestionQueue
 from metta_sweep.optimizers.seen import SeenParams
@@ -44,6 +45,11 @@ class NewPoints:
     def used_up(self, fixed: Mapping[str, Any] | None = None) -> bool:
         """Whether the space has no other points, of those with these parameters ``fixed``."""
         return self._seen.used_up(fixed)
+
+    def add(self, trials: Iterable[Trial]) -> None:
+        """Their parameters are not new any more."""
+        for trial in trials:
+            self._seen.add(trial.params)
 
     def of(self, suggestions: Iterable[Suggestion]) -> list[Suggestion]:
         """Those of the suggestions that are new. They are not new the next time."""
@@ -183,7 +189,11 @@ class Member:
         self.optimizer.warm_start([replace(trial, origin=_SEPARATOR + (trial.origin or "")) for trial in trials])
 
     def _warm_start(self, trial: Trial, result: Any) -> None:
-        self.optimizer.warm_start([trial])
+        if fits(self.optimizer.search_space, trial.params):
+            self.optimizer.warm_start([trial])
+        else:
+            # a follow-up of a scheduler: some make use of it
+            self.optimizer.observe(trial, result)
 
     def _seen(self, trial: Trial) -> Trial:
         origin = trial.origin or ""
@@ -237,7 +247,12 @@ def common_support(optimizers: Iterable[Optimizer]) -> Supports:
     supports = Supports()
     for optimizer in optimizers:
         own = optimizer.supports
-        most = [limit for limit in (supports.most_parameters, own.most_parameters) if limit is not None]
-        both = {name: getattr(supports, name) and getattr(own, name) for name in Supports._fields[:-1]}
-        supports = Supports(**both)._replace(most_parameters=min(most, default=None))
+        both = {name: _common(getattr(supports, name), getattr(own, name)) for name in Supports._fields}
+        supports = Supports(**both)
     return supports
+
+
+def _common(one: bool | int | None, other: bool | int | None) -> Any:
+    """What both have: of limits the smaller one, None being none."""
+    limits = [limit for limit in (one, other) if limit is not None]
+    return min(limits, default=None)

@@ -9,8 +9,9 @@ from operator import itemgetter
 from random import Random
 from typing import Any, Final
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, Permutation
 from metta_sweep.core.levels import Level, active_parameters
+from metta_sweep.optimizers.orders import of_both, reordered
 
 __all__ = ["crossed", "mutated"]
 
@@ -45,12 +46,15 @@ def mutated(
 def crossed(level: Level, one: Mapping[str, Any], other: Mapping[str, Any], rng: Random) -> dict[str, Any]:
     """A point whose parameters are each that of one of its parents, with equal chances.
 
+    Orders that differ are crossed themselves (``orders.of_both``).
     What stands under a choice comes from the parent whose option it is; from both, where they have the same.
     """
     made: dict[str, Any] = {}
     for name, distribution in _by_name(level):
         source = one if rng.random() < 0.5 else other
         made[name] = source[name]
+        if isinstance(distribution, Permutation) and one[name] != other[name]:
+            made[name] = of_both(distribution, source[name], other[name] if source is one else one[name], rng)
         if isinstance(distribution, Choice) and distribution.spaces is not None:
             space = _below(distribution, source[name])
             if one[name] == other[name]:
@@ -103,6 +107,8 @@ def _changed(distribution: Distribution, value: Any, rng: Random, scale: float) 
         other = rng.randrange(len(distribution.options) - 1)
         other += other >= (distribution.position(value) or 0)
         return _own(distribution.options[other])
+    if isinstance(distribution, Permutation):
+        return reordered(distribution, value, rng)
     moved = distribution.from_unit(_reflected(distribution.to_unit(value) + rng.gauss(0.0, scale)))
     if moved == value and isinstance(distribution, Integer | LogInteger):
         step = rng.choice((-1, 1))

@@ -79,7 +79,7 @@ class NevergradSpace:
             f"it knows no {type(distribution).__name__}",
             found=distribution,
             expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
-            remedy="Use one of those",
+            remedy="Use one of those; EvolutionOptimizer and RandomOptimizer search orders, too",
         )
 
     def _single(self, name: str, distribution: Distribution) -> bool:

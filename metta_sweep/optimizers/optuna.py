@@ -12,7 +12,7 @@ from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.errors import OptimizerError, refuse_unknown
 from metta_sweep.optimizers.ask_tell import AskTellOptimizer
 from metta_sweep.optimizers.optuna_samplers import SAMPLERS, import_samplers, keywords_of, no_sampler, sampler_named, seeded
-from metta_sweep.optimizers.optuna_space import OptunaSpace
+from metta_sweep.optimizers.optuna_space import MOST_ORDERED, OptunaSpace
 from metta_sweep.optimizers.quiet import Quiet
 from metta_sweep.optimizers.supports import Supports
 
@@ -57,6 +57,8 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
         MissingExtra: when Optuna, or what the sampler needs beside it, is not installed.
     """
 
+    supports = Supports(most_ordered=MOST_ORDERED)
+
     def __init__(
         self,
         search_space: Space | None = None,
@@ -81,7 +83,9 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
         made = self._make_sampler(0)
         kind = type(made).__name__
         self.slow = kind not in _QUICK
-        self.supports = Supports(several_objectives=kind not in _ONE_OBJECTIVE, continuous=kind != "BruteForceSampler")
+        self.supports = Supports(
+            several_objectives=kind not in _ONE_OBJECTIVE, continuous=kind != "BruteForceSampler", most_ordered=MOST_ORDERED
+        )
         self._name = next((name for name, known in SAMPLERS.items() if known == kind), kind)
 
     @property
@@ -92,14 +96,12 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
     def reported(self, trial: Trial, report: Report) -> None:
         """Tell Optuna a report of a running trial; the first one of each step counts."""
         asked = self._opened(trial)
-        metric = self._goal.metric
-        if asked is None or self._goal.has_several or report.step < 0 or report.step in self._steps.setdefault(asked.number, set()):
+        if asked is None or self._goal.has_several or report.step in self._steps.setdefault(asked.number, set()):
             return
-        if metric is None and len(report.metrics) == 1:
-            (metric,) = report.metrics
-        if metric in report.metrics:
+        value = self._reported_value(report)
+        if value is not None:
             self._steps[asked.number].add(report.step)
-            asked.report(report.value(metric), report.step)
+            asked.report(value, report.step)
 
     def describe(self) -> dict[str, Any]:
         """Its class, its sampler with the options, and the search space and seed that it was given."""
@@ -156,9 +158,35 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
             # it learns from trials of its generations only, which those that are added have none of
             super()._add(params, values)
             return
+        self._add_trial(params, values=values)
+
+    def _add_trial(self, params: dict[str, Any], **how: Any) -> None:
+        import optuna
+
         labelled, distributions = self._optuna_space.labelled(params), self._optuna_space.distributions(params)
         known = {label: labelled[label] for label in distributions}
-        self._study.add_trial(optuna.create_trial(params=known, distributions=distributions, values=values))
+        self._study.add_trial(optuna.create_trial(params=known, distributions=distributions, **how))
+
+    def _add_failed(self, params: dict[str, Any]) -> None:
+        import optuna
+
+        if isinstance(self._study.sampler, optuna.samplers.BaseGASampler):
+            super()._add_failed(params)
+        elif self._worst and self.failures == "worst":
+            self._add_trial(params, values=self._worst)
+        else:
+            self._add_trial(params, state=optuna.trial.TrialState.FAIL)
+
+    def _add_stopped(self, trial: Trial) -> None:
+        import optuna
+
+        if self._goal.has_several or isinstance(self._study.sampler, optuna.samplers.BaseGASampler):
+            super()._add_stopped(trial)
+            return
+        report = trial.last_report
+        value = None if report is None else self._reported_value(report)
+        reached = {} if report is None or value is None else {report.step: value}
+        self._add_trial(trial.params, state=optuna.trial.TrialState.PRUNED, intermediate_values=reached)
 
     def _tell(self, asked: optuna.Trial, params: dict[str, Any], values: list[float]) -> None:
         self._finish(asked, values)
@@ -182,6 +210,13 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
 
         several = self._goal.has_several
         self._finish(asked, None, optuna.trial.TrialState.FAIL if several else optuna.trial.TrialState.PRUNED)
+
+    def _reported_value(self, report: Report) -> float | None:
+        """What a report says of the goal's metric, where it may be told: Optuna's steps begin at 0."""
+        metric = self._goal.metric
+        if metric is None and len(report.metrics) == 1:
+            (metric,) = report.metrics
+        return report.value(metric) if metric in report.metrics and report.step >= 0 else None
 
     def _finish(self, asked: optuna.Trial, values: list[float] | None, state: optuna.trial.TrialState | None = None) -> None:
         self._steps.pop(asked.number, None)

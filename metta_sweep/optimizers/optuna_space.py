@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, LogUniform, Uniform
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, LogUniform, Permutation, Uniform
 from metta_sweep.core.levels import Condition, Level, in_words
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import OptimizerError
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     OptunaDistribution = optuna.distributions.BaseDistribution
 
-__all__ = ["OptunaSpace"]
+__all__ = ["MOST_ORDERED", "OptunaSpace"]
+
+MOST_ORDERED: Final = 5
+"""Of so many items, all 120 orders are choices of Optuna, by number; of more, it would learn nothing."""
 
 
 class OptunaSpace:
@@ -110,7 +113,7 @@ def _outside(distribution: Distribution, value: Any) -> Any:
     if isinstance(distribution, Choice):
         position = distribution.position(value) or 0
         return position if _by_position(distribution) else distribution.options[position]
-    return value
+    return distribution.number(value) if isinstance(distribution, Permutation) else value
 
 
 def _distribution(distribution: Distribution) -> OptunaDistribution | None:
@@ -128,6 +131,8 @@ def _distribution(distribution: Distribution) -> OptunaDistribution | None:
             return distributions.IntDistribution(lower, upper, log=True)
         case Choice():
             return distributions.CategoricalDistribution(_choices(distribution))
+        case Permutation(items) if len(items) <= MOST_ORDERED:
+            return distributions.CategoricalDistribution(range(distribution.count))
         case Constant():
             return None
     raise _unknown(distribution)
@@ -146,6 +151,8 @@ def _suggested(trial: optuna.Trial, label: str, distribution: Distribution) -> A
         case Choice(options):
             chosen: Any = trial.suggest_categorical(label, _choices(distribution))
             return copy.deepcopy(options[chosen]) if _by_position(distribution) else options[distribution.position(chosen) or 0]
+        case Permutation():
+            return distribution.order(trial.suggest_categorical(label, range(distribution.count)))
         case Constant(value):
             return copy.deepcopy(value)
     raise _unknown(distribution)
@@ -154,8 +161,9 @@ def _suggested(trial: optuna.Trial, label: str, distribution: Distribution) -> A
 def _unknown(distribution: Distribution) -> OptimizerError:
     return OptimizerError(
         "OptunaOptimizer(search_space=)",
-        f"it knows no {type(distribution).__name__}",
+        f"it knows no {type(distribution).__name__}"
+        + (f" of more than {MOST_ORDERED} items" * isinstance(distribution, Permutation)),
         found=distribution,
-        expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
-        remedy="Use one of those",
+        expected=f"Uniform, LogUniform, Integer, LogInteger, Choice, Constant, or a Permutation of up to {MOST_ORDERED} items",
+        remedy="Use one of those, or an optimizer that searches orders: EvolutionOptimizer, RandomOptimizer",
     )

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, Permutation
 from metta_sweep.core.levels import Level, active_parameters
 from metta_sweep.core.search_space import SearchSpace
 
@@ -186,7 +186,7 @@ def _size(name: str, distribution: Distribution, fixed: Mapping[str, Any]) -> in
         return len(distribution.options)
     if isinstance(distribution, Integer | LogInteger):
         return distribution.upper - distribution.lower + 1
-    return None
+    return distribution.count if isinstance(distribution, Permutation) else None
 
 
 def _spaces(name: str, choice: Choice, fixed: Mapping[str, Any]) -> dict[Any, Level]:
@@ -219,4 +219,6 @@ def _values(name: str, distribution: Distribution, digit: int, fixed: Mapping[st
     if isinstance(distribution, Choice):
         option = distribution.options[digit]
         return {name: copy.deepcopy(option) if isinstance(option, list | dict) else option}
+    if isinstance(distribution, Permutation):
+        return {name: distribution.order(digit)}
     return {name: distribution.from_unit(0.5)}

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from metta_sweep.core.distributions import Choice, Integer, LogInteger, LogUniform, Uniform
+from metta_sweep.core.distributions import Choice, Integer, LogInteger, LogUniform, Permutation, Uniform
 from metta_sweep.errors import OptimizerError
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Supports(NamedTuple):
     """Goals with several objectives: ``observe`` is told a mapping then."""
     most_parameters: int | None = None
     """How many parameters a space may have; None: any number."""
+    most_ordered: int | None = None
+    """How many items a ``Permutation`` may have; None: any number; 0: it searches no orders."""
 
     def lacks(self, space: SearchSpace | None, goal: Goal) -> str | None:
         """What the space or the goal asks for and this does not have, in words; None when it has everything."""
@@ -52,7 +54,18 @@ class Supports(NamedTuple):
                 return f"continuous parameters, such as {name!r}: {distribution!r}"
             if isinstance(distribution, Integer | LogInteger) and not self.integers:
                 return f"whole numbers, such as {name!r}: {distribution!r}"
+            if isinstance(distribution, Permutation):
+                lacking = self._lacks_orders(name, distribution)
+                if lacking is not None:
+                    return lacking
         return None
+
+    def _lacks_orders(self, name: str, permutation: Permutation) -> str | None:
+        most, length = self.most_ordered, len(permutation.items)
+        if most is None or length <= most:
+            return None
+        limit = f" of {length} items (it searches those of up to {most})" if most else ""
+        return f"orders{limit}, such as {name!r}: {permutation!r}"
 
 
 def check_supported(optimizer: Any, space: SearchSpace | None, goal: Goal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Permutation
 from metta_sweep.core.levels import Level
 from metta_sweep.core.ranges import Integer, LogInteger, LogUniform, Uniform
 
@@ -71,6 +71,8 @@ class Explorer(NamedTuple):
         factor = self.factors[min(int(units[2] * len(self.factors)), len(self.factors) - 1)]
         if isinstance(distribution, Choice):
             return _neighbour(distribution, old, resampled, factor)
+        if isinstance(distribution, Permutation):
+            return _swapped(old, units[2])
         new = _times(distribution, old, factor)
         lower, upper = _bounds(distribution)
         if lower <= new <= upper:
@@ -87,6 +89,13 @@ def _neighbour(choice: Choice, old: Any, resampled: Any, factor: float) -> tuple
     position = ordered.index(old) + (1 if factor >= 1 else -1)
     new = ordered[min(max(position, 0), len(ordered) - 1)]
     return new, f"{old!r} to {new!r}" if new != old else f"stays {old!r}, the {'largest' if factor >= 1 else 'smallest'}"
+
+
+def _swapped(order: list[Any], unit: float) -> tuple[list[Any], str]:
+    """The order with two neighbours swapped."""
+    place = min(int(unit * (len(order) - 1)), len(order) - 2)
+    new = [*order[:place], order[place + 1], order[place], *order[place + 2 :]]
+    return new, f"{order[place]!r} and {order[place + 1]!r} swapped: {new!r}"
 
 
 def _times(distribution: Distribution, old: Any, factor: float) -> Any:
