@@ -7,23 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from metta_sweep.address import join
-from metta_sweep.errors import ContractError, Fault, did_you_mean
+from metta_sweep.errors import ContractError, Fault
 from metta_sweep.pipeline.cache import as_cache
-from metta_sweep.pipeline.contracts.assignable import explain_mismatch
 from metta_sweep.pipeline.contracts.contract import Contract
-from metta_sweep.pipeline.contracts.models import default_values, make_model
-from metta_sweep.pipeline.contracts.typeforms import type_name
-from metta_sweep.pipeline.hook_table import HOOKS
 from metta_sweep.pipeline.keeping.code_digest import code_text
 from metta_sweep.pipeline.keeping.resume_plan import UNKNOWN, Preview
 from metta_sweep.pipeline.parts.block import Block
+from metta_sweep.pipeline.parts.closed import bind_inputs, output_maker, picks_of
 from metta_sweep.pipeline.parts.spec import Edit, Spec, compile_all, paths_of, providers_of
 from metta_sweep.pipeline.parts.stage import StageBinding, StageSpec
 from metta_sweep.pipeline.parts.stage_node import StageNode
-from metta_sweep.pipeline.proof.binding import Binding, bind
+from metta_sweep.pipeline.proof.binding import Binding
 from metta_sweep.pipeline.proof.calls import Call
 from metta_sweep.pipeline.proof.flow import FieldState, Flow
-from metta_sweep.pipeline.proof.missing import quoted
 from metta_sweep.pipeline.proof.outline import Group, Part
 from metta_sweep.pipeline.proof.signature import MISSING, Parameter, ReadSignature
 from metta_sweep.pipeline.ref import Ref
@@ -31,6 +27,7 @@ from metta_sweep.pipeline.running.run import Node, Scope, run_nodes
 
 __all__ = ["NestedNode", "NestedSpec", "PipelineCall", "as_stage"]
 
+_DECLARE: Final = "Write Pipeline({name}=...), or leave it out."
 _ABSENT: Final = object()
 """Stands for an input that has a default and may not be there."""
 
@@ -42,10 +39,6 @@ def as_stage(name: str, block: Block, constants: Mapping[str, Any]) -> NestedSpe
     )
     signature = ReadSignature(parameters, False, MISSING, 0)
     return NestedSpec(name, PipelineCall(name, block), signature, constants, _output_of(name, block), block=block)
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return values
 
 
 def _output_of(name: str, block: Block) -> Contract:
@@ -105,84 +98,17 @@ class NestedSpec(StageSpec):
 
     def _bind(self, flow: Flow) -> Binding | None:
         before = len(flow.faults)
-        binding = self._bind_inputs(flow)
+        binding = bind_inputs(self, f"the pipeline {self.name!r}", _DECLARE, flow)
         with flow.closed(self.name, _inputs(self.block), providers_of(self.block.specs), self.block.hooks):
             nodes = compile_all(self.block.specs, flow)
             ends = flow.fields
-        picks = self._picks(ends, flow)
+        own = _output_of(self.name, self.block).fields
+        picks = picks_of(self, f"the pipeline {self.name!r}", ends, own, flow)
         if binding is None or nodes is None or len(flow.faults) > before or self.block.faults:
             return None
-        inside = _Inside(PipelineCall(self.name, self.block), nodes, binding.call, _output_maker(self.contract, picks))
+        inside = _Inside(PipelineCall(self.name, self.block), nodes, binding.call, output_maker(self.contract, picks))
         seeded = binding.needs_stage_context or any(_seeded(node) for node in nodes)
         return binding._replace(call=inside, needs_stage_context=seeded)
-
-    def _bind_inputs(self, flow: Flow) -> Binding | None:
-        """Its inputs come from the fields of that name; what has a default need not be there."""
-        if self.signature is None:
-            return None
-        missing = False
-        given: list[Parameter] = []
-        for parameter in self.signature.parameters:
-            name = parameter.name
-            if name == self.item or name in self.constants or name in flow.fields:
-                given.append(parameter)
-            elif parameter.default is MISSING:
-                missing = True
-                flow.missing(self.name, f"the declared input {name!r} of the pipeline {self.name!r}", name)
-        unknown = [name for name in self.constants if name not in self.block.inputs]
-        for name in unknown:
-            guess = did_you_mean(name, self.block.inputs)
-            hint = f"Did you mean {guess!r}?" if guess else f"Write Pipeline({name}=...), or leave it out."
-            hint = f"Hooks go into .through({name}=...)." if name in HOOKS else hint
-            flow.fault(
-                self.name,
-                f"the constant {name!r} is no input of the pipeline {self.name!r}; "
-                f"expected one of {', '.join(self.block.inputs) or 'none'}. {hint}",
-                name,
-            )
-        constants = {name: value for name, value in self.constants.items() if name not in unknown}
-        binding = bind(self.name, _given, self.signature._replace(parameters=tuple(given)), constants, flow, item=self.item)
-        return None if missing or unknown else binding
-
-    def _picks(self, ends: Mapping[str, FieldState], flow: Flow) -> dict[str, str]:
-        """The fields of the contract, each with the field of the pipeline's own that it is; what cannot be had is a fault."""
-        fields = self.contract.fields
-        optional = default_values(self.contract.model) if self.contract.model is not None else {}
-        own = _output_of(self.name, self.block).fields if set(fields) == {self.name} and self.name not in ends else {}
-        picks: dict[str, str] = {}
-        for field, form in fields.items():
-            source = next(iter(own)) if len(own) == 1 else field
-            state = ends.get(source)
-            if state is not None and state.definite:
-                picks[field] = source
-                self._check_pick(field, form, state, flow)
-            elif field not in optional:
-                flow.fault(self.name, self._not_there(field, ends), field)
-        return picks
-
-    def _check_pick(self, field: str, form: Any, state: FieldState, flow: Flow) -> None:
-        reason = explain_mismatch(state.type, form, field)
-        if reason is not None:
-            flow.fault(
-                self.name,
-                f"the contract of the pipeline {self.name!r} needs {type_name(form)}, but {quoted(state.provider)} in it provides "
-                f"{type_name(state.type)} ({reason}). Mend the one or the other.",
-                field,
-            )
-
-    def _not_there(self, field: str, ends: Mapping[str, FieldState]) -> str:
-        sure = [name for name, state in ends.items() if state.definite]
-        if field in ends:
-            why = f"only {quoted(ends[field].provider)} in it provides, and that may not have run"
-            hint = "Provide it on every way, or leave it out of the contract."
-        else:
-            why = "nothing in it provides"
-            guess = did_you_mean(field, sure)
-            hint = f"Did you mean {guess!r}?" if guess else "Let a stage of it provide the field, or name another one."
-        return (
-            f"the contract of the pipeline {self.name!r} has the field {field!r}, which {why}; "
-            f"at its end are: {', '.join(sure) or 'none'}. {hint}"
-        )
 
 
 def _policies(part: Spec) -> tuple[str, ...]:
@@ -237,20 +163,6 @@ class _Inside:
 
     async def __call__(self, scope: Scope) -> Any:
         return self.output(await self._call(self.nodes, scope, self._given(scope)))
-
-
-def _output_maker(contract: Contract, picks: Mapping[str, str]) -> Callable[[dict[str, Any]], Any]:
-    """What makes the output of a pipeline from its values at the end."""
-    if contract.kind == "none":
-        return lambda _: None
-    if contract.kind == "one":
-        (only,) = picks.values() or ("",)
-        return lambda values: values[only]
-    chosen = tuple(picks.items())
-    model = contract.model
-    if model is None:
-        return lambda values: {field: values[source] for field, source in chosen}
-    return lambda values: make_model(model, {field: values[source] for field, source in chosen})
 
 
 class NestedNode(StageNode):
