@@ -11,8 +11,9 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.numbers import check_flag, check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
-from metta_sweep.core.trial import Suggestion, Trial
-from metta_sweep.errors import OptimizerError, SuggestionError
+from metta_sweep.core.trial import Suggestion, Trial, TrialState
+from metta_sweep.errors import OptimizerError
+from metta_sweep.optimizers.earlier import fits
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.optimizers.seen import SeenParams, params_key
 
@@ -134,19 +135,12 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
     def observe(self, trial: Trial, result: float | Mapping[str, float]) -> None:
         """Tell the library the result; a trial that others suggested is added, where it lies in the search space."""
         space, seen = self._begun()
-        params, values = trial.params, self._values(result)
-        key = params_key(params)
-        asked = self._close(key)
+        asked = self._close(params_key(trial.params))
         if asked is None:
-            if not _fits(space, params):
+            if not fits(space, trial.params):
                 return
-            seen.add(params)
-            self._add(params, values)
-        else:
-            self._tell(asked, params, values)
-        self._worst = self._worse(values)
-        if not self.duplicates:
-            self._ended[key] = values
+            seen.add(trial.params)
+        self._learn(trial, result, asked)
 
     def failed(self, trial: Trial) -> None:
         """Tell the library the worst result seen so far; before there is one, that the trial failed."""
@@ -163,11 +157,19 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         if asked is not None:
             self._tell_stopped(asked, trial)
 
-    def warm_start(self, trials: Sequence[Trial]) -> None:
-        """Add the completed ones of these trials."""
-        for trial in trials:
-            if trial.score is not None:
-                self.observe(trial, self._goal.scores(trial.metrics) if self._goal.has_several else trial.score)
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Add them to what the library knows: completed ones first, so that failed ones are told the worst of all of these."""
+        _, seen = self._begun()
+        for trial in sorted(trials, key=lambda trial: trial.state is not TrialState.COMPLETED):
+            seen.add(trial.params)
+            if trial.state is TrialState.COMPLETED:
+                self._learn(trial, self._goal.scores(trial.metrics) if self._goal.has_several else trial.score or 0.0, None)
+            elif trial.state is TrialState.FAILED:
+                self._add_failed(trial.params)
+                if not self.duplicates:
+                    self._ended.setdefault(params_key(trial.params), None)
+            else:
+                self._add_stopped(trial)
 
     def for_run(self, setup: Setup) -> Self:
         """A new one with these settings and no history; what was left out comes from the sweep."""
@@ -255,6 +257,25 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         """Tell the library of a trial that it did not suggest."""
         self._tell(self._attach(params), params, values)
 
+    def _add_failed(self, params: dict[str, Any]) -> None:
+        """Tell it of a failed trial that it did not suggest."""
+        self._tell_bad(self._attach(params), params)
+
+    def _add_stopped(self, trial: Trial) -> None:
+        """Tell it of a stopped trial that it did not suggest, where it knows such a thing."""
+        self._tell_stopped(self._attach(trial.params), trial)
+
+    def _learn(self, trial: Trial, result: float | Mapping[str, float], asked: Asked | None) -> None:
+        """Learn a result; of a trial that it did not suggest, where nothing was ``asked``."""
+        params, values = trial.params, self._values(result)
+        if asked is None:
+            self._add(params, values)
+        else:
+            self._tell(asked, params, values)
+        self._worst = self._worse(values)
+        if not self.duplicates:
+            self._ended[params_key(params)] = values
+
     def _close(self, key: str) -> Asked | None:
         waiting = self._open.get(key)
         if waiting is None:
@@ -273,11 +294,3 @@ class AskTellOptimizer(Optimizer, Generic[Asked]):
         if isinstance(result, Mapping):
             return [float(result[str(goal.metric)]) for goal in self._goal.objectives]
         return [float(result)]
-
-
-def _fits(space: SearchSpace, params: Mapping[str, Any]) -> bool:
-    try:
-        space.check(params, "")
-    except SuggestionError:
-        return False
-    return True

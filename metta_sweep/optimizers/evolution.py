@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Never
 
@@ -11,7 +11,7 @@ from metta_sweep.core.numbers import check_flag, check_int, check_number
 from metta_sweep.core.pareto import pareto_ranks
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
-from metta_sweep.core.trial import Suggestion, Trial
+from metta_sweep.core.trial import Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError, SuggestionError, refuse_unknown
 from metta_sweep.optimizers.mutation import crossed, mutated
 from metta_sweep.optimizers.seeded import SeededOptimizer
@@ -48,12 +48,12 @@ class _Member(NamedTuple):
 class EvolutionOptimizer(SeededOptimizer):
     """Aging evolution with tournaments: it suits many cheap trials, any number of slots and spaces of every kind.
 
-    The first ``population_size`` suggestions are random. Then the best of ``tournament_size`` members of the population, drawn with
-    replacement, is the parent of the next one, which differs from it in one parameter on average: a number moves by a normal step
-    in the quantiles of its distribution, reflected at the bounds, whose scale is drawn between a tenth of ``mutation_scale`` and
-    all of it; a whole number moves by one at least; a choice becomes another option, with new values below it. The population is
-    the latest trials that ended, good or bad: the oldest leaves. A failed trial is worse than every other, and never a parent.
-    Trials that were stopped teach nothing.
+    The first ``population_size`` suggestions are random, less as many as it was given earlier trials. Then the best of
+    ``tournament_size`` members of the population, drawn with replacement, is the parent of the next one, which differs from it in
+    one parameter on average: a number moves by a normal step in the quantiles of its distribution, reflected at the bounds, whose
+    scale is drawn between a tenth of ``mutation_scale`` and all of it; a whole number moves by one at least; a choice becomes
+    another option, with new values below it. The population is the latest trials that ended, good or bad: the oldest leaves. A
+    failed trial is worse than every other, and never a parent. Trials that were stopped teach nothing.
 
     With several objectives members are compared by the front that they are in, then by how lonely they are on it.
 
@@ -111,6 +111,7 @@ class EvolutionOptimizer(SeededOptimizer):
         self._population: deque[_Member] = deque(maxlen=self.population_size)
         self._fitness: list[tuple[float, ...]] | None = None
         self._made = 0
+        self._from_earlier = 0
         self._seen = SeenParams(space)
 
     def suggest(self, n: int, fixed: Mapping[str, Any] | None = None) -> list[Suggestion]:
@@ -144,6 +145,23 @@ class EvolutionOptimizer(SeededOptimizer):
         """It joins the population as the worst."""
         self._join(trial, None)
 
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """The best of them become the population, where the better ones stay the longer, and spare it as many random points."""
+        signs = [goal.sign for goal in self.goal.objectives] if self.space else []
+        for trial in trials:
+            self._seen.add(trial.params)
+        members = [_Member(trial.params, self._scores(trial)) for trial in trials if trial.state is not TrialState.STOPPED]
+        fitness = _fitness(members, signs)
+        ranked = [members[place] for place in sorted(range(len(members)), key=fitness.__getitem__)]
+        self._population.extend(ranked)
+        self._from_earlier += min(len(ranked), self.population_size)
+        self._fitness = None
+
+    def _scores(self, trial: Trial) -> tuple[float, ...] | None:
+        if trial.score is None:
+            return None
+        return tuple(self.goal.scores(trial.metrics).values()) if self.goal.has_several else (trial.score,)
+
     def _join(self, trial: Trial, scores: tuple[float, ...] | None) -> None:
         try:
             self.space.check(trial.params, "trial")
@@ -160,7 +178,7 @@ class EvolutionOptimizer(SeededOptimizer):
         def at_random(attempt: int) -> dict[str, Any]:
             return space.sample_at(derive_seed(seed, "random", attempt), number, fixed)
 
-        young = max(number, len(self._population)) < self.population_size
+        young = max(number + self._from_earlier, len(self._population)) < self.population_size
         if young or all(member.scores is None for member in self._population):
             return at_random
         rng = Random(derive_seed(seed, "child", number))  # noqa: S311  # a search is no secret
@@ -187,7 +205,7 @@ class EvolutionOptimizer(SeededOptimizer):
         return self._population[place].params
 
 
-def _fitness(population: deque[_Member], signs: list[int]) -> list[tuple[float, ...]]:
+def _fitness(population: Sequence[_Member], signs: list[int]) -> list[tuple[float, ...]]:
     """What members are compared by, more of it being better; () for those that failed."""
     if len(signs) == 1:
         return [() if member.scores is None else (signs[0] * member.scores[0],) for member in population]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metta_sweep.core.described import described
@@ -11,8 +11,9 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
-from metta_sweep.core.trial import Report, Suggestion, Trial
+from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError
+from metta_sweep.optimizers.earlier import check_earlier
 from metta_sweep.optimizers.supports import Supports
 
 __all__ = ["Optimizer"]
@@ -82,12 +83,35 @@ class Optimizer:
     def reported(self, trial: Trial, report: Report) -> None:
         """Learn from a report of a running trial."""
 
-    def warm_start(self, trials: Sequence[Trial]) -> None:
-        """Learn from trials that it did not suggest: of earlier experiments, or of other members of a portfolio."""
+    def warm_start(self, trials: Iterable[Trial]) -> None:
+        """Learn from trials that it did not suggest: of earlier experiments, say.
+
+        Completed ones are learned as observations, failed ones as failures, and those that a verdict stopped as stopped ones; the
+        others (still running, paused, cut by a deadline) teach nothing. None of them counts as a suggestion of its own, and where
+        it suggests nothing twice, it does not suggest their parameters either. All are checked before anything is learned.
+
+        Args:
+            trials: in an order of which what it has learned is a function.
+
+        Raises:
+            OptimizerError: one is no trial, has parameters that do not fit the search space, or has completed without a score.
+        """
+        space = None if self.search_space is None else SearchSpace.of(self.search_space)
+        self.learn_earlier(check_earlier(trials, space, self._several, f"{type(self).__name__}.warm_start(trials)"))
+
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """What ``warm_start`` does with trials that have been checked: by default it tells them one by one, as if they ended now.
+
+        Override it where trials that are not one's own are learned in another way.
+        """
         several = self._several
         for trial in trials:
-            if trial.score is not None:
+            if trial.state is TrialState.COMPLETED:
                 self.observe(trial, trial.score if several is None else several.scores(trial.metrics))
+            elif trial.state is TrialState.FAILED:
+                self.failed(trial)
+            else:
+                self.stopped(trial)
 
     def for_run(self, setup: Setup) -> Optimizer:
         """A new optimizer with these settings and no history, for one run. The original is never touched."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 from metta_sweep.core.numbers import check_flag, check_int
@@ -11,6 +11,7 @@ from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.trial import Report, Suggestion, Trial, TrialState
 from metta_sweep.errors import OptimizerError, refuse_unknown
+from metta_sweep.optimizers.earlier import check_earlier
 from metta_sweep.optimizers.member import Member, NewPoints, common_space, common_support
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.optimizers.phase import Phase, checked_phases, names_of
@@ -131,8 +132,7 @@ class Phases(Optimizer):
         """Up to ``n`` suggestions of the phase that it is in, and of the next one where that may begin."""
         if fixed and self.search_space is not None:
             fixed = self.search_space.check_fixed(fixed)
-        if self._points is None and self.search_space is not None and not self.duplicates:
-            self._points = NewPoints(self.search_space, self.seed or 0)
+        self._make_points()
         self.waiting_for = None
         for step in self._steps:
             step.fresh = 0
@@ -175,10 +175,18 @@ class Phases(Optimizer):
             if step.member.owns(trial):
                 step.member.reported(trial, report)
 
-    def warm_start(self, trials: Sequence[Trial]) -> None:
-        """Tell all phases of trials of earlier experiments."""
+    def warm_start(self, trials: Iterable[Trial]) -> None:
+        """Tell all phases of trials of earlier experiments: they are none of any of them.
+
+        Raises:
+            OptimizerError: one is no trial, does not fit the search space, or has completed without a score.
+        """
+        earlier = check_earlier(trials, self.search_space, self._several, f"{type(self).__name__}.warm_start(trials)")
+        self._make_points()
+        if self._points is not None:
+            self._points.add(earlier)
         for step in self._steps:
-            step.member.warm_start(trials)
+            step.member.warm_start(earlier)
 
     def for_run(self, setup: Setup) -> Phases:
         """A new one with new optimizers and no history; what was left out comes from the sweep."""
@@ -206,6 +214,10 @@ class Phases(Optimizer):
         }
 
     # -- pieces ----------------------------------------------------------------------------------------------------------------
+
+    def _make_points(self) -> None:
+        if self._points is None and self.search_space is not None and not self.duplicates:
+            self._points = NewPoints(self.search_space, self.seed or 0)
 
     def _begin(self, setup: Setup) -> None:
         seed = self.seed or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 from metta_sweep.address import check_name
@@ -12,6 +12,7 @@ from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.trial import Report, Suggestion, Trial
 from metta_sweep.errors import OptimizerError, a_kind, did_you_mean, refuse_unknown
+from metta_sweep.optimizers.earlier import check_earlier
 from metta_sweep.optimizers.member import Member, NewPoints, check_member, common_space, common_support
 from metta_sweep.optimizers.optimizer import Optimizer
 
@@ -110,8 +111,7 @@ class PortfolioOptimizer(Optimizer):
         """
         if fixed and self.search_space is not None:
             fixed = self.search_space.check_fixed(fixed)
-        if self._points is None and self.search_space is not None and not self.duplicates:
-            self._points = NewPoints(self.search_space, self.seed or 0)
+        self._make_points()
         self.waiting_for = None
         if branch is not None:
             member = self._member(branch)
@@ -139,10 +139,18 @@ class PortfolioOptimizer(Optimizer):
         """Tell the member that suggested it."""
         self._tell_owner(trial, lambda member: member.reported(trial, report))
 
-    def warm_start(self, trials: Sequence[Trial]) -> None:
-        """Tell all members of trials of earlier experiments."""
+    def warm_start(self, trials: Iterable[Trial]) -> None:
+        """Tell all members of trials of earlier experiments: they are none of any of them.
+
+        Raises:
+            OptimizerError: one is no trial, does not fit the search space, or has completed without a score.
+        """
+        earlier = check_earlier(trials, self.search_space, self._several, f"{type(self).__name__}.warm_start(trials)")
+        self._make_points()
+        if self._points is not None:
+            self._points.add(earlier)
         for member in self._members.values():
-            member.warm_start(trials)
+            member.warm_start(earlier)
 
     def for_run(self, setup: Setup) -> PortfolioOptimizer:
         """A new one with new members and no history; what was left out comes from the sweep."""
@@ -167,6 +175,10 @@ class PortfolioOptimizer(Optimizer):
         }
 
     # -- pieces ----------------------------------------------------------------------------------------------------------------
+
+    def _make_points(self) -> None:
+        if self._points is None and self.search_space is not None and not self.duplicates:
+            self._points = NewPoints(self.search_space, self.seed or 0)
 
     def _in_turn(self, n: int, pending: Sequence[Trial], fixed: Mapping[str, Any] | None) -> list[Suggestion]:
         """One of each member in turn; a member that gives fewer than its share leaves the rest to the others."""

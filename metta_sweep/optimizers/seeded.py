@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from metta_sweep.core.described import described
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from metta_sweep.core.distributions import Distribution
+    from metta_sweep.core.trial import Trial
 
 __all__ = ["SeededOptimizer"]
 
@@ -64,6 +65,11 @@ class SeededOptimizer(Optimizer):
         Raises:
             InvalidInput: a setting does not fit the space.
         """
+
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Learn from trials that have been checked. Raises ``OptimizerError`` when it has no search space."""
+        if self.space:
+            super().learn_earlier(trials)
 
     def for_run(self, setup: Setup) -> Self:
         """A new one with these settings; what was left out comes from the sweep."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from metta_sweep.core.numbers import check_flag
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import seed_of_32_bits
-from metta_sweep.core.trial import Suggestion
+from metta_sweep.core.trial import Suggestion, Trial
 from metta_sweep.errors import MissingExtra, OptimizerError, refuse_unknown
 from metta_sweep.optimizers.seeded import SeededOptimizer
 from metta_sweep.optimizers.seen import SeenParams, params_key
@@ -109,6 +109,12 @@ class SobolOptimizer(SeededOptimizer):
                 break
             found.append(Suggestion(params=params, origin="sobol"))
         return found
+
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Remember their points, so that they are not suggested again; the sequence begins where it begins."""
+        if self.space:
+            for trial in trials:
+                self._seen.add(trial.params)
 
 
 class _Sequence:

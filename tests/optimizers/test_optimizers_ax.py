@@ -153,7 +153,8 @@ def test_what_happens_to_trials_is_told() -> None:
                 optimizer.stopped(trial(number, params, TrialState.STOPPED, reports=(Report(3, {"score": 0.25}),)))
             case _:
                 optimizer.observe(trial(number, params, metrics={"score": -1e300}, score=-1e300), -1e300)
-    optimizer.warm_start([trial(20, {"x": 1.0, "y": 0.0}, metrics={"score": 2.0}, score=2.0), trial(21, {"z": 0}, score=1.0)])
+    optimizer.warm_start([trial(20, {"x": 1.0, "y": 0.0}, metrics={"score": 2.0}, score=2.0)])
+    optimizer.observe(trial(21, {"z": 0}, score=1.0), 1.0)
     experiment = optimizer._client._experiment
     told = [found.status.name for found in experiment.trials.values()]
     assert told == [

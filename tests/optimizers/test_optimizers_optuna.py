@@ -241,16 +241,23 @@ def test_several_objectives_are_optunas(name: str) -> None:
 
 
 def test_earlier_trials_are_added_to_the_study() -> None:
-    """As ``add_trial`` does: the suggestions after them are the library's."""
+    """As ``add_trial`` does, failed ones with the worst result: the suggestions after them are the library's."""
     space = {"x": Uniform(-1, 1), "c": Choice([1, True, [2]]), "one": Constant("a")}
     earlier = [trial(n, {"x": n / 10, "c": [1, True, [2]][n % 3], "one": "a"}, score=n / 10) for n in range(8)]
     ours, theirs = OptunaOptimizer(space, "TPE", seed=4, n_startup_trials=5), []
-    ours.warm_start([*earlier, trial(9, {"x": 0.5, "c": 1, "one": "a"}, TrialState.FAILED), trial(10, {"z": 1}, score=1.0)])
+    stopped = trial(10, {"x": 0.7, "c": 1, "one": "a"}, TrialState.STOPPED, reports=(Report(3, {"score": 0.25}),))
+    ours.warm_start([*earlier, trial(9, {"x": 0.5, "c": 1, "one": "a"}, TrialState.FAILED), stopped])
+    ours.observe(trial(11, {"z": 1}, score=1.0), 1.0)
     kinds = {"x": optuna.distributions.FloatDistribution(-1, 1), "c": optuna.distributions.CategoricalDistribution([0, 1, 2])}
     with hushed():
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=4, n_startup_trials=5))
         for n in range(8):
             study.add_trial(optuna.create_trial(params={"x": n / 10, "c": n % 3}, distributions=kinds, value=n / 10))
+        study.add_trial(optuna.create_trial(params={"x": 0.5, "c": 0}, distributions=kinds, value=0.0))
+        pruned = optuna.trial.TrialState.PRUNED
+        study.add_trial(
+            optuna.create_trial(params={"x": 0.7, "c": 0}, distributions=kinds, state=pruned, intermediate_values={3: 0.25})
+        )
         for _ in range(6):
             asked = study.ask()
             x, c = asked.suggest_float("x", -1, 1), asked.suggest_categorical("c", [0, 1, 2])
