@@ -39,10 +39,12 @@ class RunRow(NamedTuple):
 
     run_id: str
     name: str | None
-    """The name of the experiment, for kept ones. Unique in a store."""
+    """The name of the experiment, for kept ones. Unique in a store. A child's is its root's name (or id), "/" and its address."""
     created: float
     """Wall clock, seconds since 1970."""
     tags: tuple[str, ...] = ()
+    forked_from: str | None = None
+    """The id of the run whose journal it began with; None for one that began empty."""
 
 
 class TrialRow(NamedTuple):
@@ -130,12 +132,26 @@ class Store(Protocol):
         """The run of that name (or, where no run has that name, of that id)."""
         ...
 
-    def runs(self) -> Sequence[RunRow]:
-        """All runs, oldest first."""
+    def runs(self, under: str | None = None) -> Sequence[RunRow]:
+        """All runs, oldest first; or only the descendants of the run with that name: those whose names begin with it and "/"."""
         ...
 
     def rename_run(self, run_id: str, name: str) -> None:
-        """Give a run another name. Raises ``StoreError`` when it is taken."""
+        """Give a run another name, and its descendants names that begin with it: all or nothing.
+
+        Raises ``StoreError`` when one of the new names is taken, ``RunInUse`` when somebody drives a descendant.
+        """
+        ...
+
+    def fork_run(self, source_run_id: str, row: RunRow) -> None:
+        """Add a run with all that is kept of another one (records, rows of trials, checkpoints), byte for byte: all or nothing.
+
+        It says in ``forked_from`` whence it came, and nobody drives it. The source may be driven, by this process too: what it has
+        not yet appended is not copied. Neither are its descendants.
+
+        Raises ``StoreError`` when there is no such source, or the id or name of the new run is taken; ``DamagedPayload`` when the
+        source is damaged.
+        """
         ...
 
     def acquire(self, run_id: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from metta_sweep.errors import RunInUse, StoreError
 from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
+from metta_sweep.store.families import family_bounds, moved
 
 __all__ = ["MemoryStore"]
 
@@ -16,10 +17,12 @@ __all__ = ["MemoryStore"]
 class _Run:
     """One run. Rows are kept as plain tuples of atoms: the cyclic garbage collector leaves those alone, however many there are."""
 
-    __slots__ = ("checkpoints", "end", "held", "numbers", "records", "row", "starts", "trials")
+    __slots__ = ("checkpoints", "end", "held", "numbers", "place", "records", "row", "starts", "trials")
 
-    def __init__(self, row: RunRow) -> None:
+    def __init__(self, row: RunRow, place: int) -> None:
         self.row = row
+        self.place = place
+        """How many runs were made before it."""
         self.records: list[tuple[object, ...]] = []
         self.starts: list[int] = []
         self.end = 0
@@ -38,6 +41,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
         self._names: dict[str, str] = {}
+        self._sorted: list[str] = []
+        """All names, so that those of a family lie together."""
         self._cache: dict[str, bytes] = {}
         self._files: str | None = None
 
@@ -52,8 +57,8 @@ class MemoryStore:
             )
         if row.name is not None:
             self._check_name_free(row.name)
-            self._names[row.name] = row.run_id
-        self._runs[row.run_id] = _Run(row)
+            self._add_name(row.name, row.run_id)
+        self._runs[row.run_id] = _Run(row, len(self._runs))
 
     def begin_run(self, row: RunRow, records: Sequence[Record] = ()) -> None:
         """Add a run, become its one driver, and append its first records."""
@@ -63,7 +68,7 @@ class MemoryStore:
         except StoreError:
             del self._runs[row.run_id]
             if row.name is not None:
-                del self._names[row.name]
+                self._drop_name(row.name)
             raise
         self.acquire(row.run_id)
 
@@ -72,27 +77,41 @@ class MemoryStore:
         run = self._runs.get(self._names.get(name, name))
         return None if run is None else run.row
 
-    def runs(self) -> Sequence[RunRow]:
-        """All runs, oldest first."""
-        return [run.row for run in self._runs.values()]
+    def runs(self, under: str | None = None) -> Sequence[RunRow]:
+        """All runs, oldest first; or only the descendants of the run with that name."""
+        return [run.row for run in (self._runs.values() if under is None else self._descendants(under))]
 
     def rename_run(self, run_id: str, name: str) -> None:
-        """Give a run another name."""
+        """Give a run another name, and its descendants names that begin with it."""
         run = self._run(run_id)
-        self._check_name_free(name)
-        if run.row.name is not None:
-            del self._names[run.row.name]
-        run.row = run.row._replace(name=name)
-        self._names[name] = run_id
+        before = run.row.name or run_id
+        family = {run_id: name}
+        for child in self._descendants(before):
+            if child.held:
+                raise self._in_use(child.row)
+            family[child.row.run_id] = moved(child.row.name, before, name)
+        for new in family.values():
+            if self._names.get(new, run_id) not in family or new in self._runs:
+                raise self._name_taken(new)
+        for member in family:
+            self._drop_name(self._runs[member].row.name)
+        for member, new in family.items():
+            self._runs[member].row = self._runs[member].row._replace(name=new)
+            self._add_name(new, member)
+
+    def fork_run(self, source_run_id: str, row: RunRow) -> None:
+        """Add a run with all that is kept of another one."""
+        source = self._run(source_run_id)
+        self.create_run(row._replace(forked_from=source_run_id))
+        run = self._runs[row.run_id]
+        run.records, run.starts, run.end = [*source.records], [*source.starts], source.end
+        run.trials, run.numbers, run.checkpoints = dict(source.trials), dict(source.numbers), dict(source.checkpoints)
 
     def acquire(self, run_id: str) -> None:
         """Become the one driver of a run."""
         run = self._run(run_id)
         if run.held:
-            shown = run.row.name or run_id
-            raise RunInUse(
-                f"the run {shown!r} is being run in this process already. Wait for it to end, or give this one another name."
-            )
+            raise self._in_use(run.row)
         run.held = True
 
     def release(self, run_id: str) -> None:
@@ -188,9 +207,35 @@ class MemoryStore:
             return index
         return index + 1
 
+    def _descendants(self, name: str) -> list[_Run]:
+        """Those of a run with this name, or of an unnamed one with this id, oldest first."""
+        first, beyond = family_bounds(name)
+        names = self._sorted[bisect.bisect_left(self._sorted, first) : bisect.bisect_left(self._sorted, beyond)]
+        return sorted((self._runs[self._names[found]] for found in names), key=lambda run: run.place)
+
+    def _add_name(self, name: str, run_id: str) -> None:
+        self._names[name] = run_id
+        bisect.insort(self._sorted, name)
+
+    def _drop_name(self, name: str | None) -> None:
+        if name is not None:
+            del self._names[name]
+            del self._sorted[bisect.bisect_left(self._sorted, name)]
+
     def _check_name_free(self, name: str) -> None:
         if name in self._names or name in self._runs:
-            raise StoreError("MemoryStore", f"there is a run named {name!r} already", found=name, expected="a name that is free")
+            raise self._name_taken(name)
+
+    @staticmethod
+    def _name_taken(name: str) -> StoreError:
+        return StoreError("MemoryStore", f"there is a run named {name!r} already", found=name, expected="a name that is free")
+
+    @staticmethod
+    def _in_use(row: RunRow) -> RunInUse:
+        shown = row.name or row.run_id
+        return RunInUse(
+            f"the run {shown!r} is being run in this process already. Wait for it to end, or give this one another name."
+        )
 
     def _run(self, run_id: str) -> _Run:
         run = self._runs.get(run_id)

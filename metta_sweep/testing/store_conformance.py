@@ -4,28 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from metta_sweep.errors import RunInUse, StoreError
-from metta_sweep.records import Checkpoint, Record, RunRow, Store, TrialRow, digest
+from metta_sweep.records import RunRow, Store, TrialRow
+from metta_sweep.testing.store_families import StoreFamilies
+from metta_sweep.testing.store_samples import RUN, make_checkpoint, make_record, make_row, refused
 
 __all__ = ["StoreConformance", "make_record", "make_row"]
 
-RUN = "digits-1"
 
-
-def make_record(seq: int, count: int = 1, payload: bytes = b'[["wait","why",0,1]]', address: str = "") -> Record:
-    """A record as a sweep makes them."""
-    return Record(seq, count, address or f"sweep[{seq}]/score", "events" if count else "start", 1.7e9 + seq, 0.25 * seq, payload)
-
-
-def make_row(number: int, trial_id: str | None = None, score: float | None = 0.5, state: str = "completed") -> TrialRow:
-    """The row of an ended trial."""
-    return TrialRow(number, str(number) if trial_id is None else trial_id, "svm", state, score, 1, 0.125, b'[{"C":1.5},{},null]')
-
-
-class StoreConformance:
+class StoreConformance(StoreFamilies):
     """Subclass it in a test file, name the class ``Test...`` and say how a store is made; pytest runs the rest.
 
     Example:
@@ -75,7 +62,7 @@ class StoreConformance:
     def test_names_and_ids_are_unique(self) -> None:
         """A second run of the same id or name is refused, and so is the name of one that is another's id."""
         for row in (RunRow(RUN, "other", 0.0), RunRow("other", "digits", 0.0), RunRow("other", RUN, 0.0)):
-            with _refused(StoreError):
+            with refused(StoreError):
                 self.store.create_run(row)
         assert len(self.store.runs()) == 1
 
@@ -84,7 +71,7 @@ class StoreConformance:
         self.store.rename_run(RUN, "digits@1")
         assert self.store.find_run("digits") is None
         self.store.create_run(RunRow("digits-2", "digits", 2.0))
-        with _refused(StoreError):
+        with refused(StoreError):
             self.store.rename_run(RUN, "digits")
         found = self.store.find_run("digits@1")
         assert found is not None
@@ -92,22 +79,22 @@ class StoreConformance:
 
     def test_an_unknown_run_is_refused(self) -> None:
         """Everything that takes the id of a run says so when there is none."""
-        with _refused(StoreError):
+        with refused(StoreError):
             self.store.acquire("none")
-        with _refused(StoreError):
+        with refused(StoreError):
             self.store.append("none", [make_record(0)])
-        with _refused(StoreError):
+        with refused(StoreError):
             list(self.store.records("none"))
-        with _refused(StoreError):
+        with refused(StoreError):
             self.store.end_of("none")
-        with _refused(StoreError):
+        with refused(StoreError):
             list(self.store.trial_rows("none"))
-        with _refused(StoreError):
+        with refused(StoreError):
             self.store.get_checkpoint("none", "a")
 
     def test_a_run_has_one_driver(self) -> None:
         """A second one is refused until the first lets go."""
-        with _refused(RunInUse):
+        with refused(RunInUse):
             self.store.acquire(RUN)
         self.store.release(RUN)
         self.store.acquire(RUN)
@@ -117,7 +104,7 @@ class StoreConformance:
         row = RunRow("begun", "letters", 2.5)
         self.store.begin_run(row, [make_record(0), make_record(1)])
         assert self.store.find_run("letters") == row
-        with _refused(RunInUse):
+        with refused(RunInUse):
             self.store.acquire("begun")
         assert list(self.store.records("begun")) == [make_record(0), make_record(1)]
         self.store.append("begun", [make_record(2)])
@@ -130,9 +117,9 @@ class StoreConformance:
     def test_a_run_that_cannot_begin_leaves_nothing(self) -> None:
         """A name or an id that is taken, and records that begin no journal, are refused; the name stays free."""
         for row in (RunRow(RUN, "other", 0.0), RunRow("other", "digits", 0.0), RunRow("other", RUN, 0.0)):
-            with _refused(StoreError):
+            with refused(StoreError):
                 self.store.begin_run(row)
-        with _refused(StoreError):
+        with refused(StoreError):
             self.store.begin_run(RunRow("late", "letters", 0.0), [make_record(0), make_record(2)])
         assert [row.run_id for row in self.store.runs()] == [RUN]
         self.store.begin_run(RunRow("late", "letters", 0.0))
@@ -199,7 +186,7 @@ class StoreConformance:
         """With a gap, or over what is there; nothing of its batch is kept, rows included."""
         self.store.append(RUN, [make_record(0)])
         for records in ([make_record(2)], [make_record(0)], [make_record(1), make_record(3)]):
-            with _refused(StoreError):
+            with refused(StoreError):
                 self.store.append(RUN, records, [make_row(0)])
         assert list(self.store.records(RUN)) == [make_record(0)]
         assert list(self.store.trial_rows(RUN)) == []
@@ -211,7 +198,7 @@ class StoreConformance:
         self.store.acquire("b")
         self.store.append(RUN, [make_record(0)], [make_row(0)])
         self.store.append("b", [make_record(0, 2)], [make_row(7, "x")])
-        self.store.put_checkpoint("b", _checkpoint("train", b"1"))
+        self.store.put_checkpoint("b", make_checkpoint("train", b"1"))
         assert (self.store.end_of(RUN), self.store.end_of("b")) == (1, 2)
         assert [row.number for row in self.store.trial_rows(RUN)] == [0]
         assert self.store.trial_row(RUN, "x") is None
@@ -265,26 +252,26 @@ class StoreConformance:
 
     def test_a_checkpoint_comes_back(self) -> None:
         """At its address, and only there."""
-        kept = _checkpoint("tasks[3]/train[item=7]", b'{"x":1}')
+        kept = make_checkpoint("tasks[3]/train[item=7]", b'{"x":1}')
         self.store.put_checkpoint(RUN, kept)
         assert self.store.get_checkpoint(RUN, kept.address) == kept
         assert self.store.get_checkpoint(RUN, "tasks[3]/train") is None
 
     def test_the_last_checkpoint_at_an_address_holds(self) -> None:
         """It replaces what was kept there."""
-        self.store.put_checkpoint(RUN, _checkpoint("train", b"1"))
-        self.store.put_checkpoint(RUN, _checkpoint("train", b"2"))
-        assert self.store.get_checkpoint(RUN, "train") == _checkpoint("train", b"2")
+        self.store.put_checkpoint(RUN, make_checkpoint("train", b"1"))
+        self.store.put_checkpoint(RUN, make_checkpoint("train", b"2"))
+        assert self.store.get_checkpoint(RUN, "train") == make_checkpoint("train", b"2")
 
     def test_addresses_of_checkpoints_are_listed(self) -> None:
         """Those of one run, sorted, each once."""
         self.store.create_run(RunRow("b", None, 2.0))
         self.store.acquire("b")
-        self.store.put_checkpoint("b", _checkpoint("other", b"1"))
+        self.store.put_checkpoint("b", make_checkpoint("other", b"1"))
         for address in ("train", "loop[10]/fit", "train", "loop[9]/fit"):
-            self.store.put_checkpoint(RUN, _checkpoint(address, b"1"))
+            self.store.put_checkpoint(RUN, make_checkpoint(address, b"1"))
         assert list(self.store.checkpoint_addresses(RUN)) == ["loop[10]/fit", "loop[9]/fit", "train"]
-        with _refused(StoreError):
+        with refused(StoreError):
             self.store.checkpoint_addresses("none")
 
     # -- the cache and files -----------------------------------------------------------------------------------------------------
@@ -303,17 +290,3 @@ class StoreConformance:
         folder.mkdir(exist_ok=True)
         (folder / "file").write_bytes(b"x")
         assert (self.store.artifact_folder() / "file").read_bytes() == b"x"
-
-
-def _checkpoint(address: str, payload: bytes) -> Checkpoint:
-    return Checkpoint(address, "in", "schema", "code", payload, digest(payload))
-
-
-@contextmanager
-def _refused(error: type[Exception]) -> Iterator[None]:
-    """The block must raise the error."""
-    try:
-        yield
-    except error:
-        return
-    raise AssertionError(f"{error.__name__} was not raised")

@@ -81,17 +81,19 @@ def test_an_older_database_is_migrated_when_it_is_opened(tmp_path: Path) -> None
     open_reader(path).close()
 
 
-def test_a_database_that_lacks_an_index_only_can_be_read(tmp_path: Path) -> None:
-    """It gets the index with the next run."""
+def test_a_database_that_lacks_an_index_and_forks_only_can_be_read(tmp_path: Path) -> None:
+    """It gets them with the next run."""
     path = tmp_path / "sweeps.db"
     with start(path) as store:
         store.append(RUN, [make_record(0)._replace(kind="start", length=0)])
         before = list(store.records(RUN, kind="start"))
     with raw(path) as connection:
         connection.execute("DROP INDEX records_of_notes")
+        connection.execute("ALTER TABLE runs DROP COLUMN forked_from")
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
     with open_reader(path) as reader:
         assert list(reader.records(RUN, kind="start")) == before != []
+        assert [row.forked_from for row in (*reader.runs(), *reader.runs(under="digits"))] == [None]
     start(path).close()
     with raw(path) as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'records_of_notes'").fetchone() == (1,)
@@ -110,7 +112,7 @@ def test_notes_are_found_without_reading_the_events(tmp_path: Path, kind: str) -
         assert "records_of_notes" in str(plan)
 
 
-@pytest.mark.parametrize("version", ["0004", "9999", "abc"])
+@pytest.mark.parametrize("version", ["0005", "9999", "abc"])
 def test_a_newer_database_is_left_alone(tmp_path: Path, version: str) -> None:
     """Both by writers and by readers, with the version that wrote it."""
     path = tmp_path / "sweeps.db"

@@ -63,17 +63,19 @@ def open_kept(
 
 
 def keep_aside(store: Store, row: RunRow) -> None:
-    """Free the name of a run: it is kept as ``name@1``, or with the next number that is free.
+    """Free the name of a run: it is kept as ``name@1``, or with the next number that is free, and its descendants with it.
 
     Raises:
-        RunInUse: somebody drives it.
+        RunInUse: somebody drives it, or one of them.
     """
     store.acquire(row.run_id)
-    store.release(row.run_id)
-    number = 1
-    while store.find_run(f"{row.name}@{number}") is not None:
-        number += 1
-    store.rename_run(row.run_id, f"{row.name}@{number}")
+    try:
+        number = 1
+        while store.find_run(f"{row.name}@{number}") is not None or store.runs(under=f"{row.name}@{number}"):
+            number += 1
+        store.rename_run(row.run_id, f"{row.name}@{number}")
+    finally:
+        store.release(row.run_id)
 
 
 class StoreRecorder:

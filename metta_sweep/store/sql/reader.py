@@ -13,12 +13,13 @@ from typing import Any, Final, NamedTuple, Self
 
 from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
+from metta_sweep.store.families import family_bounds
 from metta_sweep.store.places import file_of
 from metta_sweep.store.sql.connection import connect, explain, explained
 from metta_sweep.store.sql.locks import driver_in
 from metta_sweep.store.sql.migrating import version_of
 from metta_sweep.store.sql.sealing import UNREADABLE, seal_cache, seal_checkpoint, seal_record, seal_row
-from metta_sweep.store.sql.versions import HEAD, READABLE
+from metta_sweep.store.sql.versions import HEAD, READABLE, WITHOUT_FORKS
 
 __all__ = ["SqliteReader", "TrialSums", "lock_path", "open_reader"]
 
@@ -27,7 +28,8 @@ PAGE: Final = 256
 
 _RECORD: Final = "SELECT id, seal, seq, count, address, kind, time, elapsed, payload FROM records"
 _ROW: Final = "SELECT seal, number, id, branch, state, score, attempt, seconds, payload FROM trials"
-_RUN: Final = "SELECT run_id, name, created, tags FROM runs"
+_RUN: Final = "SELECT run_id, name, created, tags, forked_from FROM runs"
+_RUN_WITHOUT_FORKS: Final = "SELECT run_id, name, created, tags, NULL FROM runs"
 
 
 def open_reader(place: str | os.PathLike[str]) -> SqliteReader:
@@ -56,7 +58,7 @@ def open_reader(place: str | os.PathLike[str]) -> SqliteReader:
             expected=f"schema {HEAD}",
             remedy="Run an experiment on it once, which migrates it",
         )
-    return SqliteReader(path, connection)
+    return SqliteReader(path, connection, version)
 
 
 def lock_path(path: Path) -> Path:
@@ -82,8 +84,9 @@ def _score(value: object) -> float | None:
 class SqliteReader:
     """The reading half of a store. Made by ``open_reader``; ``with`` closes it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, version: str = HEAD) -> None:
         self.path = path
+        self._run = _RUN_WITHOUT_FORKS if version in WITHOUT_FORKS else _RUN
         self._connection = connection
         self._using = threading.RLock()
         self._keys: dict[str, int] = {}
@@ -99,12 +102,16 @@ class SqliteReader:
 
     def find_run(self, name: str) -> RunRow | None:
         """The run of that name (or, where no run has that name, of that id)."""
-        found = self._fetch(f"{_RUN} WHERE name = ? OR run_id = ?", (name, name))
+        found = self._fetch(f"{self._run} WHERE name = ? OR run_id = ?", (name, name))
         return self._run_row(max(found, key=lambda columns: columns[1] == name)) if found else None
 
-    def runs(self) -> Sequence[RunRow]:
-        """All runs, oldest first."""
-        return [self._run_row(row) for row in self._fetch(f"{_RUN} ORDER BY id")]
+    def runs(self, under: str | None = None) -> Sequence[RunRow]:
+        """All runs, oldest first; or only the descendants of the run with that name."""
+        if under is None:
+            return [self._run_row(row) for row in self._fetch(f"{self._run} ORDER BY id")]
+        # the plus keeps SQLite from reading all runs in the order of their ids
+        found = self._fetch(f"{self._run} WHERE name >= ? AND name < ? ORDER BY +id", family_bounds(under))
+        return [self._run_row(row) for row in found]
 
     def driver_of(self, run_id: str) -> int | None:
         """The process that drives a run, as far as can be told without touching its lock; None when there is none."""
@@ -273,7 +280,7 @@ class SqliteReader:
         return start, 0
 
     def _run_row(self, columns: tuple[Any, ...]) -> RunRow:
-        run_id, name, created, tags = columns
+        run_id, name, created, tags, forked_from = columns
         try:
             listed = json.loads(tags)
         except (ValueError, TypeError, RecursionError):
@@ -284,9 +291,10 @@ class SqliteReader:
             and isinstance(created, float)
             and isinstance(listed, list)
             and all(isinstance(tag, str) for tag in listed)
+            and (forked_from is None or isinstance(forked_from, str))
         ):
             raise self._damage(str(run_id), "its row is damaged")
-        return RunRow(run_id, name, created, tuple(listed))
+        return RunRow(run_id, name, created, tuple(listed), forked_from)
 
     def _record(self, key: int, run_id: str, columns: Sequence[Any]) -> Record:
         seal, *rest = columns

@@ -33,8 +33,10 @@ runs = Table(
     Column("created", Double, nullable=False),
     Column("tags", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+    Column("forked_from", Text),
 )
-"""``epoch`` counts the drivers that a run has had; ``tags`` is a JSON array."""
+"""``epoch`` counts the drivers that a run has had; what has epoch 0 was copied from the run in ``forked_from``. ``tags`` is a JSON
+array. The descendants of a run are found by the index of names."""
 
 records = Table(
     "records",

@@ -14,8 +14,10 @@ from metta_sweep.clock import crash_point, wall_time
 from metta_sweep.errors import RunInUse, StoreError
 from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
 from metta_sweep.store.places import file_of, filesystem_of
+from metta_sweep.store.sql.families import copied_rows, family_of, rename_family
 from metta_sweep.store.sql.reader import SqliteReader, lock_path
-from metta_sweep.store.sql.sealing import seal_cache, seal_checkpoint, seal_record, seal_row
+from metta_sweep.store.sql.rows import checkpoint_values, record_values, row_values
+from metta_sweep.store.sql.sealing import seal_cache
 from metta_sweep.store.sql.statements import ADD_RECORD, SET_CACHE, SET_CHECKPOINT, SET_ROW
 from metta_sweep.store.sql.writer import Durability, Writer
 
@@ -108,12 +110,29 @@ class SqliteStore(SqliteReader):
         crash_point("epoch.after")
 
     def rename_run(self, run_id: str, name: str) -> None:
-        """Give a run another name."""
-        key = self._key(run_id)
+        """Give a run another name, and its descendants names that begin with it, in one transaction."""
+        self._key(run_id)
         with self._using, self._writer as cursor:
-            if cursor.execute("SELECT 1 FROM runs WHERE name = ? OR run_id = ?", (name, name)).fetchone():
-                raise self._name_taken(name)
-            cursor.execute("UPDATE runs SET name = ? WHERE id = ?", (name, key))
+            before, family = family_of(cursor, run_id)
+            for member in family[1:]:
+                pid = self._writer.locks.driver(member.key)
+                if pid is not None:
+                    raise self._in_use(member.run_id, pid)
+            taken = rename_family(cursor, family, before, name)
+            if taken is not None:
+                raise self._name_taken(taken)
+
+    def fork_run(self, source_run_id: str, row: RunRow) -> None:
+        """Add a run with all that is kept of another one, in one transaction: other writers wait for it.
+
+        What is copied is checked, and sealed anew for the run that it belongs to now.
+        """
+        self._key(source_run_id)
+        with self._using, self._writer as cursor:
+            key = self._add_run(cursor, row._replace(forked_from=source_run_id), 0)
+            for statement, page in copied_rows(self, source_run_id, key):
+                cursor.executemany(statement, page)
+            crash_point("fork.copied")
 
     def acquire(self, run_id: str) -> None:
         """Become the one driver of a run, and count it, before anything else is written."""
@@ -157,9 +176,9 @@ class SqliteStore(SqliteReader):
             else:
                 cursor.executemany(ADD_RECORD, values)
             if len(rows) == 1:
-                cursor.execute(SET_ROW, _row_values(key, rows[0]))
+                cursor.execute(SET_ROW, row_values(key, rows[0]))
             elif rows:
-                cursor.executemany(SET_ROW, [_row_values(key, row) for row in rows])
+                cursor.executemany(SET_ROW, [row_values(key, row) for row in rows])
         held.end = end if end >= start else None
 
     def end_of(self, run_id: str) -> int:
@@ -175,8 +194,7 @@ class SqliteStore(SqliteReader):
         """Keep the output of a stage; replaces what was kept at its address."""
         held = self._held_run(run_id)
         key = held.key
-        address, inputs, schema, code, payload, digest = checkpoint
-        values = (key, address, inputs, schema, code, digest, held.epoch, seal_checkpoint(key, checkpoint), payload)
+        values = checkpoint_values(key, held.epoch, checkpoint)
         with self._using, self._writer as cursor:
             self._check_epoch(cursor, held, run_id)
             cursor.execute(SET_CHECKPOINT, values)
@@ -213,8 +231,8 @@ class SqliteStore(SqliteReader):
             )
         if taken:
             raise self._name_taken(row.name)
-        values = (row.run_id, row.name, row.created, json.dumps(row.tags) if row.tags else "[]", epoch)
-        cursor.execute("INSERT INTO runs (run_id, name, created, tags, epoch) VALUES (?, ?, ?, ?, ?)", values)
+        values = (row.run_id, row.name, row.created, json.dumps(row.tags) if row.tags else "[]", epoch, row.forked_from)
+        cursor.execute("INSERT INTO runs (run_id, name, created, tags, epoch, forked_from) VALUES (?, ?, ?, ?, ?, ?)", values)
         return cast("int", cursor.lastrowid)
 
     def _record_values(self, held: _Held, records: Sequence[Record], end: int) -> tuple[list[tuple[object, ...]], int]:
@@ -227,8 +245,7 @@ class SqliteStore(SqliteReader):
                     f"store {str(self.path)!r}", "the record does not continue the journal", found=record.seq, expected=f"seq {end}"
                 )
             end += record.length
-            seq, count, address, kind, time, elapsed, payload = record
-            values.append((key, seq, count, address, kind, time, elapsed, epoch, seal_record(key, record), payload))
+            values.append(record_values(key, epoch, record))
         return values, end
 
     def _check_epoch(self, cursor: sqlite3.Cursor, held: _Held, run_id: str) -> None:
@@ -252,12 +269,6 @@ class SqliteStore(SqliteReader):
         shown = row.name or run_id if row is not None else run_id
         who = "in this process" if pid == os.getpid() else f"by process {pid}" if pid else "by another process"
         return RunInUse(f"the run {shown!r} is being run {who} already. Wait for it to end, or give this one another name.")
-
-
-def _row_values(key: int, row: TrialRow) -> tuple[object, ...]:
-    number, trial_id, branch, state, score, attempt, seconds, payload = row
-    shown = None if trial_id == str(number) else trial_id
-    return key, number, shown, branch, state, score, attempt, seconds, seal_row(key, row), payload
 
 
 def _close(writer: Writer, held: dict[str, _Held]) -> None:
