@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from metta_sweep.core.described import described
+from metta_sweep.core.distributions import Distribution
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
@@ -19,7 +21,7 @@ from metta_sweep.optimizers.supports import Supports
 __all__ = ["Optimizer"]
 
 
-class Optimizer:
+class Optimizer(Remembers):
     """Says what to try. Subclass it, write ``suggest`` and, where it learns, ``observe``.
 
     Obligations of an implementer:
@@ -57,6 +59,9 @@ class Optimizer:
     stays_inside: bool = False
     """Whether its suggestions are ``Suggestion`` objects with plain values inside the search space by construction, so that the
     sweep need not check each. Not inherited: a class that overrides ``suggest`` vouches for itself."""
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {}
+    """Options of its constructor that are worth searching, with the ranges to search them in: for experiments that tune it."""
 
     _several: Goal | None = None
     """The goal of the run, where it has several objectives."""

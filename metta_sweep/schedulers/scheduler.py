@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from metta_sweep.core.described import described
+from metta_sweep.core.distributions import Distribution
 from metta_sweep.core.events import Event, PaperTrigger, Paused, Score
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, Suggestion, Trial, Verdict
@@ -124,7 +126,7 @@ class Offer(Protocol):
         """Leave the free slots idle for now, for this reason."""
 
 
-class Scheduler:
+class Scheduler(Remembers):
     """Says which suggestions start when, and how long trials run. Subclass it and override only what differs.
 
     Its state changes only in ``apply``: decisions are functions of its settings, the seed, what was applied and its arguments.
@@ -146,6 +148,8 @@ class Scheduler:
     """Whether its decisions take long enough that they should run in a thread, while trials run on."""
     branch_by: str | None = None
     """The ``Choice`` parameter whose alternatives are the branches, where there is one."""
+    tunable: ClassVar[Mapping[str, Distribution]] = {}
+    """Options of its constructor that are worth searching, with the ranges to search them in: for experiments that tune it."""
 
     def for_run(self, setup: Setup) -> Scheduler:
         """A new scheduler with these settings and no history, for one run. The original is never touched."""
