@@ -8,8 +8,9 @@ import logging
 import math
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Never
 
+from metta_sweep.core.distributions import Choice, Distribution, LogInteger
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.errors import MissingExtra, OptimizerError, a_kind, did_you_mean, refuse_unknown
@@ -66,6 +67,11 @@ class AxOptimizer(AskTellOptimizer[int]):
     slow = True
     supports = Supports(most_ordered=0)
     attempts = 2
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "acquisition": Choice(["EI", "UCB", "PI", "SR"]),
+        "initial_trials": LogInteger(3, 30),
+    }
 
     def __init__(
         self,

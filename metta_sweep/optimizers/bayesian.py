@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Never, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Never, cast
 
+from metta_sweep.core.distributions import Choice, Distribution, LogInteger, Uniform
 from metta_sweep.core.numbers import check_number
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.errors import OptimizerError, did_you_mean, refuse_unknown
@@ -18,7 +19,6 @@ from metta_sweep.optimizers.surrogate import SurrogateOptimizer
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from metta_sweep.core.distributions import Distribution
     from metta_sweep.core.search_space import SearchSpace
 
 __all__ = ["BayesianOptimizer"]
@@ -69,6 +69,13 @@ class BayesianOptimizer(SurrogateOptimizer):
     stays_inside = True
     needs_search_space = True
     origin = "bayesian"
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "acquisition": Choice(["EI", "UCB"]),
+        "exploration": Uniform(0.0, 4.0),
+        "initial_trials": LogInteger(3, 30),
+        "liar": Choice(["predicted", "worst", "mean", "best"]),
+    }
 
     def __init__(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Never
 
+from metta_sweep.core.distributions import Distribution, LogInteger, LogUniform, Uniform
 from metta_sweep.core.numbers import check_flag, check_int, check_number
 from metta_sweep.core.pareto import pareto_ranks
 from metta_sweep.core.search_space import SearchSpace
@@ -20,7 +21,6 @@ from metta_sweep.optimizers.seen import SeenParams
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from metta_sweep.core.distributions import Distribution
 
 __all__ = ["EvolutionOptimizer"]
 
@@ -76,6 +76,13 @@ class EvolutionOptimizer(SeededOptimizer):
 
     stays_inside = True
     needs_search_space = True
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "population_size": LogInteger(5, 100),
+        "tournament_size": LogInteger(2, 25),
+        "mutation_scale": LogUniform(0.03, 1.0),
+        "crossover": Uniform(0.0, 1.0),
+    }
 
     def __init__(
         self,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Never
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution, Permutation
+from metta_sweep.core.distributions import Choice, Constant, Distribution, LogInteger, Permutation
 from metta_sweep.core.levels import Level
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
@@ -49,6 +49,11 @@ class GridOptimizer(SeededOptimizer):
     stays_inside = True
     needs_search_space = True
     bounds_itself = True
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "resolution": LogInteger(2, 20),
+        "order": Choice(["given", "shuffled"]),
+    }
 
     def __init__(
         self,

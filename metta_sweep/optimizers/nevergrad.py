@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Never
 
+from metta_sweep.core.distributions import Choice, Distribution
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.seeds import derive_seed, seed_of_32_bits
 from metta_sweep.errors import MissingExtra, OptimizerError, did_you_mean, refuse_unknown
@@ -72,6 +73,10 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
     needs_search_space = True
     slow = True
     supports = Supports(most_ordered=0)
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "method": Choice(["NGOpt", "DE", "PSO", "CMA", "TwoPointsDE", "OnePlusOne"]),
+    }
 
     def __init__(
         self,

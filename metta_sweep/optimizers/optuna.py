@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from metta_sweep.core.described import described, setting
+from metta_sweep.core.distributions import Choice, Distribution
 from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.errors import OptimizerError, refuse_unknown
 from metta_sweep.optimizers.ask_tell import AskTellOptimizer
@@ -58,6 +59,11 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
     """
 
     supports = Supports(most_ordered=MOST_ORDERED)
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "sampler": Choice(["TPE", "CMA-ES", "NSGA-II", "QMC", "Random"]),
+        "failures": Choice(["worst", "fail"]),
+    }
 
     def __init__(
         self,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 from metta_sweep.address import check_name
+from metta_sweep.core.distributions import Choice, Distribution
 from metta_sweep.core.numbers import check_flag, check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
@@ -19,7 +20,6 @@ from metta_sweep.optimizers.optimizer import Optimizer
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from metta_sweep.core.distributions import Distribution
     from metta_sweep.core.setup import Setup
 
 __all__ = ["PortfolioOptimizer"]
@@ -48,6 +48,10 @@ class PortfolioOptimizer(Optimizer):
         OptimizerError: a member is no optimizer, there is none, or two have different search spaces.
         InvalidName: the name of a member can be no branch.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "share": Choice([True, False]),
+    }
 
     def __init__(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Never, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Never, cast
 
+from metta_sweep.core.distributions import Choice, Distribution, LogInteger, LogUniform
 from metta_sweep.core.numbers import check_int, check_number
 from metta_sweep.core.pareto import pareto_front
 from metta_sweep.core.search_space import SearchSpace
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from pydantic import BaseModel
 
-    from metta_sweep.core.distributions import Distribution
     from metta_sweep.optimizers.gaussian_process import Floats
 
 __all__ = ["ProteinOptimizer"]
@@ -92,6 +92,14 @@ class ProteinOptimizer(SurrogateOptimizer):
     stays_inside = True
     needs_search_space = True
     origin = "protein"
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "acquisition": Choice(["naive", "EI", "UCB"]),
+        "scale": LogUniform(0.05, 1.0),
+        "initial_trials": LogInteger(3, 30),
+        "resample_every": Choice([None, 5, 10, 20]),
+        "liar": Choice(["predicted", "worst", "mean", "best"]),
+    }
 
     def __init__(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Never
 
+from metta_sweep.core.distributions import Choice, Distribution
 from metta_sweep.core.numbers import check_flag
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import seed_of_32_bits
@@ -18,7 +19,6 @@ from metta_sweep.optimizers.supports import Supports
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from metta_sweep.core.distributions import Distribution
 
 __all__ = ["SobolOptimizer"]
 
@@ -53,6 +53,10 @@ class SobolOptimizer(SeededOptimizer):
     stays_inside = True
     needs_search_space = True
     supports = Supports(most_parameters=_MOST)
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "scramble": Choice([True, False]),
+    }
 
     def __init__(
         self,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_right
+from collections.abc import Mapping
 from math import exp
-from typing import Any, Final, Literal, Never
+from typing import Any, ClassVar, Final, Literal, Never
 
+from metta_sweep.core.distributions import Distribution, Integer, LogInteger
 from metta_sweep.core.events import Event, Paused, Pick, Reported, Result, Resume, Score
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.seeds import derive_seed, unit_floats
@@ -96,6 +98,11 @@ class ASHAScheduler(Scheduler):
     """
 
     needs_reports = True
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "reduction_factor": Integer(2, 5),
+        "grace_period": LogInteger(1, 25),
+    }
 
     def __init__(
         self,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
-from typing import Final, Never
+from typing import ClassVar, Final, Never
 
+from metta_sweep.core.distributions import Distribution, LogInteger, Uniform
 from metta_sweep.core.events import Draw, Event, Pick, Prune, Score
 from metta_sweep.errors import SchedulerError, refuse_unknown
 from metta_sweep.schedulers.checks import check_count, check_number
@@ -31,6 +33,11 @@ class SynchronousBatchScheduler(Scheduler):
     Raises:
         SchedulerError: a setting is out of its range.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "batch_size": LogInteger(2, 32),
+        "min_finished": Uniform(0.5, 1.0),
+    }
 
     def __init__(self, batch_size: int = 10, min_finished: float = 1.0, **unknown: Never) -> None:
         refuse_unknown(_WHERE, unknown, ("batch_size", "min_finished"))

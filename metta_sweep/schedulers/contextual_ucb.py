@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from math import inf
-from typing import Any, Final, Never
+from typing import Any, ClassVar, Final, Never
 
 from metta_sweep.core.discounted import TIE, DiscountedArms, DiscountedScore
+from metta_sweep.core.distributions import Distribution, Integer, LogInteger, Uniform
 from metta_sweep.core.seeds import derive_seed, unit_floats
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import SchedulerError, did_you_mean, refuse_unknown
@@ -44,6 +45,13 @@ class ContextualUCB(SuggestionPicker):
     Raises:
         SchedulerError: a setting is out of its range.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "discount": Uniform(0.8, 1.0),
+        "c": Uniform(0.0, 4.0),
+        "warm_up": Integer(1, 3),
+        "candidates": LogInteger(8, 256),
+    }
 
     def __init__(
         self,

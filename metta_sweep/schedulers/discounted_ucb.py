@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Never
+from collections.abc import Mapping
+from typing import ClassVar, Final, Never
 
 from metta_sweep.core.discounted import DiscountedArms, DiscountedIndex
+from metta_sweep.core.distributions import Distribution, Integer, Uniform
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import SchedulerError, refuse_unknown
@@ -31,6 +33,12 @@ class DiscountedUCB(BranchPicker):
     Raises:
         SchedulerError: a setting is out of its range.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "discount": Uniform(0.8, 1.0),
+        "c": Uniform(0.0, 4.0),
+        "warm_up": Integer(1, 3),
+    }
 
     def __init__(self, discount: float = 0.95, c: float = 1.0, warm_up: int = 1, **unknown: Never) -> None:
         refuse_unknown("DiscountedUCB", unknown, _OPTIONS)

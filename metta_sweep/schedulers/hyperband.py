@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Final, Never
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Never
 
+from metta_sweep.core.distributions import Distribution, Integer, LogInteger
 from metta_sweep.core.events import Event, Paused, Pick, Reported, Resume, Score, Stop
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.setup import Setup
@@ -63,6 +64,11 @@ class HyperbandScheduler(Scheduler):
 
     needs_reports = True
     needs_pauses = True
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "reduction_factor": Integer(2, 5),
+        "grace_period": LogInteger(1, 9),
+    }
 
     def __init__(
         self,

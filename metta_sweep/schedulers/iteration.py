@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from numbers import Real
-from typing import Any, Final, Never
+from typing import Any, ClassVar, Final, Never
 
 from metta_sweep.core.bandit import Best, PendingRule, Picker
 from metta_sweep.core.described import described
+from metta_sweep.core.distributions import Choice, Distribution, LogInteger, Uniform
 from metta_sweep.core.events import Event, PaperTrigger, Prune, Score
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Trial, TrialState
@@ -73,6 +74,12 @@ class IterationScheduler(Scheduler):
     Raises:
         SchedulerError: a setting is out of its range or of the wrong kind.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "c": Uniform(0.0, 4.0),
+        "prune_after_runs": LogInteger(2, 20),
+        "pending": Choice(["mean", "pessimistic"]),
+    }
 
     def __init__(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from numbers import Real
-from typing import Any, Final, Literal, Never
+from typing import Any, ClassVar, Final, Literal, Never
 
+from metta_sweep.core.distributions import Choice, Distribution, LogInteger, LogUniform, Uniform
 from metta_sweep.core.encoding import Encoding
 from metta_sweep.core.numbers import check_flag
 from metta_sweep.core.ridge import RidgeModel
@@ -46,6 +47,13 @@ class LinearUCB(SuggestionPicker):
     Raises:
         SchedulerError: a setting is out of its range.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "alpha": Uniform(0.0, 4.0),
+        "ridge": LogUniform(0.01, 100.0),
+        "shared": Choice([True, False]),
+        "candidates": LogInteger(8, 256),
+    }
 
     def __init__(
         self,

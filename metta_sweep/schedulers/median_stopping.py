@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import Final, Never
+from collections.abc import Mapping
+from typing import ClassVar, Final, Never
 
+from metta_sweep.core.distributions import Choice, Distribution, LogInteger
 from metta_sweep.core.events import Event, Reported, Result, Score
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.setup import Setup
@@ -44,6 +46,12 @@ class MedianStoppingScheduler(Scheduler):
     """
 
     needs_reports = True
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "grace_period": LogInteger(1, 25),
+        "min_trials": LogInteger(2, 20),
+        "rule": Choice(["vizier", "ray", "optuna"]),
+    }
 
     def __init__(
         self,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, Never
+from typing import ClassVar, Final, Literal, Never
 
 from metta_sweep.core.bandit import Best
+from metta_sweep.core.distributions import Distribution, Uniform
 from metta_sweep.core.events import Error, Event, Reported, Result, Score
 from metta_sweep.core.pareto_ucb import ParetoIndex
 from metta_sweep.core.seeds import derive_seed
@@ -35,6 +36,10 @@ class ParetoUCB(BranchPicker):
     Raises:
         SchedulerError: a setting is out of its range, or fewer than two metrics are named.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "c": Uniform(0.0, 4.0),
+    }
 
     def __init__(self, metrics: Mapping[str, Direction] | None = None, c: float = 2**0.5, **unknown: Never) -> None:
         refuse_unknown("ParetoUCB", unknown, ("metrics", "c"))

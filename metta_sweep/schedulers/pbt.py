@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Never
 
+from metta_sweep.core.distributions import Choice, Distribution, LogInteger, Uniform
 from metta_sweep.core.events import Event, Reported
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
@@ -35,7 +36,6 @@ from metta_sweep.schedulers.scheduler import Offer, Scheduler
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from metta_sweep.core.distributions import Distribution
 
 __all__ = ["PBTScheduler"]
 
@@ -88,6 +88,16 @@ class PBTScheduler(Scheduler):
     needs_pauses = True
     proposes = True
     bounds_itself = True
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {
+        "population_size": LogInteger(4, 50),
+        "exploit_method": Choice(["truncation", "tournament"]),
+        "explore_method": Choice(["perturb", "resample"]),
+        "quantile": Uniform(0.05, 0.5),
+        "epochs_per_generation": LogInteger(1, 10),
+        "resample_probability": Uniform(0.0, 1.0),
+        "perturb_factors": Choice([[1.1, 0.9], [1.2, 0.8], [1.5, 0.67], [2.0, 0.5]]),
+    }
 
     def __init__(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from metta_sweep.core.bandit import Best, Picker
 from metta_sweep.core.described import described
+from metta_sweep.core.distributions import Distribution
 from metta_sweep.core.events import Event
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import SchedulerError
@@ -39,6 +40,9 @@ class BranchPicker(ABC):
     What it returns is told of each branch by ``set``; where it is a ``Learner``, of each reward; where it is a ``Listener``, of
     each event. The settings never change, and serve any number of runs.
     """
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {}
+    """Options of its constructor that are worth searching, with the ranges to search them in: for experiments that tune it."""
 
     @abstractmethod
     def begin(self, setup: Setup) -> Picker[str]:
@@ -72,6 +76,9 @@ class SuggestionIndex(Listener, Protocol):
 
 class SuggestionPicker(ABC):
     """The settings of a rule that chooses between the suggestions that wait, by what they are."""
+
+    tunable: ClassVar[Mapping[str, Distribution]] = {}
+    """Options of its constructor that are worth searching, with the ranges to search them in: for experiments that tune it."""
 
     @abstractmethod
     def begin(self, setup: Setup) -> SuggestionIndex:
