@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Final, NamedTuple, Never, Self
 
 from metta_sweep.address import check_name
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.errors import InvalidInput, RunInUse, UnknownOption, refuse_unknown
 from metta_sweep.experiments.definition import check_name_is_free
@@ -23,7 +24,7 @@ from metta_sweep.records import Store
 __all__ = ["Experiment", "refuse_positional"]
 
 
-class Experiment:
+class Experiment(Remembers):
     """A pipeline that can be run by name. Subclass it and write ``pipeline()``.
 
     What the constructor takes may be attributes of the class instead; they cannot be changed afterwards.
