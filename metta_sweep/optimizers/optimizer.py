@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from metta_sweep.core.described import described
 from metta_sweep.core.distributions import Distribution
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.seeds import derive_seed
@@ -20,7 +21,7 @@ from metta_sweep.optimizers.supports import Supports
 __all__ = ["Optimizer"]
 
 
-class Optimizer:
+class Optimizer(Remembers):
     """Says what to try. Subclass it, write ``suggest`` and, where it learns, ``observe``.
 
     Obligations of an implementer:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Protocol
 from metta_sweep.core.described import described
 from metta_sweep.core.distributions import Distribution
 from metta_sweep.core.events import Event, PaperTrigger, Paused, Score
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Report, Suggestion, Trial, Verdict
@@ -125,7 +126,7 @@ class Offer(Protocol):
         """Leave the free slots idle for now, for this reason."""
 
 
-class Scheduler:
+class Scheduler(Remembers):
     """Says which suggestions start when, and how long trials run. Subclass it and override only what differs.
 
     Its state changes only in ``apply``: decisions are functions of its settings, the seed, what was applied and its arguments.
