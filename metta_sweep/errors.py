@@ -156,6 +156,14 @@ class HookError(InvalidInput):
     """A hook or policy of the wrong kind."""
 
 
+class NestingError(InvalidInput):
+    """An experiment cannot run inside another one."""
+
+
+class ChildClash(NestingError):
+    """Two experiments would have one address inside their parent."""
+
+
 class OptimizerError(InvalidInput):
     """An optimizer that cannot be used as it is set up."""
 

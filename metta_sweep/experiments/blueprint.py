@@ -10,6 +10,7 @@ from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.executors.executor import Executor
 from metta_sweep.experiments.strategies import branches_of
+from metta_sweep.experiments.warm_start import WarmStart
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.schedulers.scheduler import Scheduler
 
@@ -19,6 +20,8 @@ __all__ = ["Blueprint"]
 class Blueprint(NamedTuple):
     """What a sweep was defined with, checked."""
 
+    owner: object
+    """The sweep that it was made of."""
     name: str | None
     label: str
     """What run ids begin with."""
@@ -31,9 +34,15 @@ class Blueprint(NamedTuple):
     failures: FailurePolicy
     seed: int | None
     slots: int
+    slots_given: bool
+    """Whether somebody said how many; otherwise it is the scheduler's wish."""
+    own_store: object
+    """The store that the sweep was given, or its place; None when it was given none."""
     grace: float | None
     resources: Resources
     tags: tuple[str, ...]
+    warm_start: WarmStart | None
+    """What its optimizer knows when it begins."""
     definition: dict[str, Any]
     """As it is kept: plain JSON values."""
     code: str | None

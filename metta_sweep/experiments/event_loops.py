@@ -6,7 +6,10 @@ import asyncio
 import logging
 from typing import Any, Final
 
-__all__ = ["end_task", "in_event_loop"]
+from metta_sweep.experiments.tree.node import enclosing
+from metta_sweep.threads import parent_loop
+
+__all__ = ["end_task", "in_event_loop", "on_parent_loop"]
 
 logger: Final = logging.getLogger("metta_sweep")
 
@@ -18,6 +21,11 @@ def in_event_loop(loop: asyncio.AbstractEventLoop | None = None) -> bool:
     except RuntimeError:
         return False
     return loop is None or running is loop
+
+
+def on_parent_loop() -> bool:
+    """Whether this is a worker thread of a trial or stage of an experiment: what it runs, the event loop of that one drives."""
+    return parent_loop() is not None and enclosing() is not None
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:

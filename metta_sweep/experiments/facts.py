@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from metta_sweep.address import attempt as attempt_address
+from metta_sweep.address import join
 from metta_sweep.clock import crash_point
 from metta_sweep.core.events import Dispatch, Error, Event, Paused, Reported, Result
 from metta_sweep.core.seeds import seed_of_32_bits
@@ -31,7 +32,10 @@ def start_due(sweep: SweepRun) -> list[Event]:
         return []
     facts: list[Event] = []
     sweep.gpu_queue.clear()
-    free = sweep.slots - len(state.running) - sweep.executor.leaked_slots
+    running = len(state.running) + sweep.executor.leaked_slots
+    free = sweep.slots - running
+    if sweep.node.slots.counts and sweep.node.takes_slots:
+        free = sweep.node.slots.hold(sweep.busy()) - running
     for live in state.to_start.values():
         if free < 1:
             break
@@ -56,6 +60,8 @@ def _start(sweep: SweepRun, live: LiveTrial) -> Dispatch | None:
     if resources.gpus and not sweep.gpu_queue.admit(trial.id, resources):
         return None
     address = attempt_address(f"trial[{live.id}]", trial.attempt)
+    if sweep.node.address:
+        address = join(sweep.node.address, address)
     crash_point("dispatch.before")
     seed = seed_of_32_bits(sweep.seed, "trial", live.draw.suggestion)
     sweep.executor.start(TrialTask(trial, seed, resources, address, live.step, live.checkpoint))

@@ -50,9 +50,12 @@ class JournalWriter:
         self.seq += count
         return len(self._records) >= MAX_GATHERED or now - self._began >= MAX_SECONDS
 
-    def start(self, payload: bytes) -> None:
-        """Commit the fact that a process takes the run up."""
-        self._store.append(self._run_id, (Record(self.seq, 0, "", "start", wall_time(), 0.0, payload),))
+    def start(self, payload: bytes, warm: bytes | None = None) -> None:
+        """Commit the fact that a process takes the run up; of its first one with what the optimizer knows from the beginning."""
+        notes = [Record(self.seq, 0, "", "start", wall_time(), 0.0, payload)]
+        if warm is not None:
+            notes.append(Record(self.seq, 0, "", "warm", wall_time(), 0.0, warm))
+        self._store.append(self._run_id, notes)
 
     def alive(self, elapsed: float) -> None:
         """Commit the fact that this process drives the run still, with all that has gathered."""
@@ -60,9 +63,13 @@ class JournalWriter:
         self._records.append(Record(self.seq, 0, "", "alive", wall_time(), elapsed, b"[]"))
         self.flush()
 
-    def end(self, elapsed: float) -> None:
+    def child(self, address: str, elapsed: float, payload: bytes) -> None:
+        """Take what an experiment has used that ran inside this one, at its address. It is committed with what comes next."""
+        self._records.append(Record(self.seq, 0, address, "child", wall_time(), elapsed, payload))
+
+    def end(self, elapsed: float, payload: bytes) -> None:
         """Commit the fact that a process leaves the run in order, with all that has gathered."""
-        self._records.append(Record(self.seq, 0, "", "end", wall_time(), elapsed, b"{}"))
+        self._records.append(Record(self.seq, 0, "", "end", wall_time(), elapsed, payload))
         self.flush()
 
     def flush(self) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from asyncio import CancelledError
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
 from metta_sweep.clock import wall_time
 from metta_sweep.core.budget import Budget, StopReason
 from metta_sweep.core.events import Stop
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
-from metta_sweep.errors import BudgetError, StoreError
+from metta_sweep.errors import BudgetError, StoreError, message_of
+from metta_sweep.executors.executor import OwnTime
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import check_same_definition, provenance, warn_of_changed_code
 from metta_sweep.experiments.fold import SweepState
@@ -22,6 +24,9 @@ from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended
+from metta_sweep.experiments.tree.node import Node, enclosing
+from metta_sweep.experiments.warm_start import WarmStart, kept_or_given
 from metta_sweep.pipeline.keeping.recording import keep_aside
 from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
 from metta_sweep.records import RunRow, Store
@@ -34,32 +39,47 @@ DEFAULT_TRIALS = 100
 
 @asynccontextmanager
 async def open_run(
-    plan: Blueprint, store: Store, budget: Budget | None, more: int | None, *, fresh: bool
+    plan: Blueprint, open_store: Callable[[], Store], budget: Budget | None, more: int | None, *, fresh: bool
 ) -> AsyncIterator[SweepRun]:
-    """An open run. One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing."""
+    """An open run, inside the trial or stage that the caller runs in. One that has ended, and that the budget adds nothing to, is
+    opened without an executor and starts nothing."""
     refuse_while_main_loads("a run")
     await left_runs_ended()
     state = SweepState(plan.goal)
-    drawn = plan.seed if plan.seed is not None else draw_seed()
     async with AsyncExitStack() as stack:
+        node = stack.enter_context(_joined(plan, open_store))
+        store = node.store
+        if node.parent is not None:
+            plan = plan._replace(name=node.name, seed=derived_seed(node) if plan.seed is None else plan.seed)
+        drawn = plan.seed if plan.seed is not None else draw_seed()
         row, strategies = _take(plan, store, drawn, state, stack, fresh=fresh)
-        say_where(store, row)
+        if node.parent is None:
+            node.root = row.name or row.run_id
+            say_where(store, row)
+        else:
+            say_where(store, RunRow(node.root, None, row.created))
         last = _last_start(store, row.run_id)
         if last is not None and plan.name is not None:
             check_same_definition(plan.name, last.definition, plan.definition)
             warn_of_changed_code(plan.name, last.code, plan.code)
         seed = last.seed if last is not None else drawn
         if strategies is None:
-            strategies = _strategies(plan, seed, state)
+            warm = kept_or_given(plan.warm_start, store, row.run_id, begun=last is not None)
+            strategies = _strategies(plan, seed, state, warm)
         recorder = SweepRecorder(store, row.run_id, state)
         recorder.strategies = strategies
+        recorder.prefix = node.address
         recorder.replay()
+        node.seed, node.run_id = seed, row.run_id
+        for address, spend in recorder.children.items():
+            node.know(address, spend)
         kept_stop = state.stop
         if more is not None and last is not None:
             _check_unspent(more, last.budget, recorder)
         given = _budget(budget, more, last, state, strategies)
         run = SweepRun(
             plan,
+            node=node,
             store=store,
             run_id=row.run_id,
             seed=seed,
@@ -69,19 +89,56 @@ async def open_run(
             budget=given,
             budget_note=_note(budget, more, last, given),
         )
+        node.run, node.budget = run, given
+        stack.push_async_callback(leftovers_ended, node)
+        if node.parent is not None and (ending := node.ending()):
+            run.end_early(ending, run.grace)
         if kept_stop is None or more is not None or _goes_on(kept_stop, given, last):
             plan.executor.prepare(plan.objective, plan.search_space, run_id=row.run_id, root=files_beside(store))
             await stack.enter_async_context(plan.executor)
             run.attend()
-            recorder.note_start(_start_note(plan, seed, given, in_file=files_beside(store) is not None))
-            stack.callback(recorder.note_end)
-        stack.enter_context(attached(run))
+            warm_start = plan.warm_start.payload if plan.warm_start is not None and last is None else None
+            recorder.note_start(_start_note(plan, seed, given, in_file=files_beside(store) is not None), warm_start)
+            stack.enter_context(_left(run))
+        if node.parent is None:
+            stack.enter_context(attached(run))
         yield run
 
 
-def _strategies(plan: Blueprint, seed: int, state: SweepState) -> Strategies:
+def _joined(plan: Blueprint, open_store: Callable[[], Store]) -> AbstractContextManager[Node]:
+    """Its place in the tree. The slots of a root, and those that anybody gave, bound what is below."""
+    own_slots = plan.slots_given or enclosing() is None
+    return joined(
+        plan.owner,
+        plan.name,
+        open_store,
+        own_store=plan.own_store,
+        slots=plan.slots if own_slots else None,
+        takes_slots=not isinstance(plan.executor, OwnTime),
+    )
+
+
+@contextmanager
+def _left(run: SweepRun) -> Iterator[None]:
+    """In the end the journal is told that the run is left, and why, where it has not come to its end."""
+    try:
+        yield
+    except CancelledError:
+        node = run.node
+        run.recorder.note_end("cancelled" if node.parent is None else f"{node.at} of {node.parent.shown} was ended")
+        raise
+    except BaseException as error:
+        run.recorder.note_end(f"{type(error).__name__}: {message_of(error)}")
+        raise
+    run.recorder.note_end()
+
+
+def _strategies(plan: Blueprint, seed: int, state: SweepState, warm: WarmStart | None) -> Strategies:
     setup = Setup(plan.search_space, plan.goal, seed, plan.slots, branches_of(plan.optimizer))
-    return Strategies(plan.optimizer.for_run(setup), plan.scheduler.for_run(setup), plan.search_space, state)
+    optimizer = plan.optimizer.for_run(setup)
+    if warm is not None:
+        optimizer.warm_start(warm.trials())
+    return Strategies(optimizer, plan.scheduler.for_run(setup), plan.search_space, state)
 
 
 def _take(
@@ -97,7 +154,7 @@ def _take(
         row = found
         if found is None or fresh:
             # made before anything is written or renamed: they may refuse
-            strategies = strategies or _strategies(plan, seed, state)
+            strategies = strategies or _strategies(plan, seed, state, plan.warm_start)
             row = _create(plan, store, found)
         else:
             strategies = None

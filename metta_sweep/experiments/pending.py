@@ -8,8 +8,9 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from metta_sweep.errors import NotAwaited
-from metta_sweep.experiments.event_loops import end_task, in_event_loop
+from metta_sweep.experiments.event_loops import end_task, in_event_loop, on_parent_loop
 from metta_sweep.experiments.signals import run_blocking
+from metta_sweep.threads import run_on_parent_loop
 
 __all__ = ["PendingResult", "run_either_way"]
 
@@ -26,12 +27,16 @@ def run_either_way(
 ) -> T:
     """Run to the end where no event loop runs, and return the result; inside one, return an awaitable of it.
 
+    In a worker thread of a trial or stage the event loop of that one runs it, and the thread waits.
+
     Where it blocks, signals are taken care of: ``graceful``, ``kept_as`` and ``resume`` are those of ``Signals``.
 
     Type checkers see the result type, which is awaitable itself, so that both spellings check.
     """
     if in_event_loop():
         return cast("T", PendingResult(start, spelled))
+    if on_parent_loop():
+        return run_on_parent_loop(start())
     return run_blocking(start, graceful=graceful, kept_as=kept_as, resume=resume)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from logging import DEBUG, getLogger
 from typing import Any, Final
 
+from metta_sweep.address import join
 from metta_sweep.clock import crash_point
-from metta_sweep.core.budget import StopReason
+from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.events import Error, Event, PaperTrigger
 from metta_sweep.errors import IllegalTransition, StoreError
 from metta_sweep.experiments.event_log import LEVELS, note_events
@@ -17,6 +19,7 @@ from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.journal import JournalWriter
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.strategies import Strategies
+from metta_sweep.experiments.tree.spent import read_spent, spent_payload
 from metta_sweep.records import Checkpoint, LoopState, Store, TrialRow
 
 __all__ = ["SweepRecorder"]
@@ -63,6 +66,10 @@ class SweepRecorder:
         """Active seconds of the run in this process; 0.0 before it begins."""
         self.active_before = 0.0
         """Active seconds of the run in the processes before this one."""
+        self.children: dict[str, Spend] = {}
+        """What experiments used that ran inside this one in the processes before this one, by their addresses."""
+        self.prefix = ""
+        """The address of the experiment in the tree, for what is logged."""
 
     @property
     def run_id(self) -> str:
@@ -126,9 +133,9 @@ class SweepRecorder:
         """Whether a trial of that id has ended in this run."""
         return self._journal.has_ended(trial_id)
 
-    def note_start(self, payload: bytes) -> None:
-        """Keep the fact that a process takes the run up, and let it take effect."""
-        self._journal.start(payload)
+    def note_start(self, payload: bytes, warm: bytes | None = None) -> None:
+        """Keep the fact that a process takes the run up (and what its optimizer began with), and let it take effect."""
+        self._journal.start(payload, warm)
         self._state.started()
 
     def gather_by(self, clock: Callable[[], float]) -> None:
@@ -144,8 +151,12 @@ class SweepRecorder:
         """Keep how long this process has driven the run: what it waits for may make no record for hours."""
         self._journal.alive(self.elapsed())
 
-    def note_end(self) -> None:
-        """Keep the fact that this process leaves the run in order, and all that was recorded.
+    def note_child(self, address: str, spend: Spend) -> None:
+        """Keep what an experiment has used that runs inside this one, over all the times it was run."""
+        self._journal.child(address, self.elapsed(), spent_payload(spend))
+
+    def note_end(self, why: str = "") -> None:
+        """Keep the fact that this process leaves the run in order, and all that was recorded; and why it is left before its end.
 
         Not in a child process that was forked while the run was open: it does not leave it. Nor after an append has failed: that
         error is the one to be seen, and nothing more can be kept.
@@ -154,7 +165,7 @@ class SweepRecorder:
             return
         crash_point("end.before")
         self.flush()
-        self._journal.end(self.elapsed())
+        self._journal.end(self.elapsed(), json.dumps({"why": why} if why else {}).encode())
 
     def _keep(self, address: str, events: Sequence[Event]) -> None:
         payload = self._encode_events(events)  # before the state takes them: what cannot be kept does not happen
@@ -174,7 +185,7 @@ class SweepRecorder:
                     self._triggers.append(event)
         full = self._journal.add(address, len(events), self.elapsed(), payload, rows)
         if loud:
-            note_events(events, address)
+            note_events(events, join(self.prefix, address))
         if full:
             self.flush()
 
@@ -194,9 +205,14 @@ class SweepRecorder:
                 self.active_before = 0.0
                 state.started()
                 continue
+            if record.kind == "warm":
+                continue
             self.active_before = record.elapsed
             if record.kind == "end":
                 state.left()
+                continue
+            if record.kind == "child":
+                self.children[record.address] = read_spent(record)
                 continue
             if record.kind == "alive":
                 fanned_out()

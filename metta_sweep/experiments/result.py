@@ -16,6 +16,7 @@ from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, GoalError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import reference_of
 from metta_sweep.experiments.reading import TraceView, TrialsView
+from metta_sweep.experiments.warm_start import WarmSource, warm_sources
 from metta_sweep.records import Store
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class SweepResult:
         self,
         *,
         name: str | None,
+        address: str = "",
         run_id: str,
         goal: Goal,
         state: SweepState,
@@ -53,7 +55,10 @@ class SweepResult:
         alternatives: Sequence[str] = (),
     ) -> None:
         self.name = name
+        self.address = address
+        """Its address in the tree of experiments, when it ran inside another one: ``trial[3]>inner``; else empty."""
         self.run_id = run_id
+        self._store = store
         self.goal = goal
         self.seed = seed
         """The seed of the run: given, or drawn once."""
@@ -84,6 +89,11 @@ class SweepResult:
         """The same in words, with the numbers."""
         self.trace = TraceView(store, run_id, store.end_of(run_id))
         """Everything that happened, in order."""
+
+    @property
+    def warm_start(self) -> tuple[WarmSource, ...]:
+        """Where the trials came from that its optimizer had learned before its first suggestion: the run, and how many trials."""
+        return warm_sources(self._store, self.run_id)
 
     @property
     def best(self) -> Trial | None:
@@ -194,6 +204,7 @@ class SweepResult:
             "pareto_front": [trial.id for trial in self._front_among(trials)],
             "branches": {name: {**asdict(stats), "mean": stats.mean} for name, stats in self.branches.items()},
             "triggers": self.triggers,
+            "warm_start": [source._asdict() for source in self.warm_start],
             "spend": self.spend._asdict(),
             "stop_reason": None if self.stop_reason is None else self.stop_reason.value,
             "stop_detail": self.stop_detail,

@@ -20,7 +20,7 @@ from metta_sweep.experiments.offer import SweepOffer
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.scoring import score_all, verdicts
 from metta_sweep.experiments.stopping import Barrier, barrier, why_over
-from metta_sweep.experiments.sweep_run import Follower, SweepRun
+from metta_sweep.experiments.sweep_run import CHILDS_SHARE, Follower, SweepRun
 from metta_sweep.pipeline import StageContext
 from metta_sweep.threads import shared_workers
 
@@ -44,10 +44,15 @@ async def pick(sweep: SweepRun) -> Picked:
         over = not state.running and (not state.to_start or sweep.halted())
         return _to_record(sweep, _stopped(blocked, ()) if over else _idle(sweep, blocked[1]))
     busy = sweep.busy()
-    free = max(0, sweep.slots - busy)
+    free = wished = max(0, sweep.slots - busy)
+    slots = sweep.node.slots
+    if slots.counts and sweep.node.takes_slots:
+        free = max(0, slots.hold(busy + free, busy + free) - busy)
     offer = SweepOffer(state, sweep.strategies, sweep.taken, sweep.undrawn, free, busy)
     if sweep.budget.trials is not None:
         offer.limit = sweep.budget.trials - state.picked
+    if sweep.node.parent is not None and (left := sweep.node.trials_left()) is not None:
+        offer.limit = left if offer.limit is None else min(left, offer.limit)
     exhausted = sweep.executor.exhausted()
     if state.suggested == 0 and sweep.strategies.remaining():
         offer.draw_all()
@@ -64,6 +69,12 @@ async def pick(sweep: SweepRun) -> Picked:
     elif exhausted is not None:
         offer.wait(exhausted)
     events = offer.finish()
+    if slots.counts and sweep.node.takes_slots:
+        picked = offer.picks
+        more = wished if picked == free < wished and exhausted is None else picked
+        slots.hold(busy + picked, busy + more)
+        if slots.short:
+            return _to_record(sweep, Picked(events))
     if offer.picks or state.active or sweep.held_by_leaks() or (blocked is None and barrier(sweep) is not None):
         return _to_record(sweep, Picked(events))
     why = blocked or why_over(sweep, offer.idle_why or offer.why, asked=offer.dry)
@@ -86,6 +97,9 @@ async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
         executor.answer(trial_id, step)
     for trial_id, verdict in state.to_stop.items():
         executor.stop(trial_id, _CAUSES[verdict.reason], sweep.grace)
+        if sweep.node.children:
+            why = f"trial[{trial_id}] of {sweep.node.shown} is ended by a verdict"
+            sweep.node.end_children(why, CHILDS_SHARE * sweep.grace, f"trial[{trial_id}]")
     if sweep.follower is not None and sweep.follower.behind:
         stage.end_timeout()
         await _followed(sweep, sweep.follower)
@@ -173,7 +187,7 @@ async def _something(sweep: SweepRun) -> None:
         if sweep.halted() and not sweep.asked_to_end:
             sweep.ask_to_end()
             continue
-        held = sweep.held_by_leaks() or sweep.gpu_queue.waiting
+        held = sweep.held()
         if not state.running and (sweep.halted() or not (held or sweep.not_before)):
             return
         until = sweep.wake_at()
@@ -186,5 +200,5 @@ async def _something(sweep: SweepRun) -> None:
         if not sweep.own_time:
             sweep.recorder.flush()
         await executor.wait(beat if until is None else until if beat is None else min(until, beat))
-        if held and not (sweep.held_by_leaks() or sweep.gpu_queue.waiting):
+        if held and (sweep.node.slots.counts or not sweep.held()):
             return

@@ -19,7 +19,7 @@ def barrier(run: SweepRun) -> Barrier | None:
     """The first reason for which nothing new may start now; None when something may."""
     state, budget = run.state, run.budget
     if run.interrupted:
-        return StopReason.INTERRUPTED, "the run was asked to stop"
+        return StopReason.INTERRUPTED, run.why_interrupted
     if run.failures.exceeded(state.failed, state.dispatched):
         rate = run.failures.tolerated_rate
         return StopReason.FAILURE_RATE, f"{state.failed} of {state.dispatched} trials failed, more than the tolerated {rate:.0%}"
@@ -36,8 +36,11 @@ def _spent(run: SweepRun) -> Barrier | None:
     state, budget = run.state, run.budget
     if budget.trials is not None and state.picked >= budget.trials:
         return StopReason.BUDGET_TRIALS, f"{state.picked} of {budget.trials} trials{run.budget_note}"
-    if budget.cost is not None and state.cost >= budget.cost:
-        return StopReason.BUDGET_COST, f"a cost of {state.cost:g} of {budget.cost:g} is spent"
+    if budget.cost is not None and (cost := state.cost + run.node.cost_inside()) >= budget.cost:
+        return StopReason.BUDGET_COST, f"a cost of {cost:g} of {budget.cost:g} is spent"
+    around = None if run.node.parent is None else run.node.blocked()
+    if around is not None:
+        return around
     done = run.scheduler.finished()
     if run.scheduler.all_pruned:
         return StopReason.ALL_BRANCHES_PRUNED, done or "every branch fell below the floor"

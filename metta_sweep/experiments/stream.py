@@ -7,16 +7,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Self
 
+from metta_sweep.core.budget import StopReason
 from metta_sweep.core.trial import TERMINAL_STATES, Trial
 from metta_sweep.errors import NotAwaited
-from metta_sweep.experiments.event_loops import end_task, in_event_loop
+from metta_sweep.experiments.event_loops import end_task, in_event_loop, on_parent_loop
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.signals import Signals
 from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.experiments.tree.joining import tell_parent
+from metta_sweep.experiments.tree.node import inside
 from metta_sweep.pipeline import Plan
+from metta_sweep.threads import run_on_parent_loop
 
-__all__ = ["SweepUpdate", "Updates", "follow", "left_runs_ended"]
+__all__ = ["SweepUpdate", "Updates", "drive", "follow", "left_runs_ended"]
 
 Report = Callable[[SweepState], Any]
 """``report_results`` of a sweep."""
@@ -90,7 +94,7 @@ class Updates(AsyncIterator[SweepUpdate], Iterator[SweepUpdate]):
         if self._over:
             raise StopIteration
         if self._blocking is None:
-            self._blocking = _blocking(self._start, self._resume)
+            self._blocking = _on_parent_loop(self._start) if on_parent_loop() else _blocking(self._start, self._resume)
         return next(self._blocking)
 
     def close(self) -> None:
@@ -128,12 +132,36 @@ def _blocking(start: Callable[[], AsyncGenerator[SweepUpdate, None]], resume: st
             signals.run(lambda: _close(updates))
 
 
+def _on_parent_loop(start: Callable[[], AsyncGenerator[SweepUpdate, None]]) -> Generator[SweepUpdate, None, None]:
+    """In a worker thread of a trial or stage: the run is driven by the event loop of that one."""
+    updates = start()
+    try:
+        while (update := run_on_parent_loop(_next(updates))) is not None:
+            yield update
+    finally:
+        run_on_parent_loop(_close(updates))
+
+
+async def drive(run: SweepRun, plan: Plan) -> SweepResult:
+    """Run a plan on an open run, to its end. What its trials run, runs inside it.
+
+    Raises:
+        Interrupted: it ran in a stage of another experiment, and that one ends before its time.
+    """
+    with inside(run.node):
+        await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
+    results = run.result()
+    if results.stop_reason is StopReason.INTERRUPTED:
+        tell_parent(run.node)
+    return results
+
+
 async def follow(opened: AbstractAsyncContextManager[SweepRun], plan: Plan, report: Report) -> AsyncGenerator[SweepUpdate, None]:
     """Run a plan on the run that ``opened`` opens, and tell on the way. Left early, it ends the run; what ends the run, ends it."""
     async with opened as run:
         following = _Following(run, report)
         run.follower = following
-        driver = asyncio.create_task(plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run}))
+        driver = asyncio.create_task(drive(run, plan))
         driver.add_done_callback(lambda _: following.over())
         try:
             while (update := await following.next()) is not None:
@@ -141,8 +169,8 @@ async def follow(opened: AbstractAsyncContextManager[SweepRun], plan: Plan, repo
         except BaseException:
             await end_task(driver)
             raise
-        await driver
-        yield following.update()._replace(results=run.result())
+        results = await driver
+        yield following.update()._replace(results=results)
 
 
 _AHEAD: Final = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Never
@@ -14,6 +14,7 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
+from metta_sweep.core.trial import Trial
 from metta_sweep.errors import InvalidInput, ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
@@ -43,8 +44,10 @@ from metta_sweep.experiments.settings import (
 from metta_sweep.experiments.signals import how_to_go_on
 from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
 from metta_sweep.experiments.strategies import branches_of
-from metta_sweep.experiments.stream import SweepUpdate, Updates, follow
+from metta_sweep.experiments.stream import SweepUpdate, Updates, drive, follow
 from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.experiments.warm_given import warm_start_of
+from metta_sweep.experiments.warm_start import WarmStart
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.optimizers.supports import check_supported
 from metta_sweep.pipeline import Pipeline
@@ -71,6 +74,7 @@ _OPTIONS: Final = (
     "resources",
     "grace",
     "tags",
+    "warm_start",
 )
 
 
@@ -103,6 +107,8 @@ class SweepExperiment(Experiment):
         resources: what each trial may use, unless the scheduler says otherwise: ``Resources(time_limit=60)`` bounds its seconds.
         grace: seconds that running trials get at the deadline; by default 10 % of the budget's seconds, at most 10.
         tags: words to find the run by.
+        warm_start: trials of earlier runs of the same search space and goal, which the optimizer learns before its first
+            suggestion: a result, a list of trials, or a list of these. Kept at the first start of a run, and no part of its budget.
 
     Raises:
         InvalidInput: a subclass of it for each thing that cannot be; nothing has run or been written then.
@@ -115,6 +121,8 @@ class SweepExperiment(Experiment):
     """A ``Goal``, once the sweep is made."""
     hooks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     tags: tuple[str, ...] = ()
+    warm_start: Any = None
+    """A ``WarmStart``, once the sweep is made; None without one."""
     _settings: ClassVar[tuple[str, ...]] = _OPTIONS
 
     def __init__(
@@ -136,6 +144,7 @@ class SweepExperiment(Experiment):
         resources: Resources | None = None,
         grace: float | None = None,
         tags: Sequence[str] | None = None,
+        warm_start: SweepResult | WarmStart | Iterable[SweepResult | Trial | Iterable[Trial]] | None = None,
         **unknown: Never,
     ) -> None:
         kind = type(self).__name__
@@ -152,13 +161,16 @@ class SweepExperiment(Experiment):
             own("optimizer", optimizer), own("scheduler", scheduler), space
         )
         self.executor = own("executor", executor)
-        self.slots = slots_of(own("slots", slots), self.scheduler, self.executor)
+        slots = own("slots", slots)
+        self.slots = slots_of(slots, self.scheduler, self.executor)
+        self._slots_given = slots is not None or (self.executor is not None and self.executor.slots is not None)
         self.failures = check_failures(own("failures", failures))
         self.hooks = check_hooks(own("hooks", hooks))
         self.grace = grace_of(own("grace", grace))
         self.resources = check_resources(own("resources", resources))
         self.slots = slots_with_gpus(self.slots, self.resources, self.scheduler, self.executor)
         self.tags = check_tags(own("tags", tags))
+        self.warm_start = warm_start_of(own("warm_start", warm_start), self.goal, self.search_space)
         self._made = True
         check_queue(self.optimizer, self.search_space)
         if self.objective is not None:
@@ -245,7 +257,7 @@ class SweepExperiment(Experiment):
 
         def start() -> AsyncGenerator[SweepUpdate, None]:
             plan = self.build()
-            return follow(open_run(self._blueprint(), self._store(), given, more, fresh=fresh), plan, self.report_results)
+            return follow(open_run(self._blueprint(), self._store, given, more, fresh=fresh), plan, self.report_results)
 
         return Updates(start, f"{type(self).__name__}.stream(...)", how_to_go_on(more=more, fresh=fresh))
 
@@ -254,14 +266,13 @@ class SweepExperiment(Experiment):
     ) -> AbstractAsyncContextManager[SweepRun]:
         """Open the run for a chain of stages composed by hand: ``plan.run(sweep=run, recorder=run.recorder)``."""
         given = self._checked(budget, more, unknown)
-        return open_run(self._blueprint(), self._store(), given, more, fresh=fresh)
+        return open_run(self._blueprint(), self._store, given, more, fresh=fresh)
 
     async def _run(self, budget: Budget | None, more: int | None, *, fresh: bool) -> SweepResult:
         plan = self.build()
         with self._not_within_itself():
-            async with open_run(self._blueprint(), self._store(), budget, more, fresh=fresh) as run:
-                await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
-                return run.result()
+            async with open_run(self._blueprint(), self._store, budget, more, fresh=fresh) as run:
+                return await drive(run, plan)
 
     # -- settings --------------------------------------------------------------------------------------------------------------
 
@@ -281,6 +292,7 @@ class SweepExperiment(Experiment):
 
     def _blueprint(self) -> Blueprint:
         return Blueprint(
+            owner=self,
             name=self.name,
             label=self.name or type(self).__name__,
             objective=self.objective,
@@ -292,9 +304,12 @@ class SweepExperiment(Experiment):
             failures=self.failures,
             seed=self.seed,
             slots=self.slots,
+            slots_given=self._slots_given,
+            own_store=self._given_store,
             grace=self.grace,
             resources=self.resources,
             tags=self.tags,
+            warm_start=self.warm_start,
             definition=as_kept(
                 {
                     "kind": SWEEP,

@@ -25,6 +25,7 @@ from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.taken_ids import TakenIds
 from metta_sweep.experiments.tidying import Tidying
+from metta_sweep.experiments.tree.node import Node
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import Store
@@ -37,6 +38,8 @@ GRACE_SHARE: Final = 0.1
 MIN_BEAT: Final = 1.0
 MAX_BEAT: Final = 10.0
 BEAT_SHARE: Final = 0.01
+CHILDS_SHARE: Final = 0.8
+"""Of the grace of a run, what experiments inside it get: they end before their parents' trials are cut."""
 
 
 class Follower(Protocol):
@@ -70,6 +73,7 @@ class SweepRun:
         self,
         plan: Blueprint,
         *,
+        node: Node,
         store: Store,
         run_id: str,
         seed: int,
@@ -80,6 +84,8 @@ class SweepRun:
         budget_note: str,
     ) -> None:
         self.plan = plan
+        self.node = node
+        """Its place in the tree of experiments that run inside each other."""
         self.store = store
         self.run_id = run_id
         self.seed = seed
@@ -112,6 +118,7 @@ class SweepRun:
         self.fit = GoalFit(plan.goal, known=state.ended[TrialState.COMPLETED] > 0)
         """Whether the goal fits what trials return."""
         self.interrupted = False
+        self.why_interrupted = "the run was asked to stop"
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
         self.unrecorded: Picked | None = None
@@ -188,6 +195,10 @@ class SweepRun:
 
     def spend(self) -> Spend:
         """What is used so far."""
+        return self.node.total()
+
+    def own_spend(self) -> Spend:
+        """What its own trials have used, without what ran inside them."""
         return Spend(trials=self.state.picked, seconds=self.active_seconds(), cost=self.state.cost)
 
     def busy(self) -> int:
@@ -203,6 +214,10 @@ class SweepRun:
         """Whether no slot is free because attempts that could not be ended still run."""
         leaked = self.executor.leaked_slots
         return leaked > 0 and len(self.state.running) + leaked >= self.slots
+
+    def held(self) -> bool:
+        """Whether nothing starts though it may: attempts that could not be ended, or other experiments, have the slots or GPUs."""
+        return self.held_by_leaks() or self.gpu_queue.waiting or self.node.slots.short
 
     def may_have_more(self) -> bool:
         """Whether a suggestion waits or the optimizer may have another."""
@@ -221,6 +236,7 @@ class SweepRun:
         self.recorder.flush()
         return SweepResult(
             name=self.name,
+            address=self.node.address,
             run_id=self.run_id,
             goal=self.goal,
             state=self.state,
@@ -238,12 +254,41 @@ class SweepRun:
         self.interrupted = True
         self.executor.wake()
 
+    def end_early(self, why: str, grace: float) -> None:
+        """Something around it ends."""
+        if not self.interrupted and self.state.stop is None:
+            self.why_interrupted = why
+            self.grace = min(self.grace, grace)
+            self.interrupt()
+
+    def ends_early(self) -> str:
+        """Why it ends before its time; empty while it does not."""
+        if self.interrupted:
+            return self.why_interrupted
+        return f"the {self.budget.seconds:g} s of {self.node.shown} are over" if self.late() and self.budget.seconds else ""
+
+    def must_end(self) -> None:
+        """Something inside it ended since this is to end."""
+        if not self.asked_to_end and (self.interrupted or self.late()):
+            self.ask_to_end()
+
+    def wake(self) -> None:
+        """A slot has come that was waited for."""
+        self.executor.wake()
+
+    def child_ended(self, address: str, spend: Spend) -> None:
+        """Keep what an experiment inside it has used, where that counts here."""
+        if spend.cost:
+            self.recorder.note_child(address, spend)
+
     def ask_to_end(self) -> None:
         """Ask what runs to end, with its grace: at the deadline for good, otherwise to be taken up again later."""
         self.asked_to_end = True
         cause: StopCause = "deadline" if self.late() and not self.interrupted else "interrupt"
         for trial_id in self.state.running:
             self.executor.stop(trial_id, cause, self.grace)
+        if self.node.children:
+            self.node.end_children(self.ends_early() or "the run ends", CHILDS_SHARE * self.grace)
 
     @contextmanager
     def deadline_watched(self) -> Iterator[None]:

@@ -1,0 +1,126 @@
+"""How an experiment takes its place in the tree when it is run, and what becomes of its parent when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from metta_sweep.core.seeds import derive_seed
+from metta_sweep.errors import Interrupted
+from metta_sweep.executors import TrialContext
+from metta_sweep.experiments.tree.node import Node, check_depth, enclosing
+from metta_sweep.here import here
+from metta_sweep.pipeline.running.run import Scope
+from metta_sweep.records import Store
+from metta_sweep.store.places import file_of
+
+__all__ = ["derived_seed", "joined", "leftovers_ended", "tell_parent"]
+
+logger: Final = logging.getLogger("metta_sweep")
+
+
+@contextmanager
+def joined(
+    owner: object,
+    name: str | None,
+    open_store: Callable[[], Store],
+    *,
+    own_store: object = None,
+    slots: int | None = None,
+    takes_slots: bool = True,
+    counts_trials: bool = False,
+) -> Iterator[Node]:
+    """An experiment in its place: inside the trial or stage that the caller runs in, or at the root.
+
+    Raises:
+        ChildClash: another one has that place.
+        NestingError: it would be too deep.
+    """
+    kind = type(owner).__name__
+    parent, place = enclosing(), here.get()
+    check_depth(parent, kind)
+    if parent is None:
+        place = None
+    elif not parent.root:
+        parent.root = f"{parent.kind}-{os.urandom(4).hex()}"
+    node = Node(
+        kind,
+        name,
+        parent,
+        place,
+        open_store,
+        slots=slots,
+        takes_slots=takes_slots,
+        counts_trials=counts_trials,
+    )
+    if parent is None:
+        try:
+            yield node
+        finally:
+            node.slots.close()
+        return
+    try:
+        parent.claim(node.address, owner, place)
+        if own_store is not None and not _is_at(parent.store, own_store):
+            logger.warning("%s runs inside %s, and is kept where that is: its own store= is not used", node.address, parent.shown)
+        parent.joined(node)
+        try:
+            yield node
+        finally:
+            node.slots.hold(0, 0)
+    finally:
+        node.slots.close()
+        if node in parent.children:
+            parent.left(node)
+
+
+def _is_at(store: Store, place: object) -> bool:
+    """Whether that is the place of a store, or the store itself."""
+    path = getattr(store, "path", None)
+    if path is None or not isinstance(place, str | os.PathLike):
+        return place is store
+    return place != "memory" and file_of(place, "store") == path
+
+
+def derived_seed(node: Node) -> int:
+    """The seed of a child that was given none, of 32 bits: a function of its parent's and of its address inside it."""
+    parent = node.parent
+    if parent is None:
+        raise ValueError("a root has no parent to take its seed from")
+    within = node.address[len(parent.address) :].removeprefix("/")
+    return derive_seed(parent.seed, within) & 0xFFFFFFFF
+
+
+async def leftovers_ended(node: Node) -> None:
+    """End what was started inside an experiment and left behind by the trial that started it: it does not outlive its parent."""
+    tasks = [child.task for child in node.children if child.task is not None and child.task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def tell_parent(node: Node) -> None:
+    """An experiment has ended before its time. Where something around it is the reason, what it returns is not all there is to come.
+
+    The trial in which it ran has seen then that it is to end, and is not completed with what there is.
+
+    Raises:
+        Interrupted: it ran in a stage, which must not go on with half of it.
+    """
+    around = node.ending()
+    if node.parent is None or not around:
+        return
+    if node.parent.run is not None:
+        node.parent.run.must_end()
+    place = node.place
+    if isinstance(place, TrialContext):
+        _ = place.should_stop
+    elif isinstance(place, Scope):
+        error = Interrupted(f"{node.address} ended before its time: {around}. It goes on when {node.root} is run again.")
+        place.run.broken = error
+        raise error
