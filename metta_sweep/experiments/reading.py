@@ -30,6 +30,11 @@ class TrialsView(Sequence[Trial]):
         self._count = count
         self._unended = dict(unended)
 
+    @property
+    def run_id(self) -> str:
+        """The run that they are of."""
+        return self._run_id
+
     def __len__(self) -> int:
         return self._count
 
