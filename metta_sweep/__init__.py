@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from metta_sweep.core.trial import Verdict as Verdict
     from metta_sweep.executors.context import TrialContext as TrialContext
     from metta_sweep.executors.local import LocalExecutor as LocalExecutor
+    from metta_sweep.experiments.curriculum import CurriculumExperiment as CurriculumExperiment
     from metta_sweep.experiments.experiment import Experiment as Experiment
+    from metta_sweep.experiments.hybrid import HybridExperiment as HybridExperiment
+    from metta_sweep.experiments.optimizer_optimizer import OptimizerOptimizer as OptimizerOptimizer
     from metta_sweep.experiments.result import SweepResult as SweepResult
     from metta_sweep.experiments.sweep import SweepExperiment as SweepExperiment
     from metta_sweep.optimizers.optimizer import Optimizer as Optimizer
@@ -62,8 +65,10 @@ _HOMES = {
     "Choice": "core.distributions",
     "Constant": "core.distributions",
     "Context": "pipeline",
+    "CurriculumExperiment": "experiments.curriculum",
     "Experiment": "experiments.experiment",
     "FailurePolicy": "core.failures",
+    "HybridExperiment": "experiments.hybrid",
     "Integer": "core.distributions",
     "ItemFailure": "pipeline",
     "LocalExecutor": "executors.local",
@@ -71,6 +76,7 @@ _HOMES = {
     "LogUniform": "core.distributions",
     "MemoryStore": "store.memory",
     "Optimizer": "optimizers.optimizer",
+    "OptimizerOptimizer": "experiments.optimizer_optimizer",
     "Permutation": "core.distributions",
     "Pipeline": "pipeline",
     "Plan": "pipeline",
