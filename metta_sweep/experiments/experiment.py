@@ -11,12 +11,16 @@ from typing import Any, ClassVar, Final, NamedTuple, Never, Self
 
 from metta_sweep.address import check_name
 from metta_sweep.core.given import Remembers
-from metta_sweep.core.seeds import draw_seed
-from metta_sweep.errors import InvalidInput, RunInUse, UnknownOption, refuse_unknown
+from metta_sweep.core.budget import Budget
+from metta_sweep.core.numbers import check_int
+from metta_sweep.errors import BudgetError, InvalidInput, RunInUse, UnknownOption, refuse_unknown
+from metta_sweep.experiments.as_stage import GuestForm
 from metta_sweep.experiments.definition import check_name_is_free
+from metta_sweep.experiments.experiment_result import ExperimentResult
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import reader_of, resolve_store
-from metta_sweep.pipeline import Pipeline, PipelineListener, PipelineResult, Plan, PlanStream, ResumePlan
+from metta_sweep.experiments.tree.pipelines import Asked, run_in_tree
+from metta_sweep.pipeline import Pipeline, PipelineListener, Plan, PlanStream, ResumePlan
 from metta_sweep.pipeline.hook_table import CodeChange
 from metta_sweep.pipeline.run_inputs import given_inputs
 from metta_sweep.records import Store
@@ -34,6 +38,7 @@ class Experiment(Remembers):
         store: where it is kept: a path, ``"sqlite:///dir/file.db"``, ``"memory"`` (a new one each time) or a ``Store``. None: what
             the environment variable METTA_SWEEP_STORE says, else ``./metta_sweep.db``.
         seed: the seed of everything random in it, 0 or more; None: drawn once per run.
+        slots: how many trials run at once in the sweeps inside it, together; None: as many as each of them has slots.
 
     Raises:
         InvalidName: the name cannot be part of an address.
@@ -41,10 +46,14 @@ class Experiment(Remembers):
 
     name: str | None = None
     seed: int | None = None
+    slots: Any = None
+    """How many trials run at once in all that runs inside it; None: no cap of its own."""
     _store: Callable[[], Store] = staticmethod(resolve_store(None, "store"))
 
-    _settings: ClassVar[tuple[str, ...]] = ("name", "seed")
+    _settings: ClassVar[tuple[str, ...]] = ("name", "seed", "slots")
     """What the constructor takes and checks, and what therefore stays as it is."""
+    __as_stage__ = GuestForm()
+    """How a pipeline takes it, or its class, as a stage: ``.stage("tune", experiment)``."""
     _made = False
     _given_store: Store | str | os.PathLike[str] | None = None
 
@@ -54,12 +63,16 @@ class Experiment(Remembers):
         name: str | None = None,
         store: Store | str | os.PathLike[str] | None = None,
         seed: int | None = None,
+        slots: int | None = None,
         **unknown: Never,
     ) -> None:
         kind = type(self).__name__
         refuse_positional(kind, positional, "name='first'")
-        refuse_unknown(kind, unknown, ("name", "store", "seed"))
+        refuse_unknown(kind, unknown, ("name", "store", "seed", "slots"))
         self._set_identity(name, store, seed)
+        slots = self._own("slots", slots)
+        if slots is not None:
+            self.slots = check_int(slots, f"{kind}(slots=)", BudgetError, at_least=1, remedy="Leave it out for no cap")
         self._made = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -123,6 +136,7 @@ class Experiment(Remembers):
         self,
         inputs: object = None,
         *,
+        budget: int | Budget | None = None,
         fresh: bool = False,
         on_code_change: CodeChange = "warn",
         strict_hooks: bool = False,
@@ -136,6 +150,8 @@ class Experiment(Remembers):
 
         Args:
             inputs: a mapping of inputs, or an instance of the state model of its pipeline.
+            budget: what it and all that runs inside it may use, over all the times it is run: a number of trials of the sweeps that
+                run directly inside it, or ``Budget(trials=, seconds=, cost=)``. By default as before, at first without caps.
             fresh: start over; a kept run of the name stays as ``name@1``, or with the next number that is free.
             on_code_change: what becomes of recorded outputs whose stage has other code now: ``"warn"`` uses them and says so,
                 ``"rerun"`` runs the stage again, ``"refuse"`` raises.
@@ -146,8 +162,9 @@ class Experiment(Remembers):
         Raises:
             DefinitionChanged: an experiment of another kind or class is kept under the name.
             InvalidInput: an input is missing, unknown, or of the wrong type.
+            Interrupted: its seconds are over before its end.
         """
-        options = _Options(fresh, on_code_change, strict_hooks, listeners)
+        options = _Options(budget, fresh, on_code_change, strict_hooks, listeners)
         return run_either_way(
             lambda: self._execute(inputs, more_inputs, options), f"{type(self).__name__}.run()", kept_as=self.name
         )
@@ -156,6 +173,7 @@ class Experiment(Remembers):
         self,
         inputs: object = None,
         *,
+        budget: int | Budget | None = None,
         fresh: bool = False,
         on_code_change: CodeChange = "warn",
         strict_hooks: bool = False,
@@ -163,12 +181,13 @@ class Experiment(Remembers):
         **more_inputs: Any,
     ) -> Any:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
-        return await self._execute(inputs, more_inputs, _Options(fresh, on_code_change, strict_hooks, listeners))
+        return await self._execute(inputs, more_inputs, _Options(budget, fresh, on_code_change, strict_hooks, listeners))
 
     def stream(
         self,
         inputs: object = None,
         *,
+        budget: int | Budget | None = None,
         fresh: bool = False,
         on_code_change: CodeChange = "warn",
         strict_hooks: bool = False,
@@ -176,7 +195,7 @@ class Experiment(Remembers):
         **more_inputs: Any,
     ) -> PlanStream:
         """Run it as a stream of its events, inside an event loop: ``async for event in experiment.stream(n=3)``."""
-        options = _Options(fresh, on_code_change, strict_hooks, listeners)
+        options = _Options(budget, fresh, on_code_change, strict_hooks, listeners)
         return PlanStream(lambda stream: self._execute(inputs, more_inputs, options._replace(listeners=[*listeners, stream])))
 
     def plan_resume(self, inputs: object = None, *, on_code_change: CodeChange = "warn", **more_inputs: Any) -> ResumePlan:
@@ -209,18 +228,26 @@ class Experiment(Remembers):
                 definition=self._definition,
             )
 
-    async def _execute(self, inputs: object, more: Mapping[str, Any], options: _Options) -> PipelineResult:
+    async def _execute(self, inputs: object, more: Mapping[str, Any], options: _Options) -> ExperimentResult:
         plan, given = self._called("run", inputs, more)
+        rest = options._asdict()
+        budget, fresh = rest.pop("budget"), rest.pop("fresh")
+        asked = Asked(
+            self,
+            self.name,
+            self.seed,
+            self.slots,
+            self._store,
+            self._given_store,
+            self._definition,
+            plan,
+            given,
+            None if budget is None else Budget.of(budget),
+            fresh,
+            rest,
+        )
         with self._not_within_itself():
-            if self.name is None:
-                seed = self.seed if self.seed is not None else draw_seed()
-                return await plan.run(seed=seed, inputs=given, **options._asdict())
-            store = self._store()
-            if not options.fresh:
-                check_name_is_free(self.name, store, self._definition)
-            return await plan.run(
-                name=self.name, store=store, seed=self.seed, inputs=given, definition=self._definition, **options._asdict()
-            )
+            return await run_in_tree(asked)
 
     @contextmanager
     def _not_within_itself(self) -> Iterator[None]:
@@ -242,7 +269,7 @@ class Experiment(Remembers):
         kind = type(self).__name__
         plan = self.build().owned_by(kind, ("inputs", *_Options._fields))
         given = given_inputs(f"{kind}.{method}", inputs, more)
-        for name in ("name", "store", "seed"):
+        for name in ("name", "store", "seed", "slots"):
             if name in given and name not in plan.inputs:
                 what, remedy = "this is said when an experiment is made", f"Write {kind}({name}=...).{method}(...)"
                 raise InvalidInput(f"{kind}.{method}({name}=)", what, found=given[name], remedy=remedy)
@@ -260,6 +287,7 @@ _running: Final[ContextVar[tuple[Experiment, ...]]] = ContextVar("metta_sweep_ru
 class _Options(NamedTuple):
     """How a run is to be done."""
 
+    budget: int | Budget | None
     fresh: bool
     on_code_change: CodeChange
     strict_hooks: bool

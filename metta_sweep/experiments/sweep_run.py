@@ -31,7 +31,7 @@ from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
 
-__all__ = ["Follower", "SweepRun"]
+__all__ = ["CHILDS_SHARE", "Follower", "SweepRun", "grace_for"]
 
 MAX_GRACE: Final = 10.0
 GRACE_SHARE: Final = 0.1
@@ -100,7 +100,7 @@ class SweepRun:
         self.gpu_queue = GpuQueue(plan.executor)
         """Whether trials that ask for GPUs may start."""
         self.taken = TakenIds(state, recorder.has_ended)
-        self.grace = _grace(plan.grace, budget)
+        self.grace = grace_for(plan.grace, budget)
         """Seconds that running trials get to end by themselves, at the deadline and after an interrupt."""
         kind = type(strategies.scheduler)
         self.allocates = kind.allocate_resources is not Scheduler.allocate_resources
@@ -348,7 +348,8 @@ class SweepRun:
                 self.not_before.pop(fact.trial_id, None)
 
 
-def _grace(given: float | None, budget: Budget) -> float:
+def grace_for(given: float | None, budget: Budget) -> float:
+    """Seconds that what runs gets at the end: those given, else a tenth of those of the budget, at most 10."""
     if given is not None:
         return given
     return MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)

@@ -93,11 +93,26 @@ class Plan:
         """Of each observer, all that were attached, in order."""
         self._profiled = any(_profiled(node) for node in nodes)
 
+    @property
+    def optional(self) -> frozenset[str]:
+        """The declared inputs that need not be given."""
+        return frozenset(self._defaults)
+
     def __repr__(self) -> str:
         outputs = names_line(name for name in self.outputs if name not in self.inputs)
         return (
             f"Plan({chain(node.name for node in self.nodes)}; {names_line(self.inputs) or 'no inputs'} -> {outputs or 'nothing'})"
         )
+
+    @property
+    def last_outputs(self) -> tuple[str, ...]:
+        """The names of the fields that the last part provides."""
+        return tuple(self.nodes[-1].outline().provides) if self.nodes else ()
+
+    def check_keepable(self) -> None:
+        """Raise ``BuildError`` when an output has no JSON form, so that it cannot be kept."""
+        if self._faults_when_kept:
+            raise BuildError(self._faults_when_kept)
 
     def describe(self) -> Description:
         """The contract table: per stage what flows in and from whom, what it provides, and what is attached. Print it."""

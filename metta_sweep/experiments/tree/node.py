@@ -88,6 +88,8 @@ class Node:
         """The name, or else the id, of the root's run."""
         self.counts_trials = counts_trials
         self.takes_slots = takes_slots
+        self.kept = True
+        """Whether its run is kept in the store of the tree, so that it goes on there."""
         self.seed = 0
         self.run_id = ""
         self.budget = Budget()

@@ -97,6 +97,8 @@ class StoreRecorder:
         """Every address at which something is recorded; None: the store must be asked."""
         self._ended: str | None = None
         """How the run ended, as its journal says; None: it goes on."""
+        self.elapsed: Callable[[], float] = float
+        """Active seconds of the run, over all the times it was taken up, for what is noted."""
 
     @property
     def run_id(self) -> str:
@@ -117,7 +119,7 @@ class StoreRecorder:
         kept = self.kept_seed(definition)
         seed = given if given is not None else kept if kept is not None else _drawn()
         if seed != kept:
-            self._note("start", 0, _start_note(seed, definition))
+            self.note("start", _start_note(seed, definition))
         else:
             self._ended = ending_of(self.store, self._run_id)
         return seed
@@ -125,12 +127,13 @@ class StoreRecorder:
     def note_end(self, how: Literal["done", "failed", "cancelled"]) -> None:
         """Keep how the run has ended. One that had ended so before, and has recorded nothing since, has it kept already."""
         if self._ended != how:
-            self._note("end", 1, b'{"ended":"%s"}' % how.encode())
+            self.note("end", b'{"ended":"%s"}' % how.encode(), length=1)
             self._ended = how
 
-    def _note(self, kind: str, length: int, payload: bytes) -> None:
+    def note(self, kind: str, payload: bytes, *, address: str = "", length: int = 0) -> None:
         """Append a note. Endings count as events, so that the last one is found without reading those before."""
-        self.store.append(self._run_id, (Record(self.store.end_of(self._run_id), length, "", kind, wall_time(), 0.0, payload),))
+        at = self.store.end_of(self._run_id)
+        self.store.append(self._run_id, (Record(at, length, address, kind, wall_time(), self.elapsed(), payload),))
 
     def kept_seed(self, definition: Mapping[str, Any]) -> int | None:
         """The seed that the run had before; None: there was no run before.
@@ -156,7 +159,7 @@ class StoreRecorder:
         if checkpoint is None:
             return
         if self._ended is not None:
-            self._note("alive", 1, b"{}")  # what was at an end goes on again
+            self.note("alive", b"{}", length=1)  # what was at an end goes on again
             self._ended = None
         known = self._all
         if known is not None:  # before it is known to be kept: who looks for it then asks the store
