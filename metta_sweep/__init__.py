@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from metta_sweep.core.trial import Verdict as Verdict
     from metta_sweep.executors.context import TrialContext as TrialContext
     from metta_sweep.executors.local import LocalExecutor as LocalExecutor
+    from metta_sweep.experiments.comparison.comparing import compare as compare
     from metta_sweep.experiments.curriculum import CurriculumExperiment as CurriculumExperiment
     from metta_sweep.experiments.experiment import Experiment as Experiment
     from metta_sweep.experiments.hybrid import HybridExperiment as HybridExperiment
@@ -99,6 +100,7 @@ _HOMES = {
     "Uniform": "core.distributions",
     "Variants": "core.distributions",
     "Verdict": "core.trial",
+    "compare": "experiments.comparison.comparing",
     "fields": "pipeline",
     "hooks": "pipeline",
     "ref": "pipeline",

@@ -15,6 +15,9 @@ from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.experiments.sweep_run import SweepRun
 
 if TYPE_CHECKING:
+    from metta_sweep.experiments.comparison import Comparison as Comparison
+    from metta_sweep.experiments.comparison import ComparisonExperiment as ComparisonExperiment
+    from metta_sweep.experiments.comparison import compare as compare
     from metta_sweep.experiments.curriculum import CurriculumExperiment as CurriculumExperiment
     from metta_sweep.experiments.hybrid import Candidate as Candidate
     from metta_sweep.experiments.hybrid import HybridExperiment as HybridExperiment
@@ -25,12 +28,15 @@ if TYPE_CHECKING:
 
 _LATE = {
     "Candidate": "hybrid",
+    "Comparison": "comparison",
+    "ComparisonExperiment": "comparison",
     "CurriculumExperiment": "curriculum",
     "HybridExperiment": "hybrid",
     "OptimizerOptimizer": "optimizer_optimizer",
     "TaskResults": "tasks",
     "TaskRound": "tasks",
     "TriedConfig": "optimizer_optimizer",
+    "compare": "comparison",
 }
 
 __all__ = [  # noqa: PLE0604  # names of strings

@@ -1,0 +1,225 @@
+"""The sides of a comparison: experiments to copy, or functions that make them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.setup import Setup
+from metta_sweep.errors import GoalError, InvalidInput, ObjectiveError, OptimizerError, a_kind
+from metta_sweep.experiments.comparison.problems import Instance, check_part, takes
+from metta_sweep.experiments.experiment import Experiment
+from metta_sweep.experiments.members import members_of
+from metta_sweep.experiments.settings import check_queue, check_searchable
+from metta_sweep.experiments.strategies import branches_of
+from metta_sweep.experiments.sweep import SweepExperiment
+from metta_sweep.optimizers.supports import check_supported
+
+__all__ = ["BEST_SCORE", "Side", "goal_of", "sides_of"]
+
+BEST_SCORE: Final = "best_score"
+"""The score that a sweep has by itself."""
+_EXAMPLE: Final = "{'random': SweepExperiment(optimizer=RandomOptimizer()), 'sobol': SweepExperiment(optimizer=SobolOptimizer())}"
+_ITSELF: Final = frozenset({"name", "seed", "objective"})
+"""What of an experiment's definition is no part of a side's: the comparison sets it."""
+
+
+class Side:
+    """One side: an experiment that is copied for each run, or a class or function that makes one.
+
+    Args:
+        name: what it is called in addresses and tables.
+        given: an ``Experiment``, or what makes one when it is called, with ``problem=`` if it takes that.
+    """
+
+    def __init__(self, name: str, given: Any) -> None:
+        self.name = check_part(name, "compare(experiments=)")
+        self.where = f"compare(experiments={{{name!r}: ...}})"
+        self._given = given
+        if not isinstance(given, Experiment) and not callable(given):
+            raise InvalidInput(
+                self.where,
+                f"{a_kind(given)} is no experiment",
+                found=given,
+                expected="an experiment, or a class or function that makes one",
+                remedy=f"Write {name!r}: SweepExperiment(optimizer=...), say",
+            )
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The parameters that it searches, as far as is known without a problem."""
+        space = self._given.search_space if isinstance(self._given, SweepExperiment) else None
+        return () if space is None else space.names
+
+    def experiment(self, instance: Instance | None, seed: int) -> Experiment:
+        """A new experiment of this side for one problem, with this seed and no name.
+
+        Raises:
+            InvalidInput: it cannot be run on the problem.
+        """
+        if isinstance(self._given, Experiment):
+            made, knows = self._given, False
+        else:
+            knows = instance is not None and takes(self._given, "problem")
+            made = self._given(problem=instance.made) if knows and instance is not None else self._given()
+            if not isinstance(made, Experiment):
+                raise InvalidInput(
+                    self.where,
+                    f"it made {a_kind(made)}, and no experiment",
+                    found=made,
+                    expected="an Experiment",
+                    remedy="Return SweepExperiment(...) from it",
+                )
+        other = copy.copy(made)
+        if isinstance(made, SweepExperiment):
+            self._fill(other, made, instance, knows=knows)
+        elif instance is not None and not knows:
+            raise InvalidInput(
+                self.where,
+                f"{type(made).__name__} is no sweep, so the problem cannot be put into it",
+                found=self._given,
+                expected="a function with the parameter problem",
+                remedy=f"Write {self.name!r}: lambda problem: {type(made).__name__}(...), which uses it",
+            )
+        vars(other).update(name=None, seed=seed)
+        return other
+
+    def describe(self, experiment: Experiment) -> Any:
+        """What is kept of it in a definition."""
+        if not isinstance(experiment, SweepExperiment):
+            return {"class": type(experiment).__qualname__}
+        definition = experiment._blueprint().definition  # noqa: SLF001  # sweeps are this room's own
+        return {part: value for part, value in definition.items() if part not in _ITSELF}
+
+    def check_seeds(self, experiment: Experiment) -> None:
+        """Refuse strategies with seeds of their own: each repeat would be the same again, not another one."""
+        if not isinstance(experiment, SweepExperiment):
+            return
+        for part, member in (("optimizer", experiment.optimizer), ("scheduler", experiment.scheduler)):
+            found = next(_seeds(member.describe()), None)
+            if found is not None:
+                raise OptimizerError(
+                    self.where,
+                    f"the {part} {type(member).__name__} has a seed of its own, so that all repeats would draw the same",
+                    found=found,
+                    expected="no seed: each run gets one of its own",
+                    remedy="Leave its seed out; compare(seed=...) makes all that is random repeatable",
+                )
+
+    def _fill(self, other: Any, made: SweepExperiment, instance: Instance | None, *, knows: bool) -> None:
+        """Put a problem into the copy of a sweep, and check that they fit."""
+        objective, space = made.objective, made.search_space
+        if instance is not None and not (knows and objective is not None):
+            if objective is not None:
+                raise InvalidInput(
+                    self.where,
+                    "the experiment has an objective of its own, and problems are given",
+                    found=objective,
+                    expected="a template, without an objective",
+                    remedy="Leave the objective out, or problems= of compare()",
+                )
+            objective = instance.objective
+            if instance.search_space is not None:
+                if space is not None and space != instance.search_space:
+                    raise InvalidInput(
+                        self.where,
+                        "the experiment has another search space than the problem",
+                        found=", ".join(space.names),
+                        expected=", ".join(instance.search_space.names),
+                        remedy="Leave search_space= of the experiment out",
+                    )
+                space = instance.search_space
+        if objective is None:
+            raise ObjectiveError(
+                self.where,
+                "the experiment has no objective",
+                remedy="Give it one, or give problems={'name': objective} to compare()",
+            )
+        optimizer, scheduler, space = members_of(made.optimizer, made.scheduler, space)
+        vars(other).update(objective=objective, search_space=space, optimizer=optimizer, scheduler=scheduler)
+        check_queue(optimizer, space)
+        check_searchable(optimizer, space)
+        check_supported(optimizer, space, made.goal)
+        other._executor().check(objective, space)  # noqa: SLF001  # sweeps are this room's own
+        scheduler.for_run(Setup(space, made.goal, 0, made.slots, branches_of(optimizer)))
+
+
+def sides_of(experiments: object) -> dict[str, Side]:
+    """The sides by name, at least two."""
+    if not isinstance(experiments, Mapping):
+        raise InvalidInput(
+            "compare(experiments)",
+            f"{a_kind(experiments)} is no mapping of names to experiments",
+            found=experiments,
+            expected="a mapping with two experiments or more",
+            remedy=f"Write {_EXAMPLE}, say",
+        )
+    if len(experiments) < 2:
+        raise InvalidInput(
+            "compare(experiments)",
+            "one experiment has nothing to be compared with" if experiments else "there is no experiment in it",
+            found=list(experiments),
+            expected="two experiments or more",
+            remedy=f"Write {_EXAMPLE}, say",
+        )
+    return {name: Side(name, given) for name, given in experiments.items()}
+
+
+def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], Any], goal: Any) -> Goal:
+    """Whether more of the score is better: as said, else as the goals of the experiments say.
+
+    Args:
+        experiments: one of each side.
+        score: what the experiments are compared by.
+        goal: ``"maximize"``, ``"minimize"``, or None where it was left out.
+
+    Raises:
+        GoalError: goals disagree, have several objectives without a score of them, or do not tell what becomes of this score.
+    """
+    if goal is not None:
+        return Goal.of(goal, None if isinstance(goal, Mapping | Goal) else "score")
+    goals = {name: one.goal for name, one in experiments.items() if isinstance(one, SweepExperiment)}
+    if score != BEST_SCORE:
+        if all(one.sign > 0 for one in goals.values()):
+            return Goal("maximize", "score")
+        raise GoalError(
+            "compare(goal=)",
+            "experiments minimize, and the score is not their best score: whether more of it is better is not known",
+            found=score,
+            expected="'maximize' or 'minimize'",
+            remedy="Write goal='minimize' if less of the score is better",
+        )
+    for name, one in goals.items():
+        if one.has_several:
+            raise GoalError(
+                f"compare(experiments={{{name!r}: ...}})",
+                "its goal has several objectives, so that its results have no best score",
+                found=[objective.metric for objective in one.objectives],
+                expected="a function that makes one number of a result",
+                remedy="Write score=lambda result: result.hypervolume({'accuracy': 0.0, 'latency': 100.0}), say",
+            )
+    directions = {name: one.direction for name, one in goals.items()}
+    if len(set(directions.values())) > 1:
+        raise GoalError(
+            "compare(experiments)",
+            "some maximize and some minimize",
+            found=directions,
+            expected="one direction",
+            remedy="Give them one goal",
+        )
+    return Goal(next(iter(directions.values()), "maximize"), "score")
+
+
+def _seeds(described: Any) -> Iterator[int]:
+    """The seeds that a strategy, or one within it, was given."""
+    if isinstance(described, Mapping):
+        for key, value in described.items():
+            if key == "seed" and isinstance(value, int):
+                yield value
+            elif key != "search_space":
+                yield from _seeds(value)
+    elif isinstance(described, list | tuple):
+        for item in described:
+            yield from _seeds(item)
