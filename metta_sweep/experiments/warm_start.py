@@ -69,7 +69,7 @@ class WarmStart:
         from metta_sweep.experiments.codec import decode_trial
 
         rows = from_json(self.payload)["trials"]
-        return [decode_trial(TrialRow(*fields, payload=to_json(rest))) for *fields, rest in rows]
+        return [decode_trial(TrialRow(*fields, to_json(rest))) for *fields, rest in rows]
 
     def essence(self) -> list[tuple[Any, ...]]:
         """What there is to learn from them, to tell whether another warm start teaches the same."""

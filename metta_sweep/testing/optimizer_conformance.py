@@ -18,13 +18,15 @@ from metta_sweep.optimizers.seen import params_key
 from metta_sweep.optimizers.supports import Supports
 from metta_sweep.testing import optimizer_spaces as spaces
 from metta_sweep.testing.optimizer_driver import OptimizerDriver
+from metta_sweep.testing.optimizer_orders import OrdersConformance
 from metta_sweep.testing.optimizer_spaces import worth
 from metta_sweep.testing.optimizer_sweeps import check_killed, check_refused, check_whole
+from metta_sweep.testing.optimizer_warm_start import WarmStartConformance
 
 __all__ = ["OptimizerConformance"]
 
 
-class OptimizerConformance:
+class OptimizerConformance(WarmStartConformance):
     """Subclass it in a test file, name the class ``Test...`` and say how an optimizer is made; pytest runs the rest.
 
     What an optimizer says in ``supports`` that it does not search is skipped.
@@ -118,7 +120,7 @@ class OptimizerConformance:
 
     def test_a_finite_space_is_used_up(self) -> None:
         """Each of its points is suggested once, whether it failed or not, and then nothing more."""
-        self._check_used_up(next((space for space in spaces.FINITE if self._supports(space)), spaces.FINITE[0]), 12)
+        self._check_used_up(dict(self._finite_space().top), 12)
 
     def test_a_finite_conditional_space_is_used_up(self) -> None:
         """Its points are those of the alternatives, added up."""
@@ -181,19 +183,6 @@ class OptimizerConformance:
 
         down = self._driver(space, goal=Goal("minimize")).drive(self.history, value=opposite)
         assert down == self._driver(space).drive(self.history)
-
-    def test_it_learns_from_earlier_trials(self) -> None:
-        """What it is told before the first suggestion changes what it suggests, where it learns at all."""
-        space = self._any_space()
-        teacher = self._driver(space, seed=7)
-        teacher.drive(self.history)
-        earlier = [call.arguments[0] for call in teacher.calls if call.method == "observe"]
-        taught, untaught = self._driver(space), self._driver(space)
-        taught.warm_start(earlier)
-        first = taught.drive(6)
-        assert len(first) == 6
-        if self.learns:
-            assert first != untaught.drive(6)
 
     def test_it_goes_on_when_every_trial_fails(self) -> None:
         """Failures alone are no reason to raise or to stop."""
@@ -288,7 +277,7 @@ class OptimizerConformance:
 
     def test_what_it_does_not_search_is_refused(self) -> None:
         """When a sweep is made, with the names of optimizers that do."""
-        some = [SearchSpace.of(space) for space in (spaces.FLAT, spaces.WHOLE, spaces.CHOICES, spaces.CONDITIONAL)]
+        some = map(SearchSpace.of, (spaces.FLAT, spaces.WHOLE, spaces.CHOICES, spaces.CONDITIONAL, spaces.ORDERS))
         asked = [*((space, Goal()) for space in some), (self._any_space(), spaces.SEVERAL)]
         lacking = [(space, goal) for space, goal in asked if self._lacks(space, goal) is not None]
         self._skip_if(not lacking, "it searches every space and goal")
@@ -318,6 +307,9 @@ class OptimizerConformance:
 
     def _any_space(self) -> SearchSpace:
         return SearchSpace.of(next(space for space in (spaces.FLAT, spaces.WHOLE, spaces.CHOICES) if self._supports(space)))
+
+    def _finite_space(self) -> SearchSpace:
+        return self._supported(next((space for space in spaces.FINITE if self._supports(space)), spaces.FINITE[0]))
 
     def _driver(self, space: SearchSpace, seed: int = 0, goal: Goal | None = None) -> OptimizerDriver:
         goal = goal or Goal()

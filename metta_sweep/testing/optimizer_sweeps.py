@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from metta_sweep.clock import crash_points
 from metta_sweep.core.failures import FailurePolicy
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.core.trial import TERMINAL_STATES, TrialState
+from metta_sweep.core.trial import TERMINAL_STATES, Trial, TrialState
 from metta_sweep.errors import OptimizerError
 from metta_sweep.executors.context import TrialContext
 from metta_sweep.optimizers.optimizer import Optimizer
@@ -58,8 +58,11 @@ def check_whole(optimizer: Optimizer, space: SearchSpace, trials: int, *, repeat
         assert len({str(sorted(trial.params.items())) for trial in result.trials}) == trials
 
 
-def check_killed(make: Callable[[], Optimizer], space: SearchSpace, trials: int) -> None:
-    """With one slot, a sweep that is killed and resumed again and again has the trials of one that was not."""
+def check_killed(make: Callable[[], Optimizer], space: SearchSpace, trials: int, warm_start: Sequence[Trial] = ()) -> None:
+    """With one slot, a sweep that is killed and resumed again and again has the trials of one that was not.
+
+    Its first start is given trials of earlier runs, where there are any; it keeps them.
+    """
     from metta_sweep.experiments import SweepExperiment
 
     def run(store: MemoryStore) -> list[Any]:
@@ -72,8 +75,10 @@ def check_killed(make: Callable[[], Optimizer], space: SearchSpace, trials: int)
             seed=3,
             store=store,
             failures=FailurePolicy(tolerated_rate=1),
+            warm_start=warm_start,
         )
         result = run_virtual(sweep.arun(trials))
+        assert [source.trials for source in result.warm_start] == [len(warm_start)] * bool(warm_start)
         assert all(trial.state in TERMINAL_STATES for trial in result.trials)
         return [(trial.id, trial.branch, trial.state, trial.params, trial.score) for trial in result.trials]
 
