@@ -10,11 +10,11 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Final, NamedTuple, Never, Self
 
 from metta_sweep.address import check_name
-from metta_sweep.core.given import Remembers
 from metta_sweep.core.budget import Budget
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.numbers import check_int
 from metta_sweep.errors import BudgetError, InvalidInput, RunInUse, UnknownOption, refuse_unknown
-from metta_sweep.experiments.as_stage import GuestForm
+from metta_sweep.experiments.as_stage import guest_of, guest_of_class
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.experiment_result import ExperimentResult
 from metta_sweep.experiments.pending import run_either_way
@@ -22,6 +22,7 @@ from metta_sweep.experiments.stores import reader_of, resolve_store
 from metta_sweep.experiments.tree.pipelines import Asked, run_in_tree
 from metta_sweep.pipeline import Pipeline, PipelineListener, Plan, PlanStream, ResumePlan
 from metta_sweep.pipeline.hook_table import CodeChange
+from metta_sweep.pipeline.parts.guest import Guest
 from metta_sweep.pipeline.run_inputs import given_inputs
 from metta_sweep.records import Store
 
@@ -52,8 +53,6 @@ class Experiment(Remembers):
 
     _settings: ClassVar[tuple[str, ...]] = ("name", "seed", "slots")
     """What the constructor takes and checks, and what therefore stays as it is."""
-    __as_stage__ = GuestForm()
-    """How a pipeline takes it, or its class, as a stage: ``.stage("tune", experiment)``."""
     _made = False
     _given_store: Store | str | os.PathLike[str] | None = None
 
@@ -274,6 +273,15 @@ class Experiment(Remembers):
                 what, remedy = "this is said when an experiment is made", f"Write {kind}({name}=...).{method}(...)"
                 raise InvalidInput(f"{kind}.{method}({name}=)", what, found=given[name], remedy=remedy)
         return plan, given
+
+    def __as_stage__(self, stage: str, constants: Mapping[str, Any], /) -> Guest:
+        """What a pipeline needs to know to take it as a stage: ``.stage("tune", experiment)``."""
+        return guest_of(self, stage, constants)
+
+    @classmethod
+    def __class_as_stage__(cls, stage: str, constants: Mapping[str, Any], /) -> Guest:
+        """What it needs to know to make one when the stage runs: ``.stage("tune", TaskSweep, budget=20)``."""
+        return guest_of_class(cls, stage, constants)
 
     @property
     def _definition(self) -> dict[str, Any]:

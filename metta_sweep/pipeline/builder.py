@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from metta_sweep.pipeline.cache import Cache
+    from metta_sweep.pipeline.parts.guest import AsStage
     from metta_sweep.pipeline.retry import Retry
     from metta_sweep.pipeline.through import FieldSet
     from metta_sweep.pipeline.typed import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Model,
         Out,
         P,
+        Runs,
         Takes,
         TakesBoth,
         TakesContext,
@@ -42,8 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline"]
 
-_ABSENT = object()
-_frame = sys._getframe  # noqa: SLF001  # local classes of the caller resolve annotations
+_ABSENT, _frame = object(), sys._getframe  # noqa: SLF001  # local classes of the caller resolve annotations
 
 
 class Pipeline(Unbuilt, Generic[In, Cur]):
@@ -74,9 +75,9 @@ class Pipeline(Unbuilt, Generic[In, Cur]):
     # -- stages -----------------------------------------------------------------------------------------------------
 
     @overload
-    def stage(
-        self: Pipeline[Any, Dynamic], name: str, fn: Callable[..., Any] | Pipeline, /, **constants: Any
-    ) -> Pipeline[In, Any]: ...
+    def stage(self: Pipeline[Any, Dynamic], name: str, fn: Runs, /, **constants: Any) -> Pipeline[In, Any]: ...
+    @overload
+    def stage(self, name: str, fn: AsStage, /, **constants: Any) -> Pipeline[In, Any]: ...
     @overload
     def stage(self, name: str, fn: Pipeline[Cur, Out], /, **constants: Any) -> Pipeline[In, Out]: ...
     @overload
@@ -109,15 +110,15 @@ class Pipeline(Unbuilt, Generic[In, Cur]):
     def stage(self, name: str, fn: TakesBoth[Cur, P, Out], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Any]: ...
     @overload
     def stage(self, name: str, fn: TakesContext[P, Out], /, *args: P.args, **constants: P.kwargs) -> Pipeline[In, Any]: ...
-    def stage(self, name: str, fn: Callable[..., Any] | Pipeline, /, *args: Any, **constants: Any) -> Pipeline[Any, Any]:
+    def stage(self, name: str, fn: Runs, /, *args: Any, **constants: Any) -> Pipeline[Any, Any]:
         """Add a stage. Without ``.through()`` its contract is the function's return annotation.
 
         Args:
             name: unique where it stands; the field of a one-value output is named after it.
             fn: a sync or async function, bound method, lambda, partial or callable object. Sync ones run in a thread.
-                Or a pipeline: it gets its declared inputs by name, has values of its own, and provides what its last part provides,
-                or what ``.through()`` picks of all its fields.
-            constants: values for parameters of the function, or for inputs of the pipeline.
+                Or a pipeline or an experiment: it gets its declared inputs by name, has values of its own, and provides what its
+                last part provides (a sweep its result), or what ``.through()`` picks of all its fields (of that result).
+            constants: values for parameters of the function, or for inputs; of a sweep ``budget=``; of a class, its constructor's.
         """
         check_name(name, "Pipeline.stage()")
         if args:
@@ -132,7 +133,7 @@ class Pipeline(Unbuilt, Generic[In, Cur]):
     def map(
         self,
         name: str,
-        fn: Callable[..., Any] | Pipeline,
+        fn: Runs,
         /,
         *,
         over: str,
@@ -295,12 +296,12 @@ class Pipeline(Unbuilt, Generic[In, Cur]):
 
     # -- the whole --------------------------------------------------------------------------------------------------
 
-    def override(self, path: str, replacement: Callable[..., Any] | Pipeline, /) -> Self:
+    def override(self, path: str, replacement: Runs | None, /) -> Self:
         """Replace the function of a stage, at any depth. The stage keeps its name, contract, hooks and constants.
 
         Args:
             path: the stage's address without indices: ``"train/fit"``, ``"loop/fit"``, ``"choose/then/fit"``.
-            replacement: a function or pipeline; ``build()`` checks it against the contract, and where it stands.
+            replacement: a function or pipeline, which ``build()`` checks where it stands; None: the stage is left out.
         """
         return self._with(overridden(self._state.settled(), path, _described(replacement), _frame(1)))
 
@@ -318,10 +319,7 @@ class Pipeline(Unbuilt, Generic[In, Cur]):
 
     @known_options
     def build(self, *, strict: bool = False) -> Plan:
-        """Check everything and make it runnable.
-
-        Args:
-            strict: what cannot be checked is a fault, too.
+        """Check everything and make it runnable. With ``strict``, what cannot be checked is a fault, too.
 
         Raises:
             BuildError: with every structural fault.

@@ -144,7 +144,7 @@ def _rows(parts: Sequence[Part], depth: int, group: str, closed: str) -> Iterato
             part.provides,
             part.hooks,
         )
-        around = part.path if part.kind in ("pipeline", "map") else closed
+        around = part.path if part.kind in ("pipeline", "experiment", "map") else closed
         for inner in part.groups:
             yield from _rows(inner.parts, depth + 1, inner.label, around)
 

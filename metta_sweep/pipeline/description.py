@@ -11,6 +11,7 @@ from metta_sweep.pipeline.contracts.models import default_values, field_types, i
 from metta_sweep.pipeline.contracts.typeforms import brief, is_type_form
 from metta_sweep.pipeline.hooks import HookSet, add_global_hooks, check_global_hooks
 from metta_sweep.pipeline.parts.block import Block
+from metta_sweep.pipeline.parts.guest import guest_stage
 from metta_sweep.pipeline.parts.loop import LoopSpec
 from metta_sweep.pipeline.parts.map import MapSpec
 from metta_sweep.pipeline.parts.nested import as_stage
@@ -142,16 +143,19 @@ def declared(state: type | None, inputs: Mapping[str, Any]) -> Draft:
 
 
 def new_stage(name: str, fn: object, constants: Mapping[str, Any], caller: types.FrameType) -> StageSpec:
-    """A stage of a function, or of a pipeline (given as its block).
+    """A stage of a function, of a pipeline (given as its block) or of a guest: an experiment.
 
     Args:
         name: its name.
-        fn: the function or block.
+        fn: the function or block, or a guest.
         constants: values for parameters or inputs.
         caller: where the user called; its local names resolve annotations.
     """
     if isinstance(fn, Block):
         return as_stage(name, fn, constants)
+    guest = guest_stage(name, fn, constants)
+    if guest is not None:
+        return guest
     function = cast("Callable[..., Any]", fn)
     if not callable(fn):
         hint = "Pass the pipeline itself, not its plan." if isinstance(fn, Plan) else "Pass it without calling it."

@@ -95,7 +95,7 @@ class _Drawing:
                 self._edge(before, box, label, dotted=True)
             elif before and (not drawn if index else (before, box, False) not in self._edges):
                 self._edge(before, box, "", dotted=True)
-            inner = part.path if part.kind in ("pipeline", "map") else closed
+            inner = part.path if part.kind in ("pipeline", "experiment", "map") else closed
             for group in part.groups:
                 self._wire(group.parts, box, group.label, inner)
             before = self._frames.get(part.path, box)
@@ -132,7 +132,14 @@ class _Drawing:
 
 
 _INPUTS: Final = "inputs"
-_ENTRIES: Final = {"loop": "goes on?", "branch": "holds?", "map": "each item", "pipeline": "inputs", "stage": ""}
+_ENTRIES: Final = {
+    "loop": "goes on?",
+    "branch": "holds?",
+    "map": "each item",
+    "pipeline": "inputs",
+    "experiment": "inputs",
+    "stage": "",
+}
 
 
 def _title(part: Part) -> str:

@@ -109,6 +109,13 @@ class Plan:
         """The names of the fields that the last part provides."""
         return tuple(self.nodes[-1].outline().provides) if self.nodes else ()
 
+    def check_call(self, inputs: Mapping[str, Any], *, listeners: object = (), on_code_change: object = "warn") -> None:
+        """Raise what ``run`` with these inputs and options would raise before anything runs or is kept."""
+        where = f"{self._owner}.run"
+        check_options(where, store=None, seed=None, listeners=listeners)
+        self._values(where, inputs)
+        _check_code_change(on_code_change, f"{where}(on_code_change=)")
+
     def check_keepable(self) -> None:
         """Raise ``BuildError`` when an output has no JSON form, so that it cannot be kept."""
         if self._faults_when_kept:

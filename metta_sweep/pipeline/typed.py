@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from typing_extensions import TypeVar
 
+    from metta_sweep.pipeline.builder import Pipeline
     from metta_sweep.pipeline.cache import Cache
+    from metta_sweep.pipeline.parts.guest import AsStage
     from metta_sweep.pipeline.retry import Retry
     from metta_sweep.pipeline.stage_context import StageContext
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     """The constants of a stage."""
 
+    Runs: TypeAlias = Callable[..., Any] | Pipeline[Any, Any] | AsStage
+    """What can be a stage."""
     Given: TypeAlias = Awaitable[Out] | Out
     """What a stage function gives, async or sync."""
     Takes: TypeAlias = Callable[Concatenate[_S, P], Out]

@@ -143,16 +143,20 @@ class StageSpec:
     def _parameters(self) -> list[str]:
         return [] if self.signature is None else [parameter.name for parameter in self.signature.parameters]
 
-    def _check_description(self, flow: Flow) -> None:
+    def _check_field_name(self, flow: Flow) -> None:
         contract = self.contract
-        if self.signature is not None:
-            check_call(self.name, self.fn, self.signature, self.constants, flow)
         if contract.kind == "one" and self.name in contract.fields and not self.name.isidentifier():
             flow.fault(
                 self.name,
                 f"its output would be a field called {self.name!r}, which is no identifier; found {self.name!r}. "
                 f"Name the field: .through(result={type_name(contract.fields[self.name])}).",
             )
+
+    def _check_description(self, flow: Flow) -> None:
+        contract = self.contract
+        if self.signature is not None:
+            check_call(self.name, self.fn, self.signature, self.constants, flow)
+        self._check_field_name(flow)
         returns = MISSING if self.signature is None or gives_generator(self.fn) else self.signature.returns
         if not self.inferred and returns not in (MISSING, UNRESOLVED):
             check_returns(self.name, returns, contract, flow)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Part", "PartKind", "Wire", "constants_shown", "hooks_shown", "predicate_wires", "stage_wires", "wires_of"]
 
-PartKind = Literal["stage", "loop", "branch", "map", "pipeline"]
+PartKind = Literal["stage", "loop", "branch", "map", "pipeline", "experiment"]
 
 
 class Wire(NamedTuple):
