@@ -39,12 +39,14 @@ class Remembers:
 
 
 def settings_of(thing: object) -> tuple[str, ...]:
-    """The settings that a constructor takes by name; where it passes on what it is given, those of its bases, too."""
+    """The settings that a constructor takes by name; where it passes on what it is given, those of its bases, too.
+
+    Args:
+        thing: an object, or its class.
+    """
     found: dict[str, None] = {}
-    for kind in type(thing).__mro__[:-1]:
-        if "__init__" not in vars(kind):
-            continue
-        parameters = _parameters(vars(kind)["__init__"])
+    for constructor in _constructors(thing):
+        parameters = _parameters(constructor)
         found.update(dict.fromkeys(parameter.name for parameter in parameters if parameter.kind not in _MANY))
         if not any(map(_takes_more, parameters)):
             break
@@ -52,9 +54,8 @@ def settings_of(thing: object) -> tuple[str, ...]:
 
 
 def takes_any(thing: object) -> bool:
-    """Whether its constructor takes keywords that it does not name, and passes them on to what is none of its bases."""
-    constructors = [vars(kind)["__init__"] for kind in type(thing).__mro__[:-1] if "__init__" in vars(kind)]
-    return bool(constructors) and any(_takes_more(parameter) for parameter in _parameters(constructors[-1]))
+    """Whether its constructor takes keywords that it does not name."""
+    return any(map(_takes_more, _parameters(next(iter(_constructors(thing)), None))))
 
 
 def given_to(thing: object) -> dict[str, Any] | None:
@@ -91,6 +92,12 @@ def remade(thing: Any, changes: Mapping[str, Any]) -> Any:
     if given is None:
         raise LookupError(f"what {type(thing).__name__} was made with is not known")
     return type(thing)(**{**given, **changes})
+
+
+def _constructors(thing: object) -> list[Any]:
+    """Those of its class and of its bases, in the order in which they are asked."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    return [vars(part)["__init__"] for part in kind.__mro__[:-1] if "__init__" in vars(part)]
 
 
 def _takes_more(parameter: inspect.Parameter) -> bool:

@@ -80,7 +80,7 @@ def test_settings_are_those_that_the_constructor_takes() -> None:
     """With those of its bases where it passes keywords on; ``**unknown: Never`` takes none."""
     assert settings_of(Passing(1)) == ("extra", "scale", "name")
     assert settings_of(Scaled()) == ("scale", "name")
-    assert (takes_any(Open()), takes_any(Passing(1)), takes_any(Scaled())) == (True, False, False)
+    assert (takes_any(Open()), takes_any(Passing(1)), takes_any(Scaled()), takes_any(Plain())) == (True, True, False, False)
 
 
 def test_frozen_nouns_are_remade_from_their_attributes() -> None:

@@ -1,4 +1,4 @@
-"""Replacing the function of a stage within a described pipeline."""
+"""Replacing the function of a stage within a described pipeline, or leaving the stage out."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from metta_sweep.pipeline.parts.map import MapSpec
 from metta_sweep.pipeline.parts.spec import Spec, edited, paths_of
 from metta_sweep.pipeline.parts.stage import StageSpec
 
-__all__ = ["overridden"]
+__all__ = ["overridden", "stages_of"]
+
+
+def stages_of(state: Draft) -> tuple[str, ...]:
+    """The paths of the stages that can be replaced."""
+    parts, _ = _parts_of(state.settled())
+    return tuple(path for path, part in parts.items() if isinstance(part, StageSpec | MapSpec))
 
 
 def overridden(state: Draft, path: object, replacement: object, caller: types.FrameType) -> Draft:
-    """A settled description in which the stage at ``path`` calls something else; what cannot be replaced is a fault of it."""
-    parts: dict[str, Spec] = {}
-    prefixes: list[str] = []
-    prefix = ""
-    for loop, specs in state.blocks:
-        prefix += f"{loop.name}/" if loop is not None else ""
-        prefixes.append(prefix)
-        parts.update({prefix + inner: spec for inner, spec in paths_of(specs).items()})
+    """A settled description in which the stage at ``path`` calls something else; what cannot be replaced is a fault of it.
+
+    Args:
+        state: the description.
+        path: the address of the stage without indices.
+        replacement: a function or block; None: the stage is left out.
+        caller: where the user called; its local names resolve annotations.
+    """
+    parts, prefixes = _parts_of(state)
     found = parts.get(path) if isinstance(path, str) else None
     if not isinstance(path, str) or not isinstance(found, StageSpec | MapSpec):
         fault = Fault("override", _not_found(path, found, parts))
@@ -34,7 +41,21 @@ def overridden(state: Draft, path: object, replacement: object, caller: types.Fr
     return state._replace(blocks=(*state.blocks[:level], (loop, changed), *state.blocks[level + 1 :]))
 
 
-def _replaced(part: StageSpec | MapSpec, replacement: object, caller: types.FrameType) -> StageSpec | MapSpec:
+def _parts_of(state: Draft) -> tuple[dict[str, Spec], list[str]]:
+    """All parts of a settled description by their paths, and what the paths within its open loops begin with."""
+    parts: dict[str, Spec] = {}
+    prefixes: list[str] = []
+    prefix = ""
+    for loop, specs in state.blocks:
+        prefix += f"{loop.name}/" if loop is not None else ""
+        prefixes.append(prefix)
+        parts.update({prefix + inner: spec for inner, spec in paths_of(specs).items()})
+    return parts, prefixes
+
+
+def _replaced(part: StageSpec | MapSpec, replacement: object, caller: types.FrameType) -> StageSpec | MapSpec | None:
+    if replacement is None:
+        return None
     if isinstance(part, MapSpec):
         return part.with_stage(_stage(part.stage, replacement, caller))
     return _stage(part, replacement, caller)

@@ -11,7 +11,7 @@ from metta_sweep.pipeline.running.run import Node
 __all__ = ["Edit", "Spec", "compile_all", "edited", "fields_of", "paths_of", "providers_of", "surely_of"]
 
 Edit = Callable[[Any], Any]
-"""Makes another part of one."""
+"""Makes another part of one, or None: that part is left out."""
 
 
 class Spec(Protocol):
@@ -104,6 +104,7 @@ def paths_of(specs: Iterable[Spec]) -> dict[str, Spec]:
 
 
 def edited(specs: tuple[Spec, ...], path: str, edit: Edit) -> tuple[Spec, ...]:
-    """The same parts with the one at a path replaced."""
+    """The same parts with the one at a path replaced, or without it."""
     name, _, rest = path.partition("/")
-    return tuple(spec if spec.name != name else spec.edited(rest, edit) if rest else edit(spec) for spec in specs)
+    found = (spec if spec.name != name else spec.edited(rest, edit) if rest else edit(spec) for spec in specs)
+    return tuple(spec for spec in found if spec is not None)
