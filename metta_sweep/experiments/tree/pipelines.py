@@ -49,6 +49,8 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
     Raises:
         Interrupted: the experiment that it runs inside ends, or its own seconds are over.
     """
+    options = dict(asked.options)
+    asked.plan.check_call(asked.inputs, listeners=options["listeners"], on_code_change=options["on_code_change"])
     with ExitStack() as stack:
         node = stack.enter_context(
             joined(
@@ -70,7 +72,7 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
         if node.parent is not None and (ending := node.ending()):
             run.end_early(ending, 0.0)
         tracing = Tracing()
-        options = {**asked.options, "listeners": [*asked.options.get("listeners", ()), tracing]}
+        options["listeners"] = [*options["listeners"], tracing]
         try:
             with inside(node):
                 main = asked.plan.run(recorder=kept, seed=node.seed, inputs=dict(asked.inputs), **options)
