@@ -57,7 +57,7 @@ async def open_run(
             node.root = row.name or row.run_id
             say_where(store, row)
         else:
-            say_where(store, RunRow(node.root, None, row.created))
+            say_where(store, store.find_run(node.root) or RunRow(node.root, None, row.created))
         last = _last_start(store, row.run_id)
         if last is not None and plan.name is not None:
             check_same_definition(plan.name, last.definition, plan.definition)
