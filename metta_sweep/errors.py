@@ -24,6 +24,7 @@ MettaSweepError
 ├── TrialTimeout (TimeoutError)       a trial that passed its time limit
 ├── LoopLimit                         a loop that passed ``max_iterations``
 ├── MetricError                       what a trial returned or reported is no metric
+├── NoScore                           a run that is compared ended without a score
 ├── IllegalTransition                 an event that the state does not allow; nothing was changed
 ├── NotAwaited                        a pending result was touched before ``await``
 ├── RunInUse                          the run is being run already
@@ -65,6 +66,7 @@ __all__ = [
     "MetricError",
     "MettaSweepError",
     "MissingExtra",
+    "NoScore",
     "NotAwaited",
     "ObjectiveError",
     "OptimizerError",
@@ -265,6 +267,10 @@ class LoopLimit(MettaSweepError):
 
 class MetricError(MettaSweepError):
     """What a trial returned or reported cannot be used as a metric."""
+
+
+class NoScore(MettaSweepError):
+    """A run of a comparison ended without a score: none of its trials completed. It counts as worse than any score."""
 
 
 class IllegalTransition(MettaSweepError):

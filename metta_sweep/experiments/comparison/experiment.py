@@ -21,7 +21,7 @@ from metta_sweep.experiments.comparison.pairs import ALPHA
 from metta_sweep.experiments.comparison.problems import OWN, problems_of
 from metta_sweep.experiments.comparison.result import ComparedRun, Comparison
 from metta_sweep.experiments.comparison.runs import InPairs, RunsAtOnce
-from metta_sweep.experiments.comparison.scoring import NoScore, Score, as_run, check_score, kept_of, score_of
+from metta_sweep.experiments.comparison.scoring import NO_SCORE, Score, as_run, check_score, kept_of, score_of
 from metta_sweep.experiments.comparison.sides import BEST_SCORE, goal_of, sides_of
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.pending import run_either_way
@@ -170,7 +170,7 @@ class ComparisonExperiment(SweepExperiment):
         ended = [trial for trial in results.trials if trial.state in _ENDED]
         for side in self._sides:
             errors = [trial.error for trial in ended if trial.branch == side]
-            if errors and all(error is not None and error.type != NoScore.__name__ for error in errors):
+            if errors and all(error is not None and error.type != NO_SCORE for error in errors):
                 last = errors[-1]
                 raise FailureRateExceeded(
                     f"compare(): all {len(errors)} runs of {side!r} raised an error, so that it cannot be compared; the last: "
@@ -190,7 +190,7 @@ class ComparisonExperiment(SweepExperiment):
             spend=results.spend,
             stop_reason=None if results.stop_reason is None else results.stop_reason.value,
             stop_detail=results.stop_detail,
-        )
+        ).of_sweep(results)
 
     def _place(self, run: ComparedRun) -> tuple[int, int, int]:
         return run.repeat, self._names.index(run.problem), list(self._sides).index(run.side)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from metta_sweep.core.budget import Spend
 from metta_sweep.core.goal import Direction, Goal
@@ -14,6 +14,9 @@ from metta_sweep.core.paired import holm, quantile
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.errors import InvalidInput, did_you_mean
 from metta_sweep.experiments.comparison.pairs import Pair, finite
+
+if TYPE_CHECKING:
+    from metta_sweep.experiments.result import SweepResult
 
 __all__ = ["ComparedRun", "Comparison", "SideScores"]
 
@@ -91,6 +94,17 @@ class Comparison:
     """Runs, active seconds and cost of the whole comparison."""
     stop_reason: str | None
     stop_detail: str
+
+    @property
+    def results(self) -> SweepResult | None:
+        """The sweep whose trials the runs are, with its trace and its children; None for one that was read back from a stage."""
+        found: SweepResult | None = vars(self).get("_results")
+        return found
+
+    def of_sweep(self, results: SweepResult) -> Self:
+        """This one, which knows the sweep that it was made of."""
+        vars(self)["_results"] = results
+        return self
 
     @property
     def goal(self) -> Goal:

@@ -9,7 +9,7 @@ from metta_sweep.core.events import Error, Event, Result
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Suggestion
-from metta_sweep.experiments.comparison.scoring import NoScore
+from metta_sweep.experiments.comparison.scoring import NO_SCORE
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.schedulers.scheduler import Offer, Scheduler
 
@@ -97,7 +97,7 @@ class RunsAtOnce(Scheduler):
 
     def apply(self, event: Event) -> None:
         """Take note of one event: how runs end matters."""
-        if isinstance(event, Result) or (isinstance(event, Error) and event.type == NoScore.__name__):
+        if isinstance(event, Result) or (isinstance(event, Error) and event.type == NO_SCORE):
             self._sound.add(event.branch)
         elif isinstance(event, Error):
             self._broken.setdefault(event.branch, []).append(f"{event.type}: {event.message}")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from metta_sweep.core.budget import Spend
 from metta_sweep.core.trial import Trial, TrialState
-from metta_sweep.errors import InvalidInput, MettaSweepError, a_kind
+from metta_sweep.errors import InvalidInput, NoScore, a_kind
+from metta_sweep.executors.failure import error_name
 from metta_sweep.experiments.comparison.result import ComparedRun
 from metta_sweep.experiments.result import SweepResult
 
-__all__ = ["NoScore", "Score", "as_run", "check_score", "kept_of", "score_of"]
+__all__ = ["NO_SCORE", "Score", "as_run", "check_score", "kept_of", "score_of"]
 
 Score: TypeAlias = str | Callable[[Any], Any]
 """What experiments are compared by: an attribute of their results, or a function of them."""
-
-
-class NoScore(MettaSweepError):
-    """A run ended without a score: it counts as worse than any."""
+NO_SCORE: Final = error_name(NoScore)
+"""The error of a run without a score: the side is sound, and the run counts as worse than any."""
 
 
 def check_score(score: object) -> Score:
@@ -107,7 +106,7 @@ def as_run(trial: Trial) -> ComparedRun:
     params, kept = trial.params, trial.metadata
     spend = Spend(*kept.get("spend", (0, trial.seconds or 0.0, 0.0)))
     error = trial.error
-    said = None if error is None else error.message if error.type == NoScore.__name__ else f"{error.type}: {error.message}"
+    said = None if error is None else error.message if error.type == NO_SCORE else f"{error.type}: {error.message}"
     return ComparedRun(
         problem=params["problem"],
         repeat=params["repeat"],

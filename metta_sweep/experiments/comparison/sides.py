@@ -54,7 +54,7 @@ class Side:
         return () if space is None else space.names
 
     def experiment(self, instance: Instance | None, seed: int) -> Experiment:
-        """A new experiment of this side for one problem, with this seed and no name.
+        """A new experiment of this side for one problem, with this seed and the name of the side.
 
         Raises:
             InvalidInput: it cannot be run on the problem.
@@ -83,7 +83,8 @@ class Side:
                 expected="a function with the parameter problem",
                 remedy=f"Write {self.name!r}: lambda problem: {type(made).__name__}(...), which uses it",
             )
-        vars(other).update(name=None, seed=seed)
+        # it is kept where the comparison is, under the name of its side
+        vars(other).update(name=self.name, seed=seed, _given_store=None)
         return other
 
     def describe(self, experiment: Experiment) -> Any:
