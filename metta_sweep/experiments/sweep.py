@@ -18,6 +18,7 @@ from metta_sweep.core.trial import Trial
 from metta_sweep.errors import InvalidInput, ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
+from metta_sweep.experiments.as_objective import trial_function
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import SWEEP, as_kept
 from metta_sweep.experiments.devices import slots_with_gpus
@@ -50,7 +51,7 @@ from metta_sweep.experiments.warm_given import warm_start_of
 from metta_sweep.experiments.warm_start import WarmStart
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.optimizers.supports import check_supported
-from metta_sweep.pipeline import Pipeline
+from metta_sweep.pipeline import Pipeline, Plan
 from metta_sweep.pipeline.keeping.code_digest import code_digest
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
@@ -88,8 +89,9 @@ class SweepExperiment(Experiment):
     Args:
         name: what the run is called. A named one goes on where it was when it is run again.
         objective: the trial function: sync, async or a generator; called with what its signature asks for (parameters by name, a
-            ``TrialContext``, a pydantic model, ``params``); returns a metric, ``(mean, sem)`` or a mapping of metrics. Without one
-            the sweep is a template.
+            ``TrialContext``, a pydantic model, ``params``); returns a metric, ``(mean, sem)`` or a mapping of metrics. Or an
+            experiment: a class gets the parameters, an experiment with a pipeline gets them as inputs, a function may return one;
+            a sweep counts as its best score. Without an objective the sweep is a template.
         search_space: a mapping of names to distributions, or a pydantic model whose fields carry them.
         optimizer: what to try; random search by default.
         scheduler: when and how long; by default slots are filled as they free.
@@ -124,6 +126,8 @@ class SweepExperiment(Experiment):
     warm_start: Any = None
     """A ``WarmStart``, once the sweep is made; None without one."""
     _settings: ClassVar[tuple[str, ...]] = _OPTIONS
+    _plan: ClassVar[Plan | None] = None
+    """The research loop without hooks, built: plans may be run side by side."""
 
     def __init__(
         self,
@@ -155,6 +159,9 @@ class SweepExperiment(Experiment):
             self.objective = objective
         own = self._own
         self.goal = Goal.of(own("goal", goal), own("metric", metric))
+        said = self.objective
+        if (meant := trial_function(said, self.goal)) is not said:
+            self.objective = meant
         given = own("search_space", search_space)
         space = None if given is None else SearchSpace.of(given)
         self.optimizer, self.scheduler, self.search_space = members_of(
@@ -195,6 +202,14 @@ class SweepExperiment(Experiment):
             .through(FannedOut, **self.hooks["fan_out"])
             .end_loop()
         )
+
+    def build(self) -> Plan:
+        """The pipeline, checked. Sweeps of a class that says nothing else, without hooks, share one."""
+        if type(self).pipeline is not SweepExperiment.pipeline or any(self.hooks.values()):
+            return super().build()
+        if SweepExperiment._plan is None:
+            SweepExperiment._plan = super().build()
+        return SweepExperiment._plan
 
     def report_results(self, state: SweepState) -> Any:
         """What ``update.report`` of a stream holds; override it to tell more. ``state`` must not be changed."""
