@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -132,8 +132,60 @@ class Overflowing(Evolution):
 
 
 class Aloof(Evolution):
-    def warm_start(self, trials: Sequence[Trial]) -> None:
+    def warm_start(self, trials: Iterable[Trial]) -> None:
         """Does not care."""
+
+
+class Repetitive(Evolution):
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Learns from earlier trials, and does not remember what they tried."""
+        for trial in trials:
+            if trial.score is not None:
+                self.observe(trial, self.goal.scores(trial.metrics) if self.goal.has_several else trial.score)
+
+
+class Hasty(Evolution):
+    def warm_start(self, trials: Iterable[Trial]) -> None:
+        """Learns from one earlier trial after the other, and looks at each when it comes to it."""
+        for trial in trials:
+            super().warm_start([trial])
+
+
+class Credulous(Evolution):
+    def warm_start(self, trials: Iterable[Trial]) -> None:
+        """Takes earlier trials as they are."""
+        self.learn_earlier(list(trials))
+
+
+class Proprietary(Evolution):
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Counts earlier trials as its own."""
+        super().learn_earlier(trials)
+        self._made += len(trials)
+
+    def suggest(self, n: int, fixed: Mapping[str, Any] | None = None) -> list[Suggestion]:
+        """No more than forty in all."""
+        return super().suggest(min(n, max(0, 40 - self._made)), fixed)
+
+
+class Narrow(Evolution):
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Tells itself the score alone, however many objectives there are."""
+        for trial in trials:
+            self.observe(trial, trial.score)
+
+
+class Whimsical(Evolution):
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """In another order each time."""
+        super().learn_earlier(WORLD.sample(trials, WORLD.randrange(len(trials) + 1)))
+
+
+class OneSided(Evolution):
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Reckons that something has completed."""
+        best = max(trial.score for trial in trials if trial.score is not None)
+        super().learn_earlier([trial for trial in trials if trial.score != best])
 
 
 class Single(Evolution):
@@ -170,8 +222,22 @@ FAULTS: dict[Callable[..., Optimizer], list[str]] = {
     Discouraged: ["it_goes_on_when_every_trial_fails", "a_sweep_with_eight_slots_runs_whole"],
     Surprised: ["stopped_trials_are_no_reason_to_raise"],
     Overflowing: ["extreme_results_do_no_harm"],
-    Aloof: ["it_learns_from_earlier_trials"],
+    Aloof: ["it_learns_from_earlier_trials", "it_does_not_suggest_what_earlier_trials_tried"],
+    Repetitive: ["it_does_not_suggest_what_earlier_trials_tried"],
+    Hasty: ["earlier_trials_of_another_space_are_refused"],
+    Credulous: [
+        "earlier_trials_of_another_space_are_refused",
+        "an_earlier_trial_without_a_score_is_refused",
+        "no_earlier_trials_change_nothing",
+    ],
+    Proprietary: ["earlier_trials_are_none_of_its_own"],
+    Whimsical: [
+        "the_same_earlier_trials_give_the_same_suggestions",
+        "a_sweep_that_begins_with_earlier_trials_goes_on_with_them",
+    ],
+    OneSided: ["earlier_trials_that_all_failed_are_no_reason_to_raise"],
     Single: ["several_objectives"],
+    Narrow: ["earlier_trials_of_several_objectives"],
     Secretive: ["it_describes_its_settings"],
     Changing: ["it_describes_its_settings"],
 }
@@ -194,7 +260,7 @@ def suite(make: Callable[..., Optimizer]) -> OptimizerConformance:
 )
 def test_a_fault_is_found(make: Callable[..., Optimizer], check: str) -> None:
     """Each check finds the optimizer that it was made for, and has nothing against a sound one."""
-    with pytest.raises((AssertionError, SuggestionError, RuntimeError, OverflowError, TypeError)):
+    with pytest.raises((AssertionError, SuggestionError, RuntimeError, OverflowError, TypeError, ValueError)):
         getattr(suite(make), f"test_{check}")()
     getattr(suite(Evolution), f"test_{check}")()
 
