@@ -10,7 +10,6 @@ from metta_sweep.core.distributions import Choice, Constant, Distribution, Integ
 from metta_sweep.core.levels import Level
 from metta_sweep.core.ranges import Sampler
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.errors import SearchSpaceError
 
 __all__ = ["INACTIVE", "Axis", "Encoding"]
 
@@ -26,7 +25,7 @@ class Axis(NamedTuple):
     start: int
     """Its first coordinate."""
     width: int
-    """How many it has: one for numbers, one per option for choices, none for what has a single value."""
+    """How many it has: one for numbers, one per option or item for choices and orders, none for what has a single value."""
     inner: tuple[tuple[Axis, ...], ...]
     """The axes of the sub-spaces under a choice, by option."""
     sample: Sampler
@@ -34,11 +33,16 @@ class Axis(NamedTuple):
     @property
     def is_choice(self) -> bool:
         """Whether each option has a coordinate of its own."""
-        return self.width > 1
+        return self.width > 1 and isinstance(self.distribution, Choice)
+
+    @property
+    def is_order(self) -> bool:
+        """Whether each item has a coordinate of its own: its place."""
+        return isinstance(self.distribution, Permutation)
 
     @property
     def steps(self) -> int | None:
-        """How many values it can take; None for floats."""
+        """How many values it can take; None for floats and orders."""
         return _size(self.distribution)
 
 
@@ -46,8 +50,9 @@ class Encoding:
     """Turns parameters into vectors of floats in [0, 1], and such vectors into parameters.
 
     Numbers stand at their quantile (``to_unit``), so that log scales are straight; a choice has one coordinate per option, 1.0 for
-    the chosen one and 0.0 for the others; a parameter that is not there stands at 0.5, and the coordinates of its choice tell why.
-    Parameters of one name under different alternatives have coordinates of their own. Constants have none.
+    the chosen one and 0.0 for the others; an order has one per item, from 0.0 for the first to 1.0 for the last; a parameter that
+    is not there stands at 0.5, and the coordinates of its choice tell why. Parameters of one name under different alternatives have
+    coordinates of their own. Constants have none.
 
     Args:
         space: the search space.
@@ -70,7 +75,10 @@ class Encoding:
         return vector
 
     def decode(self, vector: Sequence[float]) -> dict[str, Any]:
-        """The parameters nearest to a vector: numbers at their quantile, whole ones rounded; the option that weighs most."""
+        """The parameters nearest to a vector: numbers at their quantile, whole ones rounded; the option that weighs most.
+
+        The items of an order come by their coordinates, the smallest first (SOURCE: Bean 1994, random keys).
+        """
         params: dict[str, Any] = {}
         _read(self.axes, vector, params)
         return params
@@ -101,13 +109,7 @@ class Encoding:
 
     def _width_of(self, distribution: Distribution) -> int:
         if isinstance(distribution, Permutation):
-            raise SearchSpaceError(
-                "search_space",
-                "orders have no coordinates that a model could learn from",
-                found=distribution,
-                expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
-                remedy="Use an optimizer that searches orders: EvolutionOptimizer or RandomOptimizer, say",
-            )
+            return len(distribution.items)
         steps = _size(distribution)
         if steps == 1:
             return 0
@@ -137,6 +139,11 @@ def _write(axes: tuple[Axis, ...], params: Mapping[str, Any], vector: list[float
         if width == 1:
             vector[start] = distribution.to_unit(value)
             continue
+        if isinstance(distribution, Permutation):
+            last = width - 1
+            for number, place in enumerate(distribution.places(value) or ()):
+                vector[start + place] = number / last
+            continue
         if isinstance(distribution, Choice):
             position = distribution.position(value) or 0
             if width:
@@ -154,6 +161,8 @@ def _read(axes: tuple[Axis, ...], vector: Sequence[float], params: dict[str, Any
         elif width > 1 and isinstance(distribution, Choice):
             weights = vector[start : start + width]
             params[name] = sample((max(range(width), key=weights.__getitem__) + 0.5) / width)
+        elif isinstance(distribution, Permutation):
+            params[name] = distribution.of_places(sorted(range(width), key=vector[start : start + width].__getitem__))
         else:
             params[name] = sample(min(max(float(vector[start]), 0.0), 1.0 - 2.0**-53) if width else INACTIVE)
     for name, distribution, _, _, inner, _ in axes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 from metta_sweep.core.encoding import Axis, Encoding
@@ -67,14 +68,16 @@ class Search:
 
         mask = np.zeros(self.encoding.width, dtype=bool)
         for axis in self._movable(vector):
-            if not _is_stepwise(axis):
+            if not _is_stepwise(axis) and not axis.is_order:
                 mask[axis.start] = True
         return mask
 
     def steps_from(self, vector: Floats) -> list[Floats]:
-        """Points that differ in one choice, or in one number of few values."""
+        """Points that differ in one choice, in one number of few values, or in two items of an order, which are swapped."""
         found: list[Floats] = []
         for axis in self._movable(vector):
+            if axis.is_order:
+                found += _swaps(vector, range(axis.start, axis.start + axis.width))
             if not _is_stepwise(axis) or axis.inner:
                 continue
             for number in range(axis.steps or 0):
@@ -152,6 +155,15 @@ def _uphill(search: Search, process: GaussianProcess, worth: Worth, start: Float
             break
         point = steps[best]
     return point
+
+
+def _swaps(vector: Floats, coordinates: range) -> list[Floats]:
+    found: list[Floats] = []
+    for one, other in combinations(coordinates, 2):
+        moved = vector.copy()
+        moved[one], moved[other] = vector[other], vector[one]
+        found.append(moved)
+    return found
 
 
 def _is_stepwise(axis: Axis) -> bool:

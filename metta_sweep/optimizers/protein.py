@@ -229,7 +229,7 @@ class ProteinOptimizer(SurrogateOptimizer):
                 changed = rng.random(len(around)) < reach
                 around[changed, columns] = elsewhere[changed, columns]
             else:
-                around[:, axis.start] += reach * rng.uniform(-1.0, 1.0, len(around))
+                around[:, columns] += reach * rng.uniform(-1.0, 1.0, (len(around), axis.width))
         found = search.nearest(np.clip(around, 0.0, 1.0))
         for vector in flying:
             apart = np.abs(found - np.array(vector)).max(axis=1) >= _APART

@@ -61,7 +61,7 @@ class SurrogateOptimizer(SeededOptimizer):
     """
 
     slow = True
-    supports = Supports(several_objectives=False, most_ordered=0)
+    supports = Supports(several_objectives=False)
     origin: str
     """Of its suggestions."""
 

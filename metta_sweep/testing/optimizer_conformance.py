@@ -26,7 +26,7 @@ from metta_sweep.testing.optimizer_warm_start import WarmStartConformance
 __all__ = ["OptimizerConformance"]
 
 
-class OptimizerConformance(WarmStartConformance):
+class OptimizerConformance(WarmStartConformance, OrdersConformance):
     """Subclass it in a test file, name the class ``Test...`` and say how an optimizer is made; pytest runs the rest.
 
     What an optimizer says in ``supports`` that it does not search is skipped.

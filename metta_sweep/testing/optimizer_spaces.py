@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, LogUniform, Uniform
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, LogUniform, Permutation, Uniform
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.levels import active_parameters
 from metta_sweep.core.search_space import SearchSpace
 
-__all__ = ["CHOICES", "CONDITIONAL", "FINITE", "FINITE_CONDITIONAL", "FLAT", "LOGS", "MIXED", "SEVERAL", "WHOLE", "worth"]
+__all__ = [
+    "CHOICES",
+    "CONDITIONAL",
+    "FINITE",
+    "FINITE_CONDITIONAL",
+    "FINITE_ORDERS",
+    "FLAT",
+    "LOGS",
+    "MIXED",
+    "ORDERS",
+    "SEVERAL",
+    "WHOLE",
+    "worth",
+]
 
 Space = Mapping[str, Distribution]
 
@@ -43,6 +56,9 @@ FINITE_CONDITIONAL: Final[Space] = {
     "m": Choice({"s": {"k": Integer(1, 4)}, "t": {"k": Choice(["u", "v"]), "j": Integer(0, 1)}, "n": {}})
 }
 """A space of 9 points."""
+ORDERS: Final[Space] = {"tasks": Permutation(["add", "multiply", "divide", "negate"]), "x": Uniform(0.0, 1.0)}
+FINITE_ORDERS: Final[Space] = {"tasks": Permutation(["add", "multiply", "divide"]), "flag": Choice([True, False])}
+"""A space of 12 points."""
 SEVERAL: Final = Goal.of({"accuracy": "maximize", "latency": "minimize"})
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metta_sweep.core.distributions import Choice, Constant, Integer, LogInteger, LogUniform, Uniform
+from metta_sweep.core.distributions import Choice, Constant, Integer, LogInteger, LogUniform, Permutation, Uniform
 from metta_sweep.core.encoding import Encoding
 from metta_sweep.core.search_space import SearchSpace
 
@@ -32,6 +32,9 @@ NESTED = SearchSpace.of(
         "seed": Integer(0, 9),
     }
 )
+ORDERED = SearchSpace.of(
+    {"first": Permutation(["a", "b", "c"]), "kind": Choice({"plain": {}, "ordered": {"then": Permutation(list(range(9)))}})}
+)
 
 
 def test_numbers_stand_at_their_quantile_and_choices_have_a_coordinate_per_option() -> None:
@@ -45,7 +48,16 @@ def test_numbers_stand_at_their_quantile_and_choices_have_a_coordinate_per_optio
     assert vector[4:] == [0.0, 1.0, 0.0]
 
 
-@pytest.mark.parametrize("space", [FLAT, NESTED])
+def test_items_of_an_order_stand_at_their_place() -> None:
+    """One coordinate per item, in the order in which the items were given; any vector sorts them."""
+    encoding = Encoding(SearchSpace.of({"order": Permutation(["a", "b", "c"])}))
+    assert encoding.encode({"order": ["c", "a", "b"]}) == [0.5, 1.0, 0.0]
+    assert encoding.decode([0.3, 0.31, 0.2]) == {"order": ["c", "a", "b"]}
+    assert encoding.decode([0.5, 0.5, 0.5]) == {"order": ["a", "b", "c"]}
+    assert encoding.decode_within([0.0, 0.5, 1.0], {"order": ["b", "c", "a"]}) == {"order": ["b", "c", "a"]}
+
+
+@pytest.mark.parametrize("space", [FLAT, NESTED, ORDERED])
 @given(seed=st.integers(0, 2**31), ordered=st.booleans())
 def test_what_was_encoded_is_decoded_again(space: SearchSpace, seed: int, ordered: bool) -> None:
     """Decoding gives a point of the space: the encoded one, floats but for rounding."""

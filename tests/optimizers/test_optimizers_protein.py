@@ -269,7 +269,7 @@ def test_follow_ups_outside_the_space_are_not_learnt() -> None:
         ({"liar": "bes"}, "Did you mean 'best'"),
         ({"duplicates": 1}, "neither True nor False"),
         ({"centre": {"z": 1.0}}, "no parameter 'z'"),
-        ({"centre": {"x": 3.0}}, "outside its domain"),
+        ({"centre": {"x": 3.0}}, "'x' lies outside Uniform"),
         ({"scale": {"xx": 1.0}}, "Did you mean 'x'"),
     ],
 )
