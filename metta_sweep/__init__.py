@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from metta_sweep.experiments.curriculum import CurriculumExperiment as CurriculumExperiment
     from metta_sweep.experiments.experiment import Experiment as Experiment
     from metta_sweep.experiments.hybrid import HybridExperiment as HybridExperiment
+    from metta_sweep.experiments.meta import MetaExperiment as MetaExperiment
     from metta_sweep.experiments.optimizer_optimizer import OptimizerOptimizer as OptimizerOptimizer
     from metta_sweep.experiments.result import SweepResult as SweepResult
     from metta_sweep.experiments.sweep import SweepExperiment as SweepExperiment
@@ -76,6 +77,7 @@ _HOMES = {
     "LogInteger": "core.distributions",
     "LogUniform": "core.distributions",
     "MemoryStore": "store.memory",
+    "MetaExperiment": "experiments.meta",
     "Optimizer": "optimizers.optimizer",
     "OptimizerOptimizer": "experiments.optimizer_optimizer",
     "Permutation": "core.distributions",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metta_sweep.experiments.curriculum import CurriculumExperiment as CurriculumExperiment
     from metta_sweep.experiments.hybrid import Candidate as Candidate
     from metta_sweep.experiments.hybrid import HybridExperiment as HybridExperiment
+    from metta_sweep.experiments.meta import MetaExperiment as MetaExperiment
     from metta_sweep.experiments.optimizer_optimizer import OptimizerOptimizer as OptimizerOptimizer
     from metta_sweep.experiments.optimizer_optimizer import TriedConfig as TriedConfig
     from metta_sweep.experiments.tasks import TaskResults as TaskResults
@@ -32,6 +33,7 @@ _LATE = {
     "ComparisonExperiment": "comparison",
     "CurriculumExperiment": "curriculum",
     "HybridExperiment": "hybrid",
+    "MetaExperiment": "meta",
     "OptimizerOptimizer": "optimizer_optimizer",
     "TaskResults": "tasks",
     "TaskRound": "tasks",

@@ -1,0 +1,5 @@
+"""Experiments that search the settings of other experiments."""
+
+from metta_sweep.experiments.meta.meta import MetaExperiment
+
+__all__ = ["MetaExperiment"]

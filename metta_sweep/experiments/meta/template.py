@@ -1,0 +1,149 @@
+"""From the parameters of one trial to one copy of the base, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from metta_sweep.core.budget import Budget
+from metta_sweep.core.distributions import Variants
+from metta_sweep.core.given import remade
+from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.errors import InvalidInput
+from metta_sweep.experiments.experiment import Experiment
+from metta_sweep.experiments.meta.base import Base
+from metta_sweep.experiments.meta.changing import Path, changed, part_of, parts_of
+from metta_sweep.experiments.meta.paths import Route, Target, Targets
+from metta_sweep.experiments.meta.ranges import check_ends, distributions_in
+from metta_sweep.experiments.meta.stage_paths import with_stages
+from metta_sweep.experiments.sweep import SweepExperiment
+
+__all__ = ["Copy", "Template"]
+
+
+class Copy(NamedTuple):
+    """One copy, ready to run."""
+
+    experiment: Experiment
+    budget: Budget | None
+    inputs: dict[str, Any]
+    """The declared inputs of its pipeline that are searched."""
+
+    async def run(self) -> Any:
+        """Run it, and return its result."""
+        if isinstance(self.experiment, SweepExperiment):
+            return await self.experiment.arun(self.budget)
+        if self.budget is None:
+            return await self.experiment.arun(self.inputs)
+        return await self.experiment.arun(self.inputs, budget=self.budget)
+
+
+class Template:
+    """Makes copies of a base with other settings.
+
+    Args:
+        base: what copies are made of.
+        space: what is searched; None: nothing, every copy is like the base.
+        budget: what each copy may spend; None: what it would by itself.
+        example: an experiment that the base makes.
+
+    Raises:
+        SearchSpaceError: a path leads to nothing, or the end of a range cannot be set there.
+    """
+
+    def __init__(self, base: Base, space: SearchSpace | None, budget: Budget | None, example: Experiment) -> None:
+        self.base = base
+        self.example = example
+        self._budget = budget
+        self._fills_in = base.needs_objective(example)
+        found = () if space is None else tuple(distributions_in(space.top))
+        self._variants = {name: distribution for name, distribution in found if isinstance(distribution, Variants)}
+        inputs = () if isinstance(example, SweepExperiment) else tuple(example.build().inputs)
+        targets = Targets(base, example, inputs)
+        objects = {name: list(variants.objects.values()) for name, variants in self._variants.items()}
+        self._targets: dict[str, Target] = {name: targets.find(name, objects) for name, _ in found}
+        if space is not None:
+            self._check_rebuilt(space)
+            check_ends(space, self._tried, self._makes_anew)
+
+    def copy(self, params: Mapping[str, Any], **settings: Any) -> Copy:
+        """A copy with these parameters.
+
+        Args:
+            params: what is searched.
+            settings: further settings of the experiment, as ``seed`` and ``name``.
+
+        Raises:
+            Exception: what a constructor raises that refuses a value.
+        """
+        keywords = {name: self._value(name, value) for name, value in params.items() if self._targets[name].route is Route.KEYWORD}
+        made = self.example if self.base.is_template else self.base.made(keywords)
+        return self._set(made, {name: value for name, value in params.items() if name not in keywords}, settings)
+
+    def _tried(self, params: Mapping[str, Any]) -> Copy:
+        """A copy with these parameters, made without calling a function of the user."""
+        return self.copy(params) if self.base.constructs else self._set(self.example, params, {})
+
+    def _set(self, made: Experiment, params: Mapping[str, Any], settings: Mapping[str, Any]) -> Copy:
+        """What was made, with what is set within it."""
+        routed: dict[Route, dict[Path, Any]] = {route: {} for route in Route}
+        for name, value in params.items():
+            target = self._targets[name]
+            routed[target.route][target.path] = self._value(name, value)
+        changes = routed[Route.PART]
+        changes.update({(name,): value for name, value in settings.items()})
+        if self._fills_in and isinstance(made, SweepExperiment) and made.objective is None:
+            changes[("objective",)] = self.base.objective
+        if changes:
+            made = changed(made, changes)
+        elif made is self.example:  # which is never run
+            made = remade(made, {})
+        if routed[Route.STAGE]:
+            made = with_stages(made, _by_name(routed[Route.STAGE]))
+        return Copy(made, self._budget_with(_by_name(routed[Route.BUDGET])), _by_name(routed[Route.INPUT]))
+
+    def _value(self, name: str, value: Any) -> Any:
+        variants = self._variants.get(name)
+        return value if variants is None else variants.object(value)
+
+    def _budget_with(self, caps: Mapping[str, Any]) -> Budget | None:
+        if not caps:
+            return self._budget
+        budget: Budget = remade(self._budget or Budget(), caps)
+        return budget
+
+    def _makes_anew(self, name: str) -> bool:
+        """Whether a parameter goes to a function that makes the experiment: nobody knows what a call of it costs."""
+        return self._targets[name].route is Route.KEYWORD and not self.base.constructs
+
+    def _check_rebuilt(self, space: SearchSpace) -> None:
+        """Refuse to search within something that cannot be made anew as it is."""
+        for name in space.names:
+            target = self._targets[name]
+            if target.route is Route.PART:
+                check_like(self.example, target.path)
+
+
+def check_like(example: Experiment, path: Path) -> None:
+    """Refuse a path through something that is not made as its constructor was told. Raises ``InvalidInput``."""
+    owner: Any = example
+    for part in path[:-1]:
+        owner = part_of(owner, part) if part in parts_of(owner) else None
+        describe = getattr(owner, "describe", None)
+        if describe is None:
+            continue
+        before, after = describe(), remade(owner, {}).describe()
+        if before != after:
+            kind = type(owner).__name__
+            names = [name for name in after if after[name] != before.get(name)]
+            raise InvalidInput(
+                kind,
+                f"it has been changed since it was made, and a copy would not have that: {', '.join(names)}",
+                found={name: before.get(name) for name in names},
+                expected="what its constructor was given",
+                remedy=f"Give it to the constructor: {kind}({names[0] if names else '...'}=...)",
+            )
+
+
+def _by_name(values: Mapping[Path, Any]) -> dict[str, Any]:
+    return {path[0]: value for path, value in values.items()}
