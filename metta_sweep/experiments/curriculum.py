@@ -13,7 +13,7 @@ from metta_sweep.core.values import plain_scalar
 from metta_sweep.errors import BudgetError, GoalError, InvalidInput, a_kind, did_you_mean, refuse_unknown
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.sweep import SweepExperiment
-from metta_sweep.experiments.tasks import TaskResults, TaskRound, checked_mastery, named_tasks, task_name
+from metta_sweep.experiments.tasks import TakenTaskResults, TaskResults, TaskRound, checked_mastery, named_tasks, task_name
 from metta_sweep.experiments.with_settings import with_settings
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline import Pipeline
@@ -49,8 +49,8 @@ class CurriculumExperiment(Experiment):
 
     Args:
         name: what the run is kept under.
-        tasks: what is learned, in this order: JSON values, objects with a ``name``, or a mapping of names to objects. Objects flow
-            through the pipeline by their names.
+        tasks: what is learned, in this order: JSON values (an item ``"name"`` of a dict names it), objects with a ``name``, or a
+            mapping of names to objects. Objects flow through the pipeline by their names.
         sweep: makes the sweep of a task: ``sweep(task)`` returns a ``SweepExperiment`` that has not been run. One that also takes
             ``task_round`` or ``earlier`` gets the number of the round, and the trials that it may begin with.
         mastered: the score at which a task is mastered (at most that, where scores are minimized), or a function of the
@@ -123,7 +123,7 @@ class CurriculumExperiment(Experiment):
             .stage("select_task", self.get_next_task)
             .through(current_task=Any)
             .stage("optimize_task", self.run_task_sweep)
-            .through(task_results=TaskResults)
+            .through(task_results=TakenTaskResults)
             .stage("check_mastery", self.evaluate_progress)
             .through(should_advance=bool)
             .stage("advance", self.advance)

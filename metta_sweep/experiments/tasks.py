@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from metta_sweep.address import check_name
 from metta_sweep.core.budget import StopReason
@@ -17,7 +17,7 @@ from metta_sweep.core.values import NotJson, plain_json
 from metta_sweep.errors import InvalidInput, InvalidName, a_kind
 from metta_sweep.experiments.result import SweepResult
 
-__all__ = ["TaskResults", "TaskRound", "checked_mastery", "named_tasks", "task_name"]
+__all__ = ["TakenTaskResults", "TaskResults", "TaskRound", "checked_mastery", "named_tasks", "task_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,6 @@ class TaskResults:
         best = None if result.goal.has_several else result.best
         return cls(result.goal.direction, best, list(result.trials), result.spend.seconds, result.spend.cost, result.stop_reason)
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Contracts that ask for these values take the result of a sweep as well."""
-        from pydantic_core import core_schema
-
-        plain = handler(source)
-        taken = core_schema.no_info_before_validator_function(_values_of, plain)
-        return core_schema.json_or_python_schema(json_schema=plain, python_schema=taken)
-
     @property
     def best_score(self) -> float | None:
         """The score of the best trial, in the user's units."""
@@ -58,6 +49,26 @@ class TaskResults:
     def best_params(self) -> dict[str, Any] | None:
         """The parameters of the best trial."""
         return None if self.best is None else dict(self.best.params)
+
+
+class _FromSweepResult:
+    """Marks a contract that takes the result of a sweep as well."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        plain = handler(source)
+        taken = core_schema.no_info_before_validator_function(_values_of, plain)
+        return core_schema.json_or_python_schema(json_schema=plain, python_schema=taken)
+
+
+TakenTaskResults = Annotated[TaskResults, _FromSweepResult]
+"""The contract of a stage that optimizes a task: it may return ``TaskResults``, or the ``SweepResult`` that these are made of."""
+
+
+def _values_of(value: object) -> object:
+    return TaskResults.of(value) if isinstance(value, SweepResult) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +103,11 @@ class TaskRound:
         )
 
 
-def _values_of(value: object) -> object:
-    return TaskResults.of(value) if isinstance(value, SweepResult) else value
-
-
 def task_name(task: Any) -> str:
-    """What a task is called: itself, its ``name``, or its JSON."""
+    """What a task is called: itself, its ``name`` or item ``"name"``, or its JSON."""
     if isinstance(task, str):
         return task
-    name = getattr(task, "name", None)
+    name = task.get("name") if isinstance(task, Mapping) else getattr(task, "name", None)
     return name if isinstance(name, str) else json.dumps(task, sort_keys=True, default=str)
 
 

@@ -21,6 +21,9 @@ def with_settings(sweep: S, **settings: Any) -> S:
         InvalidInput: an option is unknown, or does not fit the others.
     """
     other = copy.copy(sweep)
-    vars(other)["_made"] = False
+    own = vars(other)
+    own["_made"] = False
+    if not own["_slots_given"]:
+        del own["slots"]  # what followed from the settings before
     SweepExperiment.__init__(other, **{"store": sweep.given_store, **settings})
     return other
