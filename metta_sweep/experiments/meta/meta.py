@@ -15,9 +15,9 @@ from metta_sweep.errors import InvalidInput, ObjectiveError
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import as_kept
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
-from metta_sweep.experiments.meta.base import Base
 from metta_sweep.experiments.meta.child_trial import ChildTrial
 from metta_sweep.experiments.meta.options import SweepOptions
+from metta_sweep.experiments.meta.origin import Origin
 from metta_sweep.experiments.meta.ranges import middle_of, space_of
 from metta_sweep.experiments.meta.scores import BEST_SCORE, Score
 from metta_sweep.experiments.meta.template import Template
@@ -101,7 +101,7 @@ class MetaExperiment(SweepExperiment):
         refuse_options(kind, [name for name in options if name not in known], known)
         own = self._own
         self.base = own("base", base)
-        self._base = Base(self.base, own("objective", objective))
+        self._origin = Origin(self.base, own("objective", objective))
         given = own("search_space", search_space)
         if given is None:
             given = getattr(own("optimizer", optimizer), "search_space", None)
@@ -109,12 +109,12 @@ class MetaExperiment(SweepExperiment):
         budget = own("base_budget", base_budget)
         self.base_budget = None if budget is None else Budget.of(budget)
         self.paired = check_flag(own("paired", paired), f"{kind}(paired=)", InvalidInput, remedy="Leave it out")
-        self._template = Template(self._base, space, self.base_budget, example)
+        self._template = Template(self._origin, space, self.base_budget, example)
         self.score = own("score", score)
         scored = Score(self.score, example)
         goal = own("goal", goal)
         others: dict[str, Any] = {**options}
-        runs = not isinstance(example, SweepExperiment) or example.objective is not None or self._base.objective is not None
+        runs = not isinstance(example, SweepExperiment) or example.objective is not None or self._origin.objective is not None
         super().__init__(
             search_space=space,
             optimizer=optimizer,
@@ -126,25 +126,25 @@ class MetaExperiment(SweepExperiment):
 
     def _looked_at(self, given: Any) -> tuple[Experiment, SearchSpace]:
         """An experiment like those that will run, and what is searched of it."""
-        base = self._base
+        origin = self._origin
         named = isinstance(given, Mapping | SearchSpace)
-        if base.is_template or not named:
-            example = base.made({})
+        if origin.is_template or not named:
+            example = origin.made({})
             return example, space_of(given, example)
         space = SearchSpace.of(given)
-        example = base.made({name: value for name, value in middle_of(space).items() if base.takes(name)})
+        example = origin.made({name: value for name, value in middle_of(space).items() if origin.takes(name)})
         return example, space
 
     def _blueprint(self) -> Blueprint:
         plan = super()._blueprint()
         own = {
-            "base": self._base.describe(self._template.example),
+            "base": self._origin.describe(self._template.example),
             "score": setting(self.score),
             "base_budget": None if self.base_budget is None else self.base_budget.describe(),
             "paired": self.paired,
         }
         example = self._template.example
-        runs = self._base.objective or (example.objective if isinstance(example, SweepExperiment) else None)
+        runs = self._origin.objective or (example.objective if isinstance(example, SweepExperiment) else None)
         return plan._replace(
             definition={**plan.definition, "objective": None, **as_kept(own)}, code=None if runs is None else code_digest(runs)
         )

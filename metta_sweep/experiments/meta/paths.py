@@ -10,8 +10,8 @@ from metta_sweep.core.budget import Budget
 from metta_sweep.core.given import settings_of
 from metta_sweep.errors import SearchSpaceError, did_you_mean
 from metta_sweep.experiments.experiment import Experiment
-from metta_sweep.experiments.meta.base import Base
 from metta_sweep.experiments.meta.changing import Path, has_part, part_of, parts_of
+from metta_sweep.experiments.meta.origin import Origin
 from metta_sweep.experiments.meta.stage_paths import stage_paths
 from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.optimizers.optimizer import Optimizer
@@ -52,13 +52,13 @@ class Targets:
     """What can be searched of one experiment.
 
     Args:
-        base: what copies are made of.
+        origin: what copies are made of.
         example: an experiment that it makes.
         inputs: the declared inputs of its pipeline, where it is no sweep.
     """
 
-    def __init__(self, base: Base, example: Experiment, inputs: Sequence[str]) -> None:
-        self._base = base
+    def __init__(self, origin: Origin, example: Experiment, inputs: Sequence[str]) -> None:
+        self._origin = origin
         self._example = example
         self._inputs = inputs
         self._stages = stage_paths(example)
@@ -75,7 +75,7 @@ class Targets:
             SearchSpaceError: nothing, with what may have been meant.
         """
         head, _, rest = name.partition(".")
-        if not rest and self._base.takes(name):
+        if not rest and self._origin.takes(name):
             return Target(Route.KEYWORD, (name,))
         if not rest and name in self._inputs:
             return Target(Route.INPUT, (name,))
@@ -94,7 +94,7 @@ class Targets:
 
     def all(self) -> list[str]:
         """Every path that leads somewhere, as far as can be told without trying."""
-        own = [*self._base.keywords(), *self._inputs]
+        own = [*self._origin.keywords(), *self._inputs]
         within = [".".join(path) for path in _paths_in(self._example, _DEPTH)]
         budget = [f"{BUDGET}.{option}" for option in settings_of(Budget)]
         stages = [] if isinstance(self._example, SweepExperiment) else [f"{STAGES}.{path}" for path in self._stages]
@@ -118,7 +118,7 @@ class Targets:
         last = name.rpartition(".")[2]
         same = [path for path in known if path.rpartition(".")[2] == last and path != name]
         guess = same[0] if same else did_you_mean(name, known)
-        kind = self._base.called
+        kind = self._origin.called
         meant = f"Write the paths of settings of {kind}, such as 'scheduler.c'; what {kind} itself searches is its own search_space"
         return SearchSpaceError(
             f"MetaExperiment(search_space={{{name!r}: ...}})",

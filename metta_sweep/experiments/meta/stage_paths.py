@@ -53,6 +53,7 @@ def _altered(experiment: Experiment, pipeline: Callable[[], Pipeline], stages: M
 def _own(experiment: Experiment, value: Any) -> Any:
     if isinstance(value, MethodType) and isinstance(value.__self__, type(experiment)):
         return getattr(experiment, value.__name__, value)
-    if isinstance(value, FunctionType) and getattr(type(experiment), value.__name__, None) is value:
-        return getattr(experiment, value.__name__)
+    if isinstance(value, FunctionType):
+        name = value.__name__
+        return getattr(experiment, name) if getattr(type(experiment), name, None) is value else value
     return value

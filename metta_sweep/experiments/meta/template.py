@@ -11,8 +11,8 @@ from metta_sweep.core.given import remade
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import InvalidInput
 from metta_sweep.experiments.experiment import Experiment
-from metta_sweep.experiments.meta.base import Base
 from metta_sweep.experiments.meta.changing import Path, changed, part_of, parts_of
+from metta_sweep.experiments.meta.origin import Origin
 from metta_sweep.experiments.meta.paths import Route, Target, Targets
 from metta_sweep.experiments.meta.ranges import check_ends, distributions_in
 from metta_sweep.experiments.meta.stage_paths import with_stages
@@ -42,7 +42,7 @@ class Template:
     """Makes copies of a base with other settings.
 
     Args:
-        base: what copies are made of.
+        origin: what copies are made of.
         space: what is searched; None: nothing, every copy is like the base.
         budget: what each copy may spend; None: what it would by itself.
         example: an experiment that the base makes.
@@ -51,15 +51,15 @@ class Template:
         SearchSpaceError: a path leads to nothing, or the end of a range cannot be set there.
     """
 
-    def __init__(self, base: Base, space: SearchSpace | None, budget: Budget | None, example: Experiment) -> None:
-        self.base = base
+    def __init__(self, origin: Origin, space: SearchSpace | None, budget: Budget | None, example: Experiment) -> None:
+        self.origin = origin
         self.example = example
         self._budget = budget
-        self._fills_in = base.needs_objective(example)
+        self._fills_in = origin.needs_objective(example)
         found = () if space is None else tuple(distributions_in(space.top))
         self._variants = {name: distribution for name, distribution in found if isinstance(distribution, Variants)}
         inputs = () if isinstance(example, SweepExperiment) else tuple(example.build().inputs)
-        targets = Targets(base, example, inputs)
+        targets = Targets(origin, example, inputs)
         objects = {name: list(variants.objects.values()) for name, variants in self._variants.items()}
         self._targets: dict[str, Target] = {name: targets.find(name, objects) for name, _ in found}
         if space is not None:
@@ -77,12 +77,12 @@ class Template:
             Exception: what a constructor raises that refuses a value.
         """
         keywords = {name: self._value(name, value) for name, value in params.items() if self._targets[name].route is Route.KEYWORD}
-        made = self.example if self.base.is_template else self.base.made(keywords)
+        made = self.example if self.origin.is_template else self.origin.made(keywords)
         return self._set(made, {name: value for name, value in params.items() if name not in keywords}, settings)
 
     def _tried(self, params: Mapping[str, Any]) -> Copy:
         """A copy with these parameters, made without calling a function of the user."""
-        return self.copy(params) if self.base.constructs else self._set(self.example, params, {})
+        return self.copy(params) if self.origin.constructs else self._set(self.example, params, {})
 
     def _set(self, made: Experiment, params: Mapping[str, Any], settings: Mapping[str, Any]) -> Copy:
         """What was made, with what is set within it."""
@@ -93,7 +93,7 @@ class Template:
         changes = routed[Route.PART]
         changes.update({(name,): value for name, value in settings.items()})
         if self._fills_in and isinstance(made, SweepExperiment) and made.objective is None:
-            changes[("objective",)] = self.base.objective
+            changes[("objective",)] = self.origin.objective
         if changes:
             made = changed(made, changes)
         elif made is self.example:  # which is never run
@@ -114,7 +114,7 @@ class Template:
 
     def _makes_anew(self, name: str) -> bool:
         """Whether a parameter goes to a function that makes the experiment: nobody knows what a call of it costs."""
-        return self._targets[name].route is Route.KEYWORD and not self.base.constructs
+        return self._targets[name].route is Route.KEYWORD and not self.origin.constructs
 
     def _check_rebuilt(self, space: SearchSpace) -> None:
         """Refuse to search within something that cannot be made anew as it is."""

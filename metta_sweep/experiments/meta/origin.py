@@ -14,13 +14,13 @@ from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.pipeline import Pipeline, Plan
 
-__all__ = ["Base", "definition_of"]
+__all__ = ["Origin", "definition_of"]
 
 _WHERE: Final = "MetaExperiment(base=)"
 _REMEDY: Final = "Write base=SweepExperiment(search_space={...}), a class of experiments, or a function that returns one"
 
 
-class Base:
+class Origin:
     """An experiment to copy, or what makes one.
 
     Args:
