@@ -20,6 +20,15 @@ _Inputs = Annotated[
     list[str] | None,
     Parameter(name="--input", help="NAME=VALUE, an input of a pipeline, as JSON or text; may be given several times.", negative=()),
 ]
+_Name = Annotated[str, Parameter(help="The name or id of a run; or of one within it, such as 'meta/trial[3]>inner'.")]
+_Address = Annotated[
+    str | None,
+    Parameter(
+        help="A trial such as 'trial[5]', a stage such as 'sweep[17]/pick', or an experiment inside it such as 'trial[3]>inner', "
+        "alone or followed by what is in that: 'trial[3]>inner/trial[5]'."
+    ),
+]
+_Every = Annotated[bool, Parameter(name="--all", help="Those that lie within others, too.", negative=())]
 _Log = Annotated[str | None, Parameter(help="Show logs from this level on: debug, info, warning (the default) or error.")]
 
 app: Final = App(
@@ -61,17 +70,34 @@ def resume(target: _Target, /, *, inputs: _Inputs = None, store: _Store = None, 
 
 
 @app.command(name="list")
-def list_(*, store: _Store = None, json: _Json = False) -> int:
-    """List the runs that are kept."""
+def list_(*, every: _Every = False, store: _Store = None, json: _Json = False) -> int:
+    """List the runs that are kept: those that lie in no other one."""
     from metta_sweep.cli.listing import list_runs
 
-    return list_runs(store, json=json)
+    return list_runs(store, every=every, json=json)
+
+
+@app.command
+def tree(
+    name: _Name,
+    address: Annotated[str | None, Parameter(help="An experiment within it, such as 'trial[3]>inner'.")] = None,
+    /,
+    *,
+    depth: Annotated[int | None, Parameter(help="So many levels below it.")] = None,
+    every: Annotated[bool, Parameter(name="--all", help="All that run in one; otherwise the first 20.", negative=())] = False,
+    store: _Store = None,
+    json: _Json = False,
+) -> int:
+    """Show a run and the experiments inside it: state, trials, best score and spend of each. With --json, all of them."""
+    from metta_sweep.cli.tree import TreeOptions, show_tree
+
+    return show_tree(name, address, store, TreeOptions(depth, every, json))
 
 
 @app.command
 def show(
-    name: Annotated[str, Parameter(help="The name or id of a run.")],
-    address: Annotated[str | None, Parameter(help="A trial such as 'trial[5]', or a stage such as 'sweep[17]/pick'.")] = None,
+    name: _Name,
+    address: _Address = None,
     /,
     *,
     store: _Store = None,
@@ -85,7 +111,8 @@ def show(
 
 @app.command
 def trace(
-    name: Annotated[str, Parameter(help="The name or id of a run.")],
+    name: _Name,
+    address: _Address = None,
     /,
     *,
     kind: Annotated[list[str] | None, Parameter(help="Only events of this kind; may be given several times.", negative=())] = None,
@@ -95,9 +122,9 @@ def trace(
     json: _Json = False,
 ) -> int:
     """Show what happened in a run, one line per event, with its reason. With --json, one object per line."""
-    from metta_sweep.cli.tracing import trace_run
+    from metta_sweep.cli.tracing import TraceOptions, trace_run
 
-    return trace_run(name, store, kinds=kind or (), trial=trial, last=last, json=json)
+    return trace_run(name, address, store, TraceOptions(tuple(kind or ()), trial, last, json))
 
 
 @app.command

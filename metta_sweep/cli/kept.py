@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 from typing import Any, NamedTuple, cast
 
 from metta_sweep.cli.exits import UsageError
@@ -10,26 +12,27 @@ from metta_sweep.core.budget import Spend
 from metta_sweep.core.events import Stop
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.pareto import Front
-from metta_sweep.errors import StoreError, did_you_mean
+from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
 from metta_sweep.pipeline.keeping.recording import ending_of
-from metta_sweep.records import RunRow, Store
+from metta_sweep.records import Record, RunRow, Store
 from metta_sweep.store import SqliteReader, open_reader
 from metta_sweep.store.places import file_of
 
 __all__ = [
     "Outline",
+    "Status",
     "check_place",
-    "damaged_outline",
+    "first_note",
     "outline",
     "place_of",
     "read_sweep",
     "reader_at",
-    "run_named",
+    "safe_outline",
     "start_note",
     "status_of",
 ]
@@ -55,6 +58,14 @@ class Outline(NamedTuple):
     tags: tuple[str, ...]
     front: int | None = None
     """How many trials no other dominates, with several objectives, where there is no best score."""
+    class_name: str | None = None
+    """The class of the experiment."""
+    why: str | None = None
+    """Why it was left before its end, where that is known."""
+    forked_from: str | None = None
+    """The id of the run whose journal it began with."""
+    children: int = 0
+    """How many runs lie directly within it; where they were counted."""
 
 
 def check_place(store: str | None) -> None:
@@ -85,58 +96,66 @@ def reader_at(store: str | None) -> SqliteReader:
     return open_reader(place)
 
 
-def run_named(reader: SqliteReader, name: str) -> RunRow:
-    """The run of that name or id. Raises ``StoreError``, with a guess, when there is none."""
-    row = reader.find_run(name)
-    if row is not None:
-        return row
-    names = [row.name or row.run_id for row in reader.runs()]
-    guess = did_you_mean(name, names)
-    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    raise StoreError(
-        f"store {str(reader.path)!r}",
-        f"there is no run {name!r}",
-        expected=f"one of {shown}" if names else "the name of a run; this store has none",
-        remedy=f"Did you mean {guess!r}?" if guess else None,
-    )
-
-
-def start_note(reader: SqliteReader, run_id: str, *, last: bool = False) -> StartNote | None:
-    """The note of the process that began the run, or of the last one that took it up; None for what is no sweep, or has not begun.
+def first_note(reader: SqliteReader, run_id: str, *, last: bool = False) -> StartNote | None:
+    """The note of the process that began the run, or of the last one that took it up; None for one that has not begun.
 
     Raises:
         StoreError: it is no such note.
     """
-    record = next(reader.records(run_id), None)
-    if record is None or record.kind != "start":
-        return None
-    if last:
-        for record in reader.records(run_id, kind="start"):  # noqa: B007  # the last one
+    starts = reader.records(run_id, kind="start")
+    found = next(starts, None)
+    if found is not None and last:
+        for found in starts:  # noqa: B007  # the last one
             pass
-    note = read_start(run_id, record)
-    return note if note.is_sweep else None
+    return None if found is None else read_start(run_id, found)
 
 
-def status_of(reader: SqliteReader, run_id: str) -> tuple[str, int | None]:
-    """What a sweep is doing, and the process that drives it."""
+def start_note(reader: SqliteReader, run_id: str, *, last: bool = False) -> StartNote | None:
+    """The same for a sweep; None for what is none."""
+    note = first_note(reader, run_id, last=last)
+    return note if note is not None and note.is_sweep else None
+
+
+class Status(NamedTuple):
+    """What a sweep is doing."""
+
+    name: str
+    """``running``, a stop reason, ``cancelled`` or ``broken off``."""
+    pid: int | None
+    """The process that drives it."""
+    why: str | None = None
+    """Why it was left before its end, where that is known."""
+
+
+def status_of(reader: SqliteReader, run_id: str) -> Status:
+    """What a sweep is doing."""
     pid = reader.driver_of(run_id)
-    return ("running", pid) if pid is not None else (_ending(reader, run_id), None)
+    return Status("running", pid) if pid is not None else _ending(reader, run_id)
 
 
-def _ending(reader: SqliteReader, run_id: str) -> str:
+def _ending(reader: SqliteReader, run_id: str) -> Status:
     """How a run that nobody drives has ended, from the last records of its journal."""
     from metta_sweep.experiments.codec import decode_events
 
-    status = "broken off"
+    status, why = "broken off", None
     for record in reader.records(run_id, max(0, reader.end_of(run_id) - 1)):
         if record.kind == "start":
-            status = "broken off"
-        elif record.kind == "end":
-            status = "cancelled" if status == "broken off" else status
+            status, why = "broken off", None
+        elif record.kind == "end" and status == "broken off":
+            status, why = "cancelled", _why(record)
         elif record.kind == "events":
             for event in decode_events(record):
                 status = event.reason if isinstance(event, Stop) and event.trial_id is None else "broken off"
-    return status
+    return Status(status, None, why)
+
+
+def _why(record: Record) -> str | None:
+    """What the note of an end says of its cause. What is no such note says nothing: it has been noted that it ended."""
+    try:
+        why = json.loads(record.payload)["why"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return why if isinstance(why, str) and why != "cancelled" else None
 
 
 def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResult:
@@ -162,16 +181,21 @@ def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResul
 
 def outline(reader: SqliteReader, row: RunRow) -> Outline:
     """A run in one line, without its fold: from the rows of its trials."""
-    note = start_note(reader, row.run_id)
-    if note is None:
-        return _without_note(reader, row)
+    note = first_note(reader, row.run_id)
+    if note is None or not note.is_sweep:
+        return _without_trials(reader, row, note)
     sums = reader.trial_sums(row.run_id)
     best = sums.highest if note.goal.sign > 0 else sums.lowest
     front = None
     if note.goal.has_several:
         best, front = None, _front_size(reader, row, note.goal)
-    status, pid = status_of(reader, row.run_id)
-    return Outline(row.name, row.run_id, "sweep", status, pid, sums.ended, sums.failed, best, row.created, row.tags, front)
+    status, pid, why = status_of(reader, row.run_id)
+    return Outline(
+        *(row.name, row.run_id, "sweep", status, pid, sums.ended, sums.failed, best, row.created, row.tags, front),
+        class_name=_class_name(note),
+        why=why,
+        forked_from=row.forked_from,
+    )
 
 
 def _front_size(reader: SqliteReader, row: RunRow, goal: Goal) -> int:
@@ -185,13 +209,36 @@ def _front_size(reader: SqliteReader, row: RunRow, goal: Goal) -> int:
     return len(front)
 
 
-def damaged_outline(row: RunRow) -> Outline:
-    """What is told of a run that cannot be read."""
+def safe_outline(reader: SqliteReader, row: RunRow) -> Outline:
+    """The same; and where the run cannot be read, what can be told of it."""
+    try:
+        return outline(reader, row)
+    except DamagedPayload:
+        return _damaged_outline(row)
+    except StoreError as error:
+        # of the file as a whole: all the others would be damaged, too
+        if isinstance(error.__cause__, sqlite3.Error):
+            raise
+        return _damaged_outline(row)
+
+
+def _damaged_outline(row: RunRow) -> Outline:
     return Outline(row.name, row.run_id, "unknown", "damaged", None, None, None, None, row.created, row.tags)
 
 
-def _without_note(reader: SqliteReader, row: RunRow) -> Outline:
+def _without_trials(reader: SqliteReader, row: RunRow, note: StartNote | None) -> Outline:
     pid = reader.driver_of(row.run_id)
-    begun = next(reader.records(row.run_id), None) is not None
-    kind, status = ("pipeline", ending_of(cast("Store", reader), row.run_id) or "broken off") if begun else ("unknown", "not begun")
-    return Outline(row.name, row.run_id, kind, status if pid is None else "running", pid, None, None, None, row.created, row.tags)
+    kind, status = "unknown", "not begun"
+    if note is not None:
+        kind, status = "pipeline", ending_of(cast("Store", reader), row.run_id) or "broken off"
+    return Outline(
+        *(row.name, row.run_id, kind, status if pid is None else "running", pid, None, None, None, row.created, row.tags),
+        class_name=None if note is None else _class_name(note),
+        forked_from=row.forked_from,
+    )
+
+
+def _class_name(note: StartNote) -> str | None:
+    """As the definition says, without the functions and classes that the class was defined in."""
+    name = note.definition.get("class")
+    return name.rpartition(".")[2] if isinstance(name, str) else None

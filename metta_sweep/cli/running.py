@@ -20,6 +20,7 @@ from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.signals import Signals
 from metta_sweep.experiments.stores import STORE_VARIABLE
+from metta_sweep.experiments.stream import drive
 from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.store.places import file_of
 
@@ -136,22 +137,15 @@ async def _drive(experiment: Experiment, options: RunOptions, console: Console) 
     from metta_sweep.cli.display import shown
 
     if not isinstance(experiment, SweepExperiment):
-        _refuse_sweep_options(options)
+        if options.more is not None:
+            raise UsageError("--more", "the experiment is no sweep, so it has no trials to count", remedy="Leave --more out")
         inputs = parse_inputs(options.inputs, experiment.build().inputs)
-        return await experiment.arun(inputs=inputs, fresh=options.fresh)
+        return await experiment.arun(inputs=inputs, budget=options.budget, fresh=options.fresh)
     if options.inputs:
         raise UsageError("--input", "the experiment is a sweep, which takes no inputs", remedy="Leave --input out")
     plan = experiment.build()
-    async with experiment.open(options.budget, more=options.more, fresh=options.fresh) as run:
-        async with shown(run, console):
-            await plan.run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
-        return run.result()
-
-
-def _refuse_sweep_options(options: RunOptions) -> None:
-    for name, given in (("--budget", options.budget), ("--more", options.more)):
-        if given is not None:
-            raise UsageError(name, "the experiment is no sweep, so it has no trials to count", remedy=f"Leave {name} out")
+    async with experiment.open(options.budget, more=options.more, fresh=options.fresh) as run, shown(run, console):
+        return await drive(run, plan)
 
 
 def _tell(result: Any, options: RunOptions) -> int:

@@ -11,7 +11,7 @@ from metta_sweep.errors import StoreError, did_you_mean
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader
 
-__all__ = ["address_lines", "nothing_at", "recorded_addresses", "within"]
+__all__ = ["address_lines", "by_number", "nothing_at", "recorded_addresses", "within"]
 
 _SHOWN: Final = 60
 """Lines of addresses that are shown at most."""
@@ -23,7 +23,7 @@ _INDEX: Final = re.compile(r"\[.*?\]")
 
 def recorded_addresses(reader: SqliteReader, row: RunRow) -> list[str]:
     """The addresses at which an output is kept, by name and number: ``loop[2]`` comes before ``loop[10]``."""
-    return sorted(reader.checkpoint_addresses(row.run_id), key=_by_number)
+    return sorted(reader.checkpoint_addresses(row.run_id), key=by_number)
 
 
 def within(addresses: Iterable[str], address: str) -> list[str]:
@@ -51,7 +51,8 @@ def nothing_at(row: RunRow, address: str, addresses: Sequence[str]) -> StoreErro
     )
 
 
-def _by_number(address: str) -> list[Any]:
+def by_number(address: str) -> list[Any]:
+    """For sorting by name and number: ``trial[2]`` comes before ``trial[10]``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in _NUMBER.split(address)]
 
 

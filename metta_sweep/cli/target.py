@@ -47,6 +47,7 @@ def find_experiment(target: str) -> Target:
         UsageError: there is no such file, the name is none of its experiments, or it must be given.
     """
     file, name = _split(target)
+    _refuse_child(target, file, name)
     module = _import(file)
     found = _experiments(module)
     if name is None:
@@ -66,6 +67,21 @@ def find_experiment(target: str) -> Target:
         f"{file} has no experiment {name!r}",
         expected="one of " + ", ".join(known) if known else "an experiment at module level",
         remedy=f"Did you mean {guess!r}?" if guess else None,
+    )
+
+
+def _refuse_child(target: str, file: str, name: str | None) -> None:
+    """Raise ``UsageError`` for the name of a run inside another one: it has no definition of its own in the file."""
+    child = name if name is not None else target
+    if ">" not in child or Path(target).is_file():
+        return
+    root = child.partition("/")[0]
+    raise UsageError(
+        target,
+        "it ran inside another experiment, which alone can go on with it",
+        found=child,
+        expected=f"the experiment at its root, {root!r}",
+        remedy=f"Go on with that: metta-sweep resume {file if name is not None else 'FILE'}:{root}",
     )
 
 

@@ -25,7 +25,7 @@ def test_commands_and_options_are_documented(cli: Cli) -> None:
     """Each of them is named in the document, and none besides."""
     text = (DOCS / "command-line.md").read_text()
     commands = set(re.findall(r"^│ (\w+) ", cli("--help").out, flags=re.MULTILINE))
-    assert commands == {"run", "resume", "list", "show", "trace", "doctor"}
+    assert commands == {"run", "resume", "list", "tree", "show", "trace", "doctor"}
     assert commands == set(re.findall(r"^\| `(\w+)[ `]", text, flags=re.MULTILINE))
     options = {option for command in commands for option in re.findall(r"--[a-z]+", cli(command, "--help").out)}
     assert set(re.findall(r"--[a-z]+", text)) == options - {"--help", "--version"}

@@ -182,7 +182,7 @@ def test_another_definition_is_told_in_one_message(cli: Cli) -> None:
 
 
 def test_a_pipeline_is_run_too(cli: Cli) -> None:
-    """What it gives is printed; options about trials are refused."""
+    """What it gives is printed; it takes a budget, but not more trials."""
     cli.file(
         "piped.py",
         "from metta_sweep import *\n"
@@ -192,7 +192,8 @@ def test_a_pipeline_is_run_too(cli: Cli) -> None:
     )
     assert json.loads(cli("run", "piped.py", "--json").out) == {"one": 41}
     assert "PipelineResult" in cli("run", "piped.py").out
-    said = cli("run", "piped.py", "--budget", "3")
+    assert cli("run", "piped.py", "--budget", "seconds=60").code == 0
+    said = cli("run", "piped.py", "--more", "3")
     assert said.code == 2
     assert "no sweep" in said.err
     assert [run["kind"] for run in json.loads(cli("list", "--json").out)] == ["pipeline"]

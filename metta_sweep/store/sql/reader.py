@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.records import Checkpoint, Record, RunRow, TrialRow
@@ -19,9 +19,10 @@ from metta_sweep.store.sql.connection import connect, explain, explained
 from metta_sweep.store.sql.locks import driver_in
 from metta_sweep.store.sql.migrating import version_of
 from metta_sweep.store.sql.sealing import UNREADABLE, seal_cache, seal_checkpoint, seal_record, seal_row
+from metta_sweep.store.sql.sums import SumsReader
 from metta_sweep.store.sql.versions import HEAD, READABLE, WITHOUT_FORKS
 
-__all__ = ["SqliteReader", "TrialSums", "lock_path", "open_reader"]
+__all__ = ["SqliteReader", "lock_path", "open_reader"]
 
 PAGE: Final = 256
 """Rows that are read at once: what bounds memory, and how long a reader can keep the log from being folded in."""
@@ -66,22 +67,7 @@ def lock_path(path: Path) -> Path:
     return path.with_name(path.name + "-lock")
 
 
-class TrialSums(NamedTuple):
-    """What there is of ended trials in a run."""
-
-    ended: int
-    failed: int
-    highest: float | None
-    """Of all scores, in the user's units."""
-    lowest: float | None
-
-
-def _score(value: object) -> float | None:
-    """A column may have been damaged: what is no number is no score."""
-    return float(value) if isinstance(value, float | int) else None
-
-
-class SqliteReader:
+class SqliteReader(SumsReader):
     """The reading half of a store. Made by ``open_reader``; ``with`` closes it."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, version: str = HEAD) -> None:
@@ -165,18 +151,6 @@ class SqliteReader:
                 yield row
             if len(page) < PAGE:
                 return
-
-    def trial_sums(self, run_id: str) -> TrialSums:
-        """Sums over the rows of ended trials, from their columns: no row is read as a whole, nor checked against its seal."""
-        statement = "SELECT count(*), coalesce(sum(state = 'failed'), 0), max(score), min(score) FROM trials WHERE run = ?"
-        ended, failed, highest, lowest = self._fetch(statement, (self._key(run_id),))[0]
-        return TrialSums(ended, failed, _score(highest), _score(lowest))
-
-    def failed_rows(self, run_id: str, count: int) -> Iterator[TrialRow]:
-        """Rows of trials that failed for good, by number: at most ``count``, the first ones."""
-        key = self._key(run_id)
-        for columns in self._fetch(f"{_ROW} WHERE run = ? AND state = 'failed' ORDER BY number LIMIT ?", (key, count)):
-            yield self._row(key, run_id, columns)
 
     def trial_row(self, run_id: str, trial_id: str) -> TrialRow | None:
         """The row of the ended trial of that id."""

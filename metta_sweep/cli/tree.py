@@ -1,0 +1,229 @@
+"""``tree``: an experiment and those within it, one line each."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from metta_sweep.cli.exits import DONE, UsageError
+from metta_sweep.cli.families import Twig, grown, locate
+from metta_sweep.cli.kept import Outline, reader_at, safe_outline
+from metta_sweep.cli.tables import table_lines
+from metta_sweep.cli.text import as_json, duration, number, out, plain
+from metta_sweep.core.budget import Spend
+from metta_sweep.errors import MettaSweepError
+from metta_sweep.store import SqliteReader
+
+__all__ = ["TreeOptions", "show_tree"]
+
+SIBLINGS: Final = 20
+"""So many of those in one parent are shown, unless all are asked for."""
+NARROWEST: Final = 24
+"""Columns that the names get at least, however narrow the terminal is."""
+WIDTH: Final = 100
+"""Columns of a terminal that does not tell how many it has."""
+
+
+class TreeOptions(NamedTuple):
+    """What of a tree is shown, and how."""
+
+    depth: int | None = None
+    """Levels below the top."""
+    all: bool = False
+    json: bool = False
+
+
+class _Line(NamedTuple):
+    """A node of the tree in one line."""
+
+    stem: str
+    """The drawing before its name."""
+    label: str
+    outline: Outline | None
+    """None for one that is not kept, and where something else than a node is told."""
+    spend: Spend
+    note: str
+
+
+class _Strokes(NamedTuple):
+    """What trees are drawn with."""
+
+    branch: str
+    last: str
+    along: str
+    cut: str
+
+
+_DRAWN: Final = _Strokes("├─ ", "└─ ", "│  ", "…")
+_TYPED: Final = _Strokes("|- ", "`- ", "|  ", "..")
+"""For terminals and files that cannot hold the others."""
+
+
+def show_tree(name: str, address: str | None, store: str | None, options: TreeOptions) -> int:
+    """The tree of a run: place and name, state, trials, best score and spend of each experiment in it."""
+    if options.depth is not None and options.depth < 0:
+        raise UsageError("--depth", "it must be at least 0", found=options.depth, expected="a whole number of levels, 0 or more")
+    with reader_at(store) as reader:
+        found = locate(reader, name, address)
+        if found.address is not None:
+            raise UsageError(
+                f"tree {name}",
+                f"{found.address!r} is in no experiment inside {found.name!r}, and has no tree",
+                found=address,
+                expected="the address of an experiment, such as 'trial[3]>inner'",
+                remedy=f"Look at it: metta-sweep show {shlex.quote(found.name)} {shlex.quote(found.address)}",
+            )
+        top = grown(found.name, found.row, reader.runs(under=found.name))
+        if options.json:
+            out(as_json(_as_dict(reader, top, options.depth)))
+        else:
+            strokes = _strokes()
+            lines = list(_lines(reader, top, strokes, options))
+            for line in _table(lines, strokes):
+                out(line)
+    return DONE
+
+
+# -- what there is to tell ---------------------------------------------------------------------------------------------------
+
+
+def _as_dict(reader: SqliteReader, twig: Twig, depth: int | None) -> dict[str, Any]:
+    outline = None if twig.row is None else safe_outline(reader, twig.row)
+    told: dict[str, Any] = {"name": twig.name, "label": twig.label, "kept": outline is not None}
+    if outline is not None:
+        told |= {key: value for key, value in outline._asdict().items() if key not in ("name", "children")}
+        told |= {"spend": _spend(reader, outline)._asdict(), "forked_from": _name_of(reader, outline.forked_from)}
+    told["within"] = len(twig)
+    if depth != 0:
+        told["children"] = [_as_dict(reader, inner, None if depth is None else depth - 1) for inner in twig.inner]
+    return told
+
+
+def _lines(
+    reader: SqliteReader, twig: Twig, strokes: _Strokes, options: TreeOptions, stem: str = "", rest: str = "", level: int = 0
+) -> Iterator[_Line]:
+    """The lines of a node and of all in it, each read when it is its turn."""
+    outline = None if twig.row is None else safe_outline(reader, twig.row)
+    hidden = len(twig) if level == options.depth else 0
+    spend = Spend() if outline is None else _spend(reader, outline)
+    yield _Line(stem, _label(twig, outline), outline, spend, "; ".join(_notes(reader, twig, outline, hidden)))
+    if hidden:
+        return
+    shown = twig.inner if options.all or len(twig.inner) <= SIBLINGS + 1 else twig.inner[:SIBLINGS]
+    more = len(twig.inner) - len(shown)
+    for position, inner in enumerate(shown, start=1):
+        ends = position == len(shown) and not more
+        yield from _lines(
+            reader,
+            inner,
+            strokes,
+            options,
+            rest + (strokes.last if ends else strokes.branch),
+            rest + ("   " if ends else strokes.along),
+            level + 1,
+        )
+    if more:
+        yield _Line(rest + strokes.last, f"... {more} more: --all", None, Spend(), "")
+
+
+def _label(twig: Twig, outline: Outline | None) -> str:
+    """With the class where that is not what the experiment is called."""
+    kind = None if outline is None else outline.class_name
+    called = twig.label.rpartition(">")[2]
+    return twig.label if kind is None or kind == called else f"{twig.label} ({kind})"
+
+
+def _notes(reader: SqliteReader, twig: Twig, outline: Outline | None, hidden: int) -> Iterator[str]:
+    if outline is None:
+        yield "not kept itself"
+    else:
+        source = _name_of(reader, outline.forked_from)
+        if source is not None:
+            parent = twig.name.removesuffix(twig.label)
+            yield f"forked from {source.removeprefix(parent) if parent else source}"
+        if outline.why is not None:
+            yield outline.why.splitlines()[0]
+    if hidden:
+        yield f"{hidden} within it"
+
+
+def _name_of(reader: SqliteReader, run_id: str | None) -> str | None:
+    """The name that a run has now."""
+    row = None if run_id is None else reader.find_run(run_id)
+    return run_id if row is None else row.name or row.run_id
+
+
+def _spend(reader: SqliteReader, outline: Outline) -> Spend:
+    """What a run has used: its trials that have ended, its active seconds, and the cost of them and of all within it.
+
+    The trials of a pipeline are those of the sweeps directly within it.
+    """
+    from metta_sweep.experiments.codec import decode_trial
+    from metta_sweep.experiments.tree.spent import read_spent
+
+    if outline.status in ("damaged", "not begun"):
+        return Spend()
+    try:
+        within = {record.address: read_spent(record) for record in reader.records(outline.run_id, kind="child")}
+        trials = [decode_trial(row) for row in reader.rows_holding(outline.run_id, "cost")]
+    except MettaSweepError:  # what is damaged is told as such by what shows it
+        return Spend(outline.trials or 0, 0.0, 0.0)
+    cost = sum(trial.value("cost") for trial in trials if "cost" in trial.metrics) + sum(spend.cost for spend in within.values())
+    count = sum(spend.trials for spend in within.values()) if outline.trials is None else outline.trials
+    return Spend(count, reader.active_seconds(outline.run_id), cost)
+
+
+# -- how it is told ------------------------------------------------------------------------------------------------------------
+
+
+def _strokes() -> _Strokes:
+    try:
+        "".join(_DRAWN).encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return _TYPED
+    return _DRAWN
+
+
+_HEADER: Final = ("", "state", "ended", "failed", "best", "took", "cost", "")
+_NUMBERS: Final = _HEADER[2:7]
+
+
+def _table(lines: Sequence[_Line], strokes: _Strokes) -> list[str]:
+    """The lines below each other. Names are cut where they are too long for the terminal."""
+    rows = [_cells(line) for line in lines]
+    names = [row[0] for row in rows]
+    if sys.stdout.isatty():
+        beside = max(map(len, table_lines(_HEADER[1:], [row[1:] for row in rows], _NUMBERS)))
+        room = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns - beside - 2)
+        names = [_cut(name, room, strokes.cut) for name in names]
+    return table_lines(_HEADER, [(name, *row[1:]) for name, row in zip(names, rows, strict=True)], _NUMBERS)
+
+
+def _cells(line: _Line) -> tuple[str, ...]:
+    name, it = plain(f"{line.stem}{line.label}"), line.outline
+    if it is None:
+        return (name, *[""] * 6, line.note)
+    status = it.status if it.pid is None else f"{it.status} ({it.pid})"
+    best = number(it.best_score) if it.front is None else f"front of {it.front}"
+    seconds, cost = line.spend.seconds, line.spend.cost
+    return (
+        name,
+        status,
+        str(line.spend.trials) if it.trials is not None or line.spend.trials else "-",
+        str(it.failed or ""),
+        best,
+        duration(seconds) if seconds else "-",
+        f"{cost:.6g}" if cost else "",
+        plain(line.note),
+    )
+
+
+def _cut(text: str, room: int, mark: str) -> str:
+    """The text in so many columns, without what is in its middle where it is longer: its end tells siblings apart."""
+    if len(text) <= room:
+        return text
+    tail = (room - len(mark)) // 2
+    return f"{text[: room - len(mark) - tail]}{mark}{text[len(text) - tail :]}"
