@@ -11,11 +11,11 @@ from metta_sweep.core.metrics import BARE_METRIC, as_metrics
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Trial, TrialState
-from metta_sweep.errors import GoalError, MetricError, OptimizerError, a_kind
+from metta_sweep.errors import GoalError, OptimizerError, a_kind
 from metta_sweep.experiments.reading import TrialsView
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.warm_start import WarmSource, WarmStart
-from metta_sweep.optimizers.earlier import check_earlier, ready_to_learn
+from metta_sweep.optimizers.earlier import check_earlier, check_metrics, ready_to_learn
 
 __all__ = ["warm_start_of"]
 
@@ -40,9 +40,9 @@ def warm_start_of(given: Any, goal: Goal, space: SearchSpace | None) -> WarmStar
     """What a sweep was given as ``warm_start``: results, trials, or a list of these. None when there is nothing to learn.
 
     Raises:
-        OptimizerError: something else was given, or a trial does not fit the search space or has no score.
+        OptimizerError: something else was given, or a trial does not fit the search space, or lacks the score or a metric.
         GoalError: a result has another goal.
-        MetricError: a trial does not have the metrics of the goal.
+        MetricError: the metrics of a trial are none.
     """
     if given is None or isinstance(given, WarmStart):
         return given
@@ -109,10 +109,8 @@ def _plain(trial: Trial, goal: Goal, where: str) -> Trial:
     told = bool(metrics) and (goal.has_several or (goal.metric is not None and list(metrics) != [BARE_METRIC]))
     if not told:
         return plain
-    try:
-        return replace(plain, score=goal.score(metrics))
-    except MetricError as fault:
-        raise MetricError(f"{where}: {fault}") from None
+    check_metrics(plain, goal, where)
+    return replace(plain, score=goal.score(metrics))
 
 
 def _check_goal(group: _Group, theirs: Goal, ours: Goal) -> None:

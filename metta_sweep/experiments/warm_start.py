@@ -68,8 +68,11 @@ class WarmStart:
 
         from metta_sweep.experiments.codec import decode_trial
 
-        rows = from_json(self.payload)["trials"]
-        return [decode_trial(TrialRow(*fields, to_json(rest))) for *fields, rest in rows]
+        try:
+            rows = from_json(self.payload)["trials"]
+            return [decode_trial(TrialRow._make([*fields, to_json(rest)])) for *fields, rest in rows]
+        except (ValueError, TypeError, LookupError) as error:
+            raise _damaged("a run", error) from error
 
     def essence(self) -> list[tuple[Any, ...]]:
         """What there is to learn from them, to tell whether another warm start teaches the same."""
@@ -116,8 +119,12 @@ def _kept(store: StoreReader, run_id: str) -> WarmStart | None:
     try:
         return WarmStart.read(record.payload)
     except (ValueError, TypeError, LookupError) as error:
-        raise StoreError(
-            f"run {run_id!r}, the record of its warm start",
-            f"its payload is no list of trials ({error!s:.200})",
-            remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
-        ) from error
+        raise _damaged(f"run {run_id!r}", error) from error
+
+
+def _damaged(where: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"{where}, the record of its warm start",
+        f"its payload is no list of trials ({error!s:.200})",
+        remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
+    )

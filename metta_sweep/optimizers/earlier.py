@@ -9,9 +9,9 @@ from typing import Any, Final
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import Trial, TrialState
-from metta_sweep.errors import MetricError, OptimizerError, SuggestionError, a_kind
+from metta_sweep.errors import OptimizerError, SuggestionError, a_kind
 
-__all__ = ["check_earlier", "fits", "ready_to_learn"]
+__all__ = ["check_earlier", "check_metrics", "fits", "ready_to_learn"]
 
 _TAUGHT: Final = frozenset({TrialState.COMPLETED, TrialState.FAILED, TrialState.STOPPED})
 _CUT: Final = ("deadline", "interrupt")
@@ -91,16 +91,8 @@ def _check(trial: Trial, space: SearchSpace | None, several: Goal | None, where:
 def _check_scores(trial: Trial, several: Goal | None, where: str) -> None:
     scores: Sequence[float | None] = (trial.score,)
     if several is not None:
-        try:
-            scores = tuple(several.scores(trial.metrics).values())
-        except MetricError as fault:
-            raise OptimizerError(
-                where,
-                f"it has not all objectives of the goal ({fault})",
-                found=dict(trial.metrics),
-                expected=", ".join(f"{goal.metric!r}" for goal in several.objectives),
-                remedy="Leave it out, or give trials that have them",
-            ) from None
+        check_metrics(trial, several, where)
+        scores = tuple(several.scores(trial.metrics).values())
     if any(score is None or not math.isfinite(score) for score in scores):
         raise OptimizerError(
             where,
@@ -108,4 +100,17 @@ def _check_scores(trial: Trial, several: Goal | None, where: str) -> None:
             found=trial.score,
             expected="a number",
             remedy="Leave it out, or give its score",
+        )
+
+
+def check_metrics(trial: Trial, goal: Goal, where: str) -> None:
+    """Raise ``OptimizerError`` unless the trial has the metrics that the goal names."""
+    missing = goal.missing(trial.metrics)
+    if missing:
+        raise OptimizerError(
+            where,
+            f"it has no metric {' and none '.join(map(repr, missing))}, which the goal names",
+            found=dict(trial.metrics),
+            expected="a value of " + " and of ".join(repr(objective.metric) for objective in goal.objectives),
+            remedy="Give trials that have them, and leave this one out",
         )

@@ -177,8 +177,9 @@ class Narrow(Evolution):
 
 class Whimsical(Evolution):
     def learn_earlier(self, trials: Sequence[Trial]) -> None:
-        """In another order each time."""
-        super().learn_earlier(WORLD.sample(trials, WORLD.randrange(len(trials) + 1)))
+        """In another mood each time."""
+        super().learn_earlier(trials)
+        self.seed = WORLD.randrange(2**32)
 
 
 class OneSided(Evolution):
