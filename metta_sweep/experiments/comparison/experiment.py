@@ -26,10 +26,12 @@ from metta_sweep.experiments.comparison.sides import BEST_SCORE, goal_of, sides_
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.result import SweepResult
+from metta_sweep.experiments.settings import slots_of
 from metta_sweep.experiments.signals import how_to_go_on
 from metta_sweep.experiments.stream import Updates
 from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.records import Store
+from metta_sweep.schedulers.scheduler import Scheduler
 
 __all__ = ["ComparisonExperiment"]
 
@@ -105,7 +107,8 @@ class ComparisonExperiment(SweepExperiment):
         direction = goal_of({name: sides[0] for name, sides in samples.items()}, self.score, goal)
         self._names = list(self._problems or [OWN])
         widest = max(_slots_of(one) for made in samples.values() for one in made)
-        total = self._own("slots", slots) or widest
+        wished = own("slots", slots)
+        total = widest if wished is None else slots_of(wished, Scheduler(), None)
         shared = any(getattr(one, "executor", None) is not None for made in samples.values() for one in made)
         super().__init__(
             name=name,

@@ -38,7 +38,9 @@ def two() -> dict[str, SweepExperiment]:
     return {"a": side(), "b": side()}
 
 
-def comparison(experiments: Mapping[str, Any] | None = None, repeats: int = 6, budget: int = 3, **options: Any) -> Comparison:
+def comparison(
+    experiments: Mapping[str, Any] | None = None, repeats: int = 6, budget: int | None = 3, **options: Any
+) -> Comparison:
     """A comparison in memory, with seed 0 unless said otherwise."""
     made: dict[str, Any] = {"store": MemoryStore(), "seed": 0, **options}
     return ComparisonExperiment(experiments=experiments or two(), repeats=repeats, budget=budget, **made).run()
