@@ -148,8 +148,7 @@ class HybridExperiment(OneObjective):
         if not (self.explore or self.model or generations):
             remedy = "Write explore=50, say"
             raise BudgetError(kind, "all phases of the search are left out, so there is nothing to validate", remedy=remedy)
-        for optimizer in (self._explorer(), self._modeler(), self._refiner(population)):
-            self._sweep(optimizer, (), self.max_time_per_trial)  # refuses what cannot be searched, before anything runs
+        self._check_phases(population)
 
     # -- what a subclass may override --------------------------------------------------------------------------------------------
 
@@ -229,6 +228,19 @@ class HybridExperiment(OneObjective):
         return found
 
     # -- pieces ------------------------------------------------------------------------------------------------------------------
+
+    def _check_phases(self, population: int) -> None:
+        """Refuse what cannot be searched before anything runs. Phases that are left out or overridden need no optimizer."""
+        kind, own = type(self), HybridExperiment
+        wanted: list[Callable[[], Optimizer]] = []
+        if self.explore and kind.random_search is own.random_search:
+            wanted.append(self._explorer)
+        if self.model and kind.bayesian_optimization is own.bayesian_optimization:
+            wanted.append(self._modeler)
+        if self.refine[1] and kind.population_evolution is own.population_evolution:
+            wanted.append(lambda: self._refiner(population))
+        for make in wanted:
+            self._sweep(make(), (), self.max_time_per_trial)
 
     def _explorer(self) -> Optimizer:
         return RandomOptimizer() if self.explorer is None else self.explorer

@@ -142,6 +142,7 @@ class OptimizerOptimizer(OneObjective):
         self.budget = Budget.of(self._own("budget", budget))
         chosen = self._own("meta_optimizer", meta_optimizer)
         self.meta_optimizer = BayesianOptimizer(initial_trials=4) if chosen is None else _checked(chosen, kind)
+        fields(**self._config_fields())  # refuses names that no field can have
         self._made = True
         left = getattr(self._meta_model((), 0), "remaining", None)
         if isinstance(left, int) and left < self.rounds:

@@ -8,9 +8,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from dying import DieAt, Died
+
+from metta_sweep import MemoryStore
+from metta_sweep.clock import crash_points
 from metta_sweep.experiments.codec import decode_trial
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +39,24 @@ def essence_of(result: Any, store: Any) -> dict[str, Any]:
         ended = [decode_trial(trial) for trial in store.trial_rows(row.run_id)]
         trials[str(row.name)] = [(trial.id, trial.state, trial.params, trial.score) for trial in ended]
     return {"fields": _without_times(dict(result.context)), "trials": trials, "spent": result.spend.trials}
+
+
+def check_deaths(run: Callable[[MemoryStore], Any], places: int | None) -> None:
+    """Run it, died after some record, again in the same store: what there is then must be what there is without a death.
+
+    Args:
+        run: runs the experiment in a store, and returns its result.
+        places: after how many of its records it is to die, evenly spread; None: after each.
+    """
+    never, store = DieAt(0), MemoryStore()
+    with crash_points(never):
+        whole = essence_of(run(store), store)
+    assert never.seen > 20
+    for occurrence in range(2, never.seen, 1 if places is None else never.seen // places):
+        store = MemoryStore()
+        with crash_points(DieAt(occurrence)), pytest.raises(Died):
+            run(store)
+        assert essence_of(run(store), store) == whole, occurrence
 
 
 def finished_by_another_process(code: str, path: Path, *, die_at_trial: int) -> tuple[list[str], list[str], Any]:
