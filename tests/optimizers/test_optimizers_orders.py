@@ -73,7 +73,7 @@ def test_a_stretch_of_one_parent_stays_and_the_rest_follows_the_other_one() -> N
     nine = Permutation([1, 2, 3, 4, 5, 6, 7, 8, 9])
 
     class Cut(Random):
-        def sample(self, *_: Any, **__: Any) -> list[int]:
+        def sample(self, *_: Any, **__: Any) -> list[Any]:
             return [7, 3]
 
     one, other = [1, 2, 3, 4, 5, 6, 7, 8, 9], [4, 5, 2, 1, 8, 7, 6, 9, 3]

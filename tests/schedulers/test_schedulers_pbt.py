@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 
-from metta_sweep import Choice, Constant, Integer, LogInteger, LogUniform, MemoryStore, SweepExperiment, SweepResult, Uniform
+from metta_sweep import (
+    Choice,
+    Constant,
+    Integer,
+    LogInteger,
+    LogUniform,
+    MemoryStore,
+    Permutation,
+    SweepExperiment,
+    SweepResult,
+    Uniform,
+)
 from metta_sweep.clock import crash_points
 from metta_sweep.core.events import Paused, Pick, Resume
 from metta_sweep.core.failures import FailurePolicy
@@ -138,6 +149,32 @@ def test_values_stay_in_their_domain_where_rays_leave_it() -> None:
     assert {params["c"] for params in seen} == set(range(1, 9))
     assert {params["e"] for params in seen} == {1, 2, 4}
     assert max(params["b"] for params in seen) == 1e-1
+
+
+def test_of_an_order_two_neighbours_are_swapped_or_it_is_drawn_anew() -> None:
+    """Perturbed, every pair of neighbours comes up; resampled, every order; without factors it is kept."""
+    space, order = {"order": Permutation(["a", "b", "c", "d"])}, ["a", "b", "c", "d"]
+    assert {tuple(params["order"]) for params in explored(space, {"order": order})} == {tuple("bacd"), tuple("acbd"), tuple("abdc")}
+    assert len({tuple(params["order"]) for params in explored(space, {"order": order}, resample=1.0)}) == 24
+    assert all(params["order"] == order for params in explored(space, {"order": order}, factors=()))
+    assert order == ["a", "b", "c", "d"]
+
+
+def test_members_train_with_orders_and_explore_them() -> None:
+    """Whole runs: parameters stay orders, and the reasons tell what was swapped."""
+
+    async def trained(trial: TrialContext) -> AsyncIterator[float]:
+        for _ in range(trial.resume_step + 1, 100):
+            await asyncio.sleep(1.0)
+            yield float(trial.params["order"].index("c"))
+
+    space = SearchSpace.of({"order": Permutation(["a", "b", "c", "d", "e"])})
+    results = run(PBTScheduler(8, 6, resample_probability=0.0), trained, search_space=space)
+    changed = [event for event in exploits(results) if event.params is not None]
+    assert changed
+    for event in changed:
+        space.check(event.params or {}, "explored")
+    assert any("swapped: [" in event.why for event in changed)
 
 
 def test_numbers_are_multiplied_and_whole_ones_move() -> None:
