@@ -17,6 +17,7 @@ from metta_sweep.executors.executor import OwnTime
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import check_same_definition, provenance, warn_of_changed_code
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.forking import Fork, begun_fork, new_fork
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.signals import attached
 from metta_sweep.experiments.start_note import StartNote, read_start
@@ -24,7 +25,7 @@ from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
-from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended
+from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
 from metta_sweep.experiments.tree.node import Node, enclosing
 from metta_sweep.experiments.warm_start import WarmStart, kept_or_given
 from metta_sweep.pipeline.keeping.recording import keep_aside
@@ -59,7 +60,10 @@ async def open_run(
         else:
             say_where(store, store.find_run(node.root) or RunRow(node.root, None, row.created))
         last = _last_start(store, row.run_id)
-        if last is not None and plan.name is not None:
+        fork = None if last is None else begun_fork(row, last.fork)
+        if last is not None and row.forked_from is not None and fork is None:
+            fork = new_fork(store, row, last.fork, last.definition, plan.definition)
+        elif last is not None and plan.name is not None:
             check_same_definition(plan.name, last.definition, plan.definition)
             warn_of_changed_code(plan.name, last.code, plan.code)
         seed = last.seed if last is not None else drawn
@@ -69,7 +73,7 @@ async def open_run(
         recorder = SweepRecorder(store, row.run_id, state)
         recorder.strategies = strategies
         recorder.prefix = node.address
-        recorder.replay()
+        fork = recorder.replay(fork)
         node.seed, node.run_id = seed, row.run_id
         for address, spend in recorder.children.items():
             node.know(address, spend)
@@ -89,16 +93,16 @@ async def open_run(
             budget=given,
             budget_note=_note(budget, more, last, given),
         )
-        node.run, node.budget = run, given
+        opened(node, run, given)
         stack.push_async_callback(leftovers_ended, node)
-        if node.parent is not None and (ending := node.ending()):
+        if node.parent is not None and (ending := why_ending(node)):
             run.end_early(ending, run.grace)
         if kept_stop is None or more is not None or _goes_on(kept_stop, given, last):
             plan.executor.prepare(plan.objective, plan.search_space, run_id=row.run_id, root=files_beside(store))
             await stack.enter_async_context(plan.executor)
             run.attend()
             warm_start = plan.warm_start.payload if plan.warm_start is not None and last is None else None
-            recorder.note_start(_start_note(plan, seed, given, in_file=files_beside(store) is not None), warm_start)
+            recorder.note_start(_start_note(plan, seed, given, fork, in_file=files_beside(store) is not None), warm_start)
             stack.enter_context(_left(run))
         if node.parent is None:
             stack.enter_context(attached(run))
@@ -191,7 +195,7 @@ def _last_start(store: Store, run_id: str) -> StartNote | None:
     return None if found is None else read_start(run_id, found)
 
 
-def _start_note(plan: Blueprint, seed: int, budget: Budget, *, in_file: bool) -> bytes:
+def _start_note(plan: Blueprint, seed: int, budget: Budget, fork: Fork | None, *, in_file: bool) -> bytes:
     from pydantic_core import to_json
 
     return to_json(
@@ -203,6 +207,7 @@ def _start_note(plan: Blueprint, seed: int, budget: Budget, *, in_file: bool) ->
             "definition": plan.definition,
             "code": plan.code,
             "provenance": provenance(git=in_file),
+            **({} if fork is None else {"forked": fork.note()}),
         }
     )
 

@@ -21,6 +21,7 @@ from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.scoring import score_all, verdicts
 from metta_sweep.experiments.stopping import Barrier, barrier, why_over
 from metta_sweep.experiments.sweep_run import CHILDS_SHARE, Follower, SweepRun
+from metta_sweep.experiments.tree.node import enclosing, inside
 from metta_sweep.pipeline import StageContext
 from metta_sweep.threads import shared_workers
 
@@ -104,7 +105,11 @@ async def dispatch(sweep: SweepRun, stage: StageContext) -> Happened:
         stage.end_timeout()
         await _followed(sweep, sweep.follower)
         return _NOTHING_HAPPENED
-    started = start_due(sweep)
+    if enclosing() is sweep.node:
+        started = start_due(sweep)
+    else:  # a chain that was composed by hand: what its trials run, runs inside it all the same
+        with inside(sweep.node):
+            started = start_due(sweep)
     stage.end_timeout()
     if started:
         await asyncio.sleep(0)

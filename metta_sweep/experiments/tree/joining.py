@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from metta_sweep.core.budget import Budget
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.errors import Interrupted
 from metta_sweep.executors import TrialContext
-from metta_sweep.experiments.tree.node import Node, check_depth, enclosing
+from metta_sweep.experiments.tree.node import Node, Runs, check_depth, enclosing
 from metta_sweep.here import here
 from metta_sweep.pipeline.running.run import Scope
 from metta_sweep.records import Store
 from metta_sweep.store.places import file_of
 
-__all__ = ["derived_seed", "joined", "leftovers_ended", "tell_parent"]
+__all__ = ["derived_seed", "joined", "leftovers_ended", "opened", "tell_parent", "why_ending"]
 
 logger: Final = logging.getLogger("metta_sweep")
 
@@ -35,6 +36,8 @@ def joined(
     counts_trials: bool = False,
 ) -> Iterator[Node]:
     """An experiment in its place: inside the trial or stage that the caller runs in, or at the root.
+
+    Whoever opens its run says so by ``opened``.
 
     Raises:
         ChildClash: another one has that place.
@@ -67,15 +70,10 @@ def joined(
         parent.claim(node.address, owner, place)
         if own_store is not None and not _is_at(parent.store, own_store):
             logger.warning("%s runs inside %s, and is kept where that is: its own store= is not used", node.address, parent.shown)
-        parent.joined(node)
-        try:
-            yield node
-        finally:
-            node.slots.hold(0, 0)
+        yield node
     finally:
         node.slots.close()
-        if node in parent.children:
-            parent.left(node)
+        parent.left(node)
 
 
 def _is_at(store: Store, place: object) -> bool:
@@ -102,6 +100,21 @@ async def leftovers_ended(node: Node) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+
+
+def opened(node: Node, run: Runs, budget: Budget) -> None:
+    """The run of an experiment is open: its parent counts what it uses."""
+    node.run, node.budget = run, budget
+    if node.parent is not None:
+        node.parent.joined(node)
+
+
+def why_ending(node: Node) -> str:
+    """Why something around an experiment ends, its own trial included, when it begins; empty when nothing does."""
+    around = node.ending()
+    if around or node.parent is None or not isinstance(node.place, TrialContext) or not node.place.should_stop:
+        return around
+    return f"{node.at} of {node.parent.shown} is to end"
 
 
 def tell_parent(node: Node) -> None:

@@ -155,19 +155,18 @@ class Node:
         self._claims[address] = (weakref.ref(owner), attempt)
 
     def joined(self, child: Node) -> None:
-        """An experiment begins to run inside it."""
-        before = self.ended.pop(child.address, None)
-        if before is not None:
-            self._ended_cost -= before.cost
-            self._ended_trials -= before.trials
+        """An experiment runs inside it now: what it has used, it tells itself from here on."""
+        self.know(child.address, Spend())
         self.children.add(child)
 
     def left(self, child: Node) -> None:
         """An experiment inside it does not run any more."""
-        self.children.discard(child)
         lease = self._leases.get(child.at)
         if lease is not None and not lease.users:
             del self._leases[child.at]
+        if child not in self.children:
+            return  # it came to nothing
+        self.children.discard(child)
         self.know(child.address, child.total())
         if self.run is not None:
             self.run.child_ended(child.address, self.ended[child.address])

@@ -13,7 +13,7 @@ from metta_sweep.core.seeds import draw_seed
 from metta_sweep.errors import StoreError
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.experiment_result import ExperimentResult, RunFacts, Tracing
-from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended
+from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
 from metta_sweep.experiments.tree.node import Node, inside
 from metta_sweep.experiments.tree.pipeline_run import PipelineRun
 from metta_sweep.pipeline import Plan
@@ -68,8 +68,8 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
             node.seed = _seed(asked, node)
         budget = _budget(asked.budget, kept)
         run = PipelineRun(node, budget, kept)
-        node.run, node.budget = run, budget
-        if node.parent is not None and (ending := node.ending()):
+        opened(node, run, budget)
+        if node.parent is not None and (ending := why_ending(node)):
             run.end_early(ending, 0.0)
         tracing = Tracing()
         options["listeners"] = [*options["listeners"], tracing]
