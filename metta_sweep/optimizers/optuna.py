@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from metta_sweep.core.described import described, setting
@@ -12,6 +12,7 @@ from metta_sweep.core.distributions import Choice, Distribution
 from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.errors import OptimizerError, refuse_unknown
 from metta_sweep.optimizers.ask_tell import AskTellOptimizer
+from metta_sweep.optimizers.optuna_cma import SAYS_WHERE, cma_begins
 from metta_sweep.optimizers.optuna_samplers import SAMPLERS, import_samplers, keywords_of, no_sampler, sampler_named, seeded
 from metta_sweep.optimizers.optuna_space import MOST_ORDERED, OptunaSpace
 from metta_sweep.optimizers.quiet import Quiet
@@ -32,6 +33,7 @@ _QUICK: Final = ("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler"
 """Those that take about a millisecond for a suggestion; TPE takes 4 at 25 trials of 5 parameters and 13 at 300, GP hundreds."""
 _ONE_OBJECTIVE: Final = ("CmaEsSampler",)
 _QUIET: Final = Quiet("optuna")
+_NO_MORE: Final[Mapping[str, Any]] = {}
 
 
 class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
@@ -109,6 +111,17 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
             self._steps[asked.number].add(report.step)
             asked.report(value, report.step)
 
+    def learn_earlier(self, trials: Sequence[Trial]) -> None:
+        """Add them to the study; CMA-ES, which learns from its own generations only, begins where they were best."""
+        super().learn_earlier(trials)
+        if self._name != "CMA-ES" or SAYS_WHERE & self.sampler_options.keys() or not isinstance(self.sampler, str | type):
+            return
+        space, _ = self._begun()
+        with _QUIET:
+            begins = cma_begins(self._study, space)
+        if begins:
+            self._study.sampler = self._make_sampler(self._sampler_seed(), begins)
+
     def describe(self) -> dict[str, Any]:
         """Its class, its sampler with the options, and the search space and seed that it was given."""
         found = {**super().describe(), **{name: setting(value) for name, value in self.sampler_options.items()}}
@@ -125,7 +138,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
 
         with _QUIET:
             self._study = optuna.create_study(
-                sampler=self._make_sampler(seed if 0 <= seed < 2**32 else seed_of_32_bits(seed, "optuna")),
+                sampler=self._make_sampler(self._sampler_seed()),
                 pruner=optuna.pruners.NopPruner(),
                 directions=[goal.direction for goal in self._goal.objectives],
             )
@@ -230,7 +243,11 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
 
     # -- the sampler -------------------------------------------------------------------------------------------------------------
 
-    def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+    def _sampler_seed(self) -> int:
+        seed = self._own_seed()
+        return seed if 0 <= seed < 2**32 else seed_of_32_bits(seed, "optuna")
+
+    def _make_sampler(self, seed: int, more: Mapping[str, Any] = _NO_MORE) -> optuna.samplers.BaseSampler:
         samplers = import_samplers()
         sampler: Any = self.sampler
         with _QUIET:
@@ -238,6 +255,7 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
                 return seeded(self._copied(sampler), seed)
             factory: Callable[..., Any] = sampler if callable(sampler) else sampler_named(samplers, sampler)
             options = {name: copy.deepcopy(value) for name, value in self.sampler_options.items()}
+            options.update(more)
             taken = keywords_of(factory)
             if taken is not None:
                 refuse_unknown(
