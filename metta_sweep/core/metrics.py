@@ -28,6 +28,8 @@ def as_metrics(value: Any, where: str) -> dict[str, Metric]:
 
     Raises:
         MetricError: for anything else: None, bools, text, nested mappings, NaN and infinities.
+
+    A class may say what its instances are worth: ``__as_metrics__(where)`` gives what stands for one.
     """
     if type(value) is float and math.isfinite(value):
         return {BARE_METRIC: value}
@@ -37,6 +39,9 @@ def as_metrics(value: Any, where: str) -> dict[str, Metric]:
         return {_name(name, where): _metric(metric, where, name) for name, metric in value.items()}
     if value is None:
         raise MetricError(f"{where}: it returned nothing (None): did you forget `return`? Expected {_ALLOWED}.")
+    worth = getattr(type(value), "__as_metrics__", None)
+    if worth is not None:
+        return as_metrics(worth(value, where), where)
     return {BARE_METRIC: _metric(value, where, None)}
 
 

@@ -25,7 +25,7 @@ from metta_sweep.executors.executor import Capabilities, Ended, StopCause, Trial
 from metta_sweep.executors.failure import trial_error
 from metta_sweep.executors.leaks import Leaks
 from metta_sweep.executors.objective import BoundObjective, Kind, bind_objective
-from metta_sweep.executors.outcome import awaitable, ended_of, in_thread, metrics_of
+from metta_sweep.executors.outcome import awaitable, ended_of, in_thread, is_unrun, metrics_of
 from metta_sweep.executors.pausing import must_restore, restore, save, tidy
 from metta_sweep.here import here
 from metta_sweep.threads import Leaked, WorkerThreads
@@ -265,6 +265,8 @@ class LocalExecutor:
                 await self._pool().run(partial(restore, attempt), name=attempt.task.address)
             given = call(attempt.context)
             value = await (given if type(given) is CoroutineType else awaitable(attempt, given))
+            if type(value) is not float and is_unrun(value):
+                value = await awaitable(attempt, value)
             metrics = metrics_of(attempt, value)
         except asyncio.CancelledError as cancelled:
             # our own cancellation ends the trial as it was asked to; any other goes on its way, and leaves an error
@@ -285,7 +287,7 @@ class LocalExecutor:
         attempt.call = None
         if error is not None:
             self._end(attempt, error=trial_error(error))
-        elif isinstance(value, AsyncGenerator) or inspect.isawaitable(value):
+        elif isinstance(value, AsyncGenerator) or inspect.isawaitable(value) or is_unrun(value):
             attempt.handle = self.loop.create_task(self._run(attempt, lambda _: value), name=attempt.task.address)
         else:
             try:

@@ -18,7 +18,7 @@ from metta_sweep.executors.objective import BoundObjective
 from metta_sweep.executors.pausing import restore
 from metta_sweep.here import here
 
-__all__ = ["awaitable", "ended_of", "in_thread", "metrics_of", "timeout_error"]
+__all__ = ["awaitable", "ended_of", "in_thread", "is_unrun", "metrics_of", "timeout_error"]
 
 
 def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext) -> Any:
@@ -39,7 +39,14 @@ def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext
 
 def awaitable(attempt: Attempt, value: Any) -> Awaitable[Any]:
     """What to await for the result of what a trial function gave."""
-    return cast("Awaitable[Any]", drive_async(attempt, attempt.context, value) if isinstance(value, AsyncGenerator) else value)
+    if isinstance(value, AsyncGenerator):
+        return drive_async(attempt, attempt.context, value)
+    return cast("Awaitable[Any]", value.__run_as_trial__() if is_unrun(value) else value)
+
+
+def is_unrun(value: Any) -> bool:
+    """Whether a trial function gave something to be run in its place: an experiment."""
+    return hasattr(type(value), "__run_as_trial__")
 
 
 def metrics_of(attempt: Attempt, value: Any) -> dict[str, Metric] | None:

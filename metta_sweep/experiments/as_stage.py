@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from metta_sweep.experiments.sweep import SweepExperiment
     from metta_sweep.pipeline import Plan
 
-__all__ = ["RESULT_FIELDS", "guest_of", "guest_of_class", "own_parameters"]
+__all__ = ["RESULT_FIELDS", "functions_of", "guest_of", "guest_of_class", "own_parameters"]
 
 RESULT_FIELDS: Final[Mapping[str, Any]] = {
     "best": Trial,
@@ -182,7 +182,7 @@ def _of_pipeline(experiment: Experiment, stage: str) -> Guest:
         provides=Contract(stage, {stage: Any}) if plan is None else last_of(stage, plan),
         ends=None if plan is None else plan.outputs,
         values=lambda result: result.context,
-        functions=tuple(fn for _, spec in _specs(nodes) for fn in spec.functions()),
+        functions=_functions(nodes),
         content={
             "experiment": {"class": type(experiment).__qualname__, "seed": experiment.seed},
             **{f"{path}, {key}": value for path, spec in _specs(nodes) for key, value in spec.content().items()},
@@ -220,6 +220,15 @@ def _describing(experiment: Experiment) -> Iterator[None]:
         yield
     finally:
         _described.reset(token)
+
+
+def functions_of(experiment: Experiment) -> tuple[Callable[..., Any], ...]:
+    """What its pipeline calls. Raises ``BuildError`` with the faults of that."""
+    return _functions(experiment.build().nodes)
+
+
+def _functions(nodes: Iterable[Any]) -> tuple[Callable[..., Any], ...]:
+    return tuple(fn for _, spec in _specs(nodes) for fn in spec.functions())
 
 
 def _specs(nodes: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

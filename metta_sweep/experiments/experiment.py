@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, Final, NamedTuple, Never, Self
@@ -282,6 +282,10 @@ class Experiment(Remembers):
     def __class_as_stage__(cls, stage: str, constants: Mapping[str, Any], /) -> Guest:
         """What it needs to know to make one when the stage runs: ``.stage("tune", TaskSweep, budget=20)``."""
         return guest_of_class(cls, stage, constants)
+
+    def __run_as_trial__(self) -> Coroutine[Any, Any, Any]:
+        """How it is run when a trial function returns it: ``objective=lambda lr: SweepExperiment(...)``."""
+        return self.arun()
 
     @property
     def _definition(self) -> dict[str, Any]:

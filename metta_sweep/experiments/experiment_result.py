@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from metta_sweep.core.budget import Spend, StopReason
+from metta_sweep.core.trial import Metric
 from metta_sweep.pipeline import PipelineEvent, PipelineResult
 
 __all__ = ["ExperimentResult", "RunFacts", "Tracing"]
@@ -57,6 +58,17 @@ class ExperimentResult(PipelineResult):
         """What the last part of the pipeline provided: the value of its one field, or a dict of its fields."""
         names = self._facts.outputs
         return self[names[0]] if len(names) == 1 else {name: self[name] for name in names}
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The same by name, also where it is one field."""
+        return {name: self[name] for name in self._facts.outputs}
+
+    def __as_metrics__(self, where: str) -> dict[str, Metric]:
+        """What a trial is worth that returns it: the numbers that the last part of the pipeline provided."""
+        from metta_sweep.experiments.as_objective import metrics_of_fields
+
+        return metrics_of_fields(self.outputs, where)
 
     @property
     def name(self) -> str | None:

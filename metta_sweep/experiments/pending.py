@@ -97,6 +97,9 @@ class PendingResult(Generic[T]):
             raise AttributeError(name)
         self._refuse(f"the attribute {name!r}")
 
+    def __as_metrics__(self, where: str) -> NoReturn:
+        self._refuse(f"the score of {where}")
+
     def __getitem__(self, key: object) -> NoReturn:
         self._refuse(f"the item {key!r}")
 

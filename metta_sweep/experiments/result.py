@@ -11,7 +11,7 @@ from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.events import Reported
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.trial import Report, Trial, TrialState
+from metta_sweep.core.trial import Metric, Report, Trial, TrialState
 from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, GoalError, Interrupted, MettaSweepError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import reference_of
@@ -174,6 +174,12 @@ class SweepResult:
             error: type[MettaSweepError] = _BAD[self.stop_reason]
             raise error(f"the run {self.name or self.run_id!r} stopped by {self.stop_reason}: {self.stop_detail}.")
         return self
+
+    def __as_metrics__(self, where: str) -> dict[str, Metric]:
+        """What a trial is worth that returns it: its best score. Raises ``MetricError`` without one, and for a bad stop reason."""
+        from metta_sweep.experiments.as_objective import metrics_of_sweep
+
+        return metrics_of_sweep(self, where)
 
     def to_frame(self) -> Any:
         """The trials as a data frame: polars where it is installed, else pandas.

@@ -1,0 +1,177 @@
+"""Experiments as trial functions: a class is made with the parameters and run, an experiment with inputs gets them as inputs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from metta_sweep.core.goal import Goal
+from metta_sweep.core.metrics import BARE_METRIC
+from metta_sweep.core.trial import Metric
+from metta_sweep.core.values import plain_scalar
+from metta_sweep.errors import InvalidInput, MetricError, ObjectiveError
+from metta_sweep.experiments.as_stage import functions_of, own_parameters
+from metta_sweep.experiments.experiment_result import ExperimentResult
+from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, Parameter, read_signature
+
+if TYPE_CHECKING:
+    from metta_sweep.experiments.experiment import Experiment
+    from metta_sweep.experiments.result import SweepResult
+
+__all__ = ["ExperimentObjective", "metrics_of_fields", "metrics_of_sweep", "trial_function"]
+
+_WHERE = "SweepExperiment(objective=)"
+
+
+def trial_function(objective: Any, goal: Goal) -> Any:
+    """The trial function that an experiment, or a class of them, stands for; anything else as it is.
+
+    Raises:
+        ObjectiveError: it is a sweep, which takes no parameters; or the pipeline of the experiment has faults.
+    """
+    from metta_sweep.experiments.experiment import Experiment
+
+    if isinstance(objective, type):
+        return _of_class(objective, goal) if issubclass(objective, Experiment) else objective
+    return _of_instance(objective, goal) if isinstance(objective, Experiment) else objective
+
+
+class ExperimentObjective:
+    """Makes an experiment of what it is called with, runs it, and gives its result."""
+
+    def __init__(
+        self,
+        made_of: Experiment | type[Experiment],
+        parameters: Iterable[inspect.Parameter],
+        functions: tuple[Callable[..., Any], ...],
+        goal: Goal,
+        *,
+        takes_inputs: bool,
+    ) -> None:
+        self.made_of = made_of
+        """The class of which one is made for each trial, or the one that gets the parameters as inputs."""
+        self.functions = functions
+        """What it calls in the end: its code."""
+        self._takes_inputs = takes_inputs
+        self._goal = goal
+        self.__signature__ = inspect.Signature(list(parameters))
+        self.__qualname__ = (made_of if isinstance(made_of, type) else type(made_of)).__qualname__
+
+    async def __call__(self, **params: Any) -> Any:
+        """Run one with these parameters."""
+        made_of = self.made_of
+        if not self._takes_inputs:
+            experiment: Any = made_of(**params) if isinstance(made_of, type) else made_of
+            result = await experiment.arun()
+        else:
+            experiment = made_of() if isinstance(made_of, type) else made_of
+            result = await experiment.arun(inputs=params)
+        return self._named(result) if isinstance(result, ExperimentResult) else result
+
+    def _named(self, result: ExperimentResult) -> Any:
+        """The metrics that the goal names, where the last part of the pipeline does not provide them; else the result."""
+        wanted = [str(goal.metric) for goal in self._goal.objectives if goal.metric is not None]
+        if not wanted or all(name in result.outputs for name in wanted) or not all(name in result.context for name in wanted):
+            return result
+        return {**_numbers(result.outputs), **{name: result[name] for name in wanted}}
+
+    def __repr__(self) -> str:
+        return f"the experiment {self.__qualname__}"
+
+
+def _of_class(kind: type[Experiment], goal: Goal) -> ExperimentObjective:
+    from metta_sweep.experiments.sweep import SweepExperiment
+
+    own = own_parameters(kind)
+    if not own and not issubclass(kind, SweepExperiment):
+        try:
+            inputs = _inputs_of(kind())
+        except InvalidInput as error:
+            raise ObjectiveError(_WHERE, f"no {kind.__name__} can be made: {error}", found=kind) from error
+        return ExperimentObjective(kind, inputs, (kind,), goal, takes_inputs=True)
+    known = {parameter.name for parameter in own}
+    # options that all experiments have are no parameters unless one is suggested: what they are annotated with says nothing here
+    rest = [
+        Parameter(parameter.name, MISSING, None, False, "")
+        for parameter in read_signature(kind).parameters
+        if parameter.name not in known
+    ]
+    return ExperimentObjective(kind, map(_as_parameter, (*own, *rest)), (kind,), goal, takes_inputs=False)
+
+
+def _of_instance(experiment: Experiment, goal: Goal) -> ExperimentObjective:
+    from metta_sweep.experiments.sweep import SweepExperiment
+
+    kind = type(experiment).__name__
+    if isinstance(experiment, SweepExperiment):
+        raise ObjectiveError(
+            _WHERE,
+            "a sweep takes no parameters, so that each trial would run the same one",
+            found=experiment,
+            expected="a class of sweeps, a function of the parameters that returns a sweep, or an experiment with inputs",
+            remedy=f"Write objective=lambda lr: {kind}(...), or search its settings: MetaExperiment(base=sweep, search_space=...)",
+        )
+    return ExperimentObjective(experiment, _inputs_of(experiment), functions_of(experiment), goal, takes_inputs=True)
+
+
+def _inputs_of(experiment: Experiment) -> list[inspect.Parameter]:
+    """The inputs that its pipeline declares. Raises ``BuildError`` with the faults of that."""
+    plan = experiment.build()
+    return [
+        _as_parameter(Parameter(name, form, None if name in plan.optional else MISSING, False, ""))
+        for name, form in plan.inputs.items()
+    ]
+
+
+def _as_parameter(parameter: Parameter) -> inspect.Parameter:
+    empty = inspect.Parameter.empty
+    annotation: Any = parameter.text if parameter.annotation is UNRESOLVED else parameter.annotation
+    return inspect.Parameter(
+        parameter.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=empty if parameter.default is MISSING else parameter.default,
+        annotation=empty if annotation is MISSING else annotation,
+    )
+
+
+# -- what their results are worth ------------------------------------------------------------------------------------------------
+
+
+def metrics_of_sweep(result: SweepResult, where: str) -> dict[str, Metric]:
+    """The best score of a sweep, under the name of its metric.
+
+    Raises:
+        MetricError: no trial completed, or it has several objectives.
+        Interrupted: it stopped for a bad reason; so do ``FailureRateExceeded`` and ``ExecutorExhausted``.
+    """
+    result.raise_for_stop()
+    if result.goal.has_several:
+        metrics = [str(goal.metric) for goal in result.goal.objectives]
+        raise MetricError(
+            f"{where}: the sweep {result.name or result.run_id!r} has several objectives ({', '.join(metrics)}), and so no best score. "
+            "Return a number, such as results.hypervolume(reference)."
+        )
+    if result.best_score is None:
+        raise MetricError(
+            f"{where}: in the sweep {result.name or result.run_id!r} no trial completed, so that it has no best score; "
+            f"found {len(result.trials)} trials, and it stopped by {result.stop_reason}. Give it more trials, or mend what fails."
+        )
+    return {result.goal.metric or BARE_METRIC: result.best_score}
+
+
+def metrics_of_fields(fields: Mapping[str, Any], where: str) -> dict[str, Metric]:
+    """The numbers that the last part of a pipeline provides. Raises ``MetricError`` when there are none."""
+    found = _numbers(fields)
+    if not found:
+        there = ", ".join(f"{name} ({type(value).__name__})" for name, value in fields.items()) or "nothing"
+        raise MetricError(
+            f"{where}: the last part of its pipeline provides no number; found {there}; expected a field that is a metric. "
+            "Let it provide one, .through(score=float), or name the metric in the goal: goal={'score': 'maximize'}."
+        )
+    return found
+
+
+def _numbers(fields: Mapping[str, Any]) -> dict[str, Metric]:
+    plain = {name: plain_scalar(value) for name, value in fields.items()}
+    return {name: value for name, value in plain.items() if isinstance(value, int | float) and not isinstance(value, bool)}
