@@ -60,12 +60,7 @@ async def open_run(
         else:
             say_where(store, store.find_run(node.root) or RunRow(node.root, None, row.created))
         last = _last_start(store, row.run_id)
-        fork = None if last is None else begun_fork(row, last.fork)
-        if last is not None and row.forked_from is not None and fork is None:
-            fork = new_fork(store, row, last.fork, last.definition, plan.definition)
-        elif last is not None and plan.name is not None:
-            check_same_definition(plan.name, last.definition, plan.definition)
-            warn_of_changed_code(plan.name, last.code, plan.code)
+        fork = None if last is None else _checked(plan, store, row, last)
         seed = last.seed if last is not None else drawn
         if strategies is None:
             warm = kept_or_given(plan.warm_start, store, row.run_id, begun=last is not None)
@@ -135,6 +130,17 @@ def _left(run: SweepRun) -> Iterator[None]:
         run.recorder.note_end(f"{type(error).__name__}: {message_of(error)}")
         raise
     run.recorder.note_end()
+
+
+def _checked(plan: Blueprint, store: Store, row: RunRow, last: StartNote) -> Fork | None:
+    """The fork that the run is, if it is one. Anything but a fork that begins now must be what it was."""
+    fork = begun_fork(row, last.fork)
+    if row.forked_from is not None and fork is None:
+        return new_fork(store, row, last.fork, last.definition, plan.definition)
+    if plan.name is not None:
+        check_same_definition(plan.name, last.definition, plan.definition)
+        warn_of_changed_code(plan.name, last.code, plan.code)
+    return fork
 
 
 def _strategies(plan: Blueprint, seed: int, state: SweepState, warm: WarmStart | None) -> Strategies:

@@ -16,11 +16,12 @@ from metta_sweep.core.events import Error, Event, PaperTrigger
 from metta_sweep.errors import IllegalTransition, StoreError
 from metta_sweep.experiments.event_log import LEVELS, note_events
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.forking import Fork
 from metta_sweep.experiments.journal import JournalWriter
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.tree.spent import read_spent, spent_payload
-from metta_sweep.records import Checkpoint, LoopState, Store, TrialRow
+from metta_sweep.records import Checkpoint, LoopState, Record, Store, TrialRow
 
 __all__ = ["SweepRecorder"]
 
@@ -66,8 +67,12 @@ class SweepRecorder:
         """Active seconds of the run in this process; 0.0 before it begins."""
         self.active_before = 0.0
         """Active seconds of the run in the processes before this one."""
+        self._active = 0.0
+        """The same, without the last one of them, while the journal is read back."""
         self.children: dict[str, Spend] = {}
         """What experiments used that ran inside this one in the processes before this one, by their addresses."""
+        self.inherited = Spend()
+        """What of all this another run has used, of which this one is a fork."""
         self.prefix = ""
         """The address of the experiment in the tree, for what is logged."""
 
@@ -191,53 +196,80 @@ class SweepRecorder:
 
     # -- reading ---------------------------------------------------------------------------------------------------------------
 
-    def replay(self) -> None:
-        """Fold the whole journal into the state and the strategies."""
+    def replay(self, fork: Fork | None = None) -> Fork | None:
+        """Fold the whole journal into the state and the strategies.
+
+        Args:
+            fork: where the run is one: what came before its strategies were changed is told to the optimizer as earlier trials.
+
+        Returns:
+            The fork, with what its source had used.
+        """
         crash_point("fold.before")
-        active, last = 0.0, ""
-        state, decode, strategies = self._state, self._decode, self.strategies
-        take, fanned_out = state.take, state.fanned_out
-        asks = strategies is not None and strategies.asks_again
-        listens = strategies is not None and strategies.listens
+        last = ""
+        strategies = self.strategies
+        anew = 0 if fork is None else fork.anew
+        inherits = anew > 0
         for record in self._store.records(self._run_id):
-            if record.kind == "start":
-                active += self.active_before
-                self.active_before = 0.0
-                state.started()
-                continue
-            if record.kind == "warm":
-                continue
-            self.active_before = record.elapsed
-            if record.kind == "end":
-                state.left()
-                continue
-            if record.kind == "child":
-                self.children[record.address] = read_spent(record)
-                continue
-            if record.kind == "alive":
-                fanned_out()
+            if self._is_note(record):
                 continue
             last = record.address
-            events = decode(record)
-            # whatever comes after a score, other than its fan-out, says that its fan-out decided nothing
-            fanned_out()
-            if asks and strategies is not None:
-                strategies.ask_again(events)
-            try:
-                for event in events:
-                    trial = take[type(event)](event)
-                    if listens and strategies is not None:
-                        strategies.apply(event, trial)
-                    if type(event) is Error and not event.final:
-                        state.live[event.trial_id].due = active + record.elapsed + event.backoff
-            except IllegalTransition as error:
-                raise StoreError(
-                    f"record {record.seq} at {record.address}",
-                    f"what it tells cannot have happened then ({error})",
-                    remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
-                ) from error
-        self.active_before += active
+            if inherits and strategies is not None and record.seq >= anew:
+                inherits = False
+                strategies.take_over()
+            self._fold(record, inherits=inherits)
+        if inherits and strategies is not None:
+            strategies.take_over()
+        self.active_before += self._active
         found = _ITERATION.search(last)
         if found is not None:
             self._next_index = int(found.group(1)) + 1
+        if fork is not None and fork.spend is None:
+            cost = self._state.cost + sum(spend.cost for spend in self.children.values())
+            fork = fork._replace(spend=Spend(self._state.picked, self.active_before, cost))
+        self.inherited = Spend() if fork is None or fork.spend is None else fork.spend
         crash_point("fold.after")
+        return fork
+
+    def _is_note(self, record: Record) -> bool:
+        """Whether a record is a note about the run itself, which has then been taken."""
+        if record.kind == "start":
+            self._active += self.active_before
+            self.active_before = 0.0
+            self._state.started()
+            return True
+        if record.kind == "warm":
+            return True
+        self.active_before = record.elapsed
+        if record.kind == "end":
+            self._state.left()
+        elif record.kind == "child":
+            self.children[record.address] = read_spent(record)
+        elif record.kind == "alive":
+            self._state.fanned_out()
+        else:
+            return False
+        return True
+
+    def _fold(self, record: Record, *, inherits: bool) -> None:
+        """Let what a record tells take effect again."""
+        state, strategies, take = self._state, self.strategies, self._state.take
+        events = self._decode(record)
+        # whatever comes after a score, other than its fan-out, says that its fan-out decided nothing
+        state.fanned_out()
+        listens = strategies is not None and (strategies.listens or inherits)
+        if strategies is not None and strategies.asks_again and not inherits:
+            strategies.ask_again(events)
+        try:
+            for event in events:
+                trial = take[type(event)](event)
+                if listens and strategies is not None:
+                    strategies.apply(event, trial, inherited=inherits)
+                if type(event) is Error and not event.final:
+                    state.live[event.trial_id].due = self._active + record.elapsed + event.backoff
+        except IllegalTransition as error:
+            raise StoreError(
+                f"record {record.seq} at {record.address}",
+                f"what it tells cannot have happened then ({error})",
+                remedy="The journal is damaged. Start over with fresh=True: this one is kept beside it",
+            ) from error

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.goal import Goal
 from metta_sweep.errors import a_kind
+from metta_sweep.experiments.forking import Fork, kept_fork
 from metta_sweep.pipeline.keeping.recording import read_note, seed_and_definition
 from metta_sweep.records import Record
 
@@ -29,6 +30,8 @@ class StartNote(NamedTuple):
     code: object
     """The digest of the trial function's code, where it was noted."""
     provenance: Mapping[str, Any]
+    fork: Fork | None = None
+    """That the run, or one that it is a fork of, is a fork."""
 
     @property
     def is_sweep(self) -> bool:
@@ -52,4 +55,4 @@ def _note_in(note: Any) -> StartNote:
         raise TypeError(f"its provenance is {a_kind(provenance)}")
     budget = {} if definition.get("kind") in NO_SWEEPS else note["budget"]
     goal = Goal.from_description(definition.get("goal") or _GOAL_UNKNOWN)
-    return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance)
+    return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance, kept_fork(note))

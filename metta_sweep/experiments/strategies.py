@@ -45,6 +45,8 @@ class Strategies:
         }
         self._reported: Callable[[Trial, Report], object] | None = _overridden(optimizer, Optimizer, "reported")
         self._scheduler_apply: Callable[[Event], None] | None = _overridden(scheduler, Scheduler, "apply")
+        self._inherited: list[Trial] = []
+        """Trials of before the settings were changed."""
         tells = [self._scheduler_apply, self._reported, *self._tell.values()]
         self.listens = any(tell is not None for tell in tells)
         """Whether one of them wants to be told of events at all."""
@@ -119,16 +121,31 @@ class Strategies:
             branch = str(params[self._branch_by])
         return Draw(index, params, branch, suggestion.id, origin or suggestion.origin or self._origin, suggestion.parent)
 
-    def apply(self, event: Event, trial: Trial | None) -> None:
-        """Tell both of an event that is in the journal. ``trial`` is the trial that a ``score`` event ended."""
+    def apply(self, event: Event, trial: Trial | None, *, inherited: bool = False) -> None:
+        """Tell both of an event that is in the journal.
+
+        Args:
+            event: what happened.
+            trial: the trial that a ``score`` event ended.
+            inherited: it happened under other settings: what came of it is told to the optimizer at once, by ``take_over``.
+        """
         if self._scheduler_apply is not None:
             self._scheduler_apply(event)
-        if isinstance(event, Score):
+        if inherited:
+            if isinstance(event, Score) and trial is not None and event.counts:
+                self._inherited.append(trial)
+        elif isinstance(event, Score):
             tell = self._tell[trial.state] if trial is not None and event.counts else None
             if tell is not None and trial is not None:
                 tell(trial)
         elif self._reported is not None and isinstance(event, Reported):
             self._reported(self._state.live[event.trial_id].trial(), Report(event.step, event.metrics))
+
+    def take_over(self) -> None:
+        """From now on what happens is of these strategies' making: the optimizer learns what became of the trials before."""
+        inherited, self._inherited = self._inherited, []
+        if inherited:
+            self.optimizer.warm_start(inherited)
 
     def ask_again(self, events: Sequence[Event]) -> None:
         """Before events of one record that is read back are applied: an optimizer that keeps its own place is asked again."""

@@ -199,7 +199,8 @@ class SweepRun:
 
     def own_spend(self) -> Spend:
         """What its own trials have used, without what ran inside them."""
-        return Spend(trials=self.state.picked, seconds=self.active_seconds(), cost=self.state.cost)
+        before = self.recorder.inherited  # used by the run of which this one is a fork
+        return Spend(self.state.picked - before.trials, self.active_seconds() - before.seconds, self.state.cost - before.cost)
 
     def busy(self) -> int:
         """Slots in use: running trials, those that are to start now, and threads that could not be ended."""
