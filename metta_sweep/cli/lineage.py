@@ -11,7 +11,7 @@ from metta_sweep.cli.kept import Outline, read_sweep, safe_outline, start_note
 from metta_sweep.cli.text import number, params_text
 from metta_sweep.core.events import Event, Pick, Resume
 from metta_sweep.core.trial import Trial
-from metta_sweep.errors import StoreError
+from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.experiments.start_note import StartNote
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader
@@ -182,11 +182,15 @@ def _around(reader: SqliteReader, row: RunRow) -> Iterator[Place]:
 
 
 def _params_of(reader: SqliteReader, name: str, place: str) -> dict[str, Any] | None:
+    """Those of a trial; None for what is no trial, or cannot be read: what lies within it can."""
     row, trial = reader.find_run(name), TRIAL.fullmatch(place)
-    note = None if row is None else start_note(reader, row.run_id)
-    if row is None or trial is None or note is None:
+    if row is None or trial is None:
         return None
-    return trial_of(reader, row, note, trial["id"]).params
+    try:
+        note = start_note(reader, row.run_id)
+        return None if note is None else trial_of(reader, row, note, trial["id"]).params
+    except (StoreError, DamagedPayload):
+        return None
 
 
 def _in_words(place: Place) -> str:

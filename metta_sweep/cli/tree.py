@@ -41,7 +41,11 @@ class _Line(NamedTuple):
 
     stem: str
     """The drawing before its name."""
+    under: str
+    """The drawing before what is told below it."""
     label: str
+    kind: str
+    """The class in brackets, where that is not what it is called."""
     outline: Outline | None
     """None for one that is not kept, and where something else than a node is told."""
     spend: Spend
@@ -109,7 +113,8 @@ def _lines(
     outline = None if twig.row is None else safe_outline(reader, twig.row)
     hidden = len(twig) if level == options.depth else 0
     spend = Spend() if outline is None else _spend(reader, outline)
-    yield _Line(stem, _label(twig, outline), outline, spend, "; ".join(_notes(reader, twig, outline, hidden)))
+    under = rest + (strokes.along if twig.inner and not hidden else "   ")
+    yield _Line(stem, under, twig.label, _kind(twig, outline), outline, spend, "; ".join(_notes(reader, twig, outline, hidden)))
     if hidden:
         return
     shown = twig.inner if options.all or len(twig.inner) <= SIBLINGS + 1 else twig.inner[:SIBLINGS]
@@ -126,14 +131,12 @@ def _lines(
             level + 1,
         )
     if more:
-        yield _Line(rest + strokes.last, f"... {more} more: --all", None, Spend(), "")
+        yield _Line(rest + strokes.last, rest, f"... {more} more: --all", "", None, Spend(), "")
 
 
-def _label(twig: Twig, outline: Outline | None) -> str:
-    """With the class where that is not what the experiment is called."""
+def _kind(twig: Twig, outline: Outline | None) -> str:
     kind = None if outline is None else outline.class_name
-    called = twig.label.rpartition(">")[2]
-    return twig.label if kind is None or kind == called else f"{twig.label} ({kind})"
+    return "" if kind in (None, twig.label.rpartition(">")[2]) else f" ({kind})"
 
 
 def _notes(reader: SqliteReader, twig: Twig, outline: Outline | None, hidden: int) -> Iterator[str]:
@@ -192,21 +195,38 @@ _NUMBERS: Final = _HEADER[2:7]
 
 
 def _table(lines: Sequence[_Line], strokes: _Strokes) -> list[str]:
-    """The lines below each other. Names are cut where they are too long for the terminal."""
-    rows = [_cells(line) for line in lines]
-    names = [row[0] for row in rows]
-    if sys.stdout.isatty():
-        beside = max(map(len, table_lines(_HEADER[1:], [row[1:] for row in rows], _NUMBERS)))
-        room = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns - beside - 2)
-        names = [_cut(name, room, strokes.cut) for name in names]
-    return table_lines(_HEADER, [(name, *row[1:]) for name, row in zip(names, rows, strict=True)], _NUMBERS)
+    """The lines below each other. On a terminal names are cut where they are too long, and notes that do not fit stand below."""
+    top = lines[0].outline
+    rows = [_cells(line, None if top is None or index == 0 else top.pid) for index, line in enumerate(lines)]
+    whole = table_lines(_HEADER, rows, _NUMBERS)
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    if not _is_terminal() or max(map(len, whole)) <= width:
+        return whole
+    noteless = [row[:-1] for row in rows]
+    beside = max(map(len, table_lines(_HEADER[1:-1], [row[1:] for row in noteless], _NUMBERS)))
+    room = max(NARROWEST, width - beside - 2)
+    names = [row[0] if len(row[0]) <= room else row[0].removesuffix(line.kind) for row, line in zip(rows, lines, strict=True)]
+    cells = [(_cut(name, room, strokes.cut), *row[1:]) for name, row in zip(names, noteless, strict=True)]
+    header, *told = table_lines(_HEADER[:-1], cells, _NUMBERS)
+    shown = [header]
+    for line, text in zip(lines, told, strict=True):
+        beyond = len(text) + 2 + len(line.note) > width
+        shown.append(f"{text}  {plain(line.note)}" if line.note and not beyond else text)
+        if line.note and beyond:
+            shown.append(_cut(f"{line.under}  {plain(line.note)}", width, strokes.cut))
+    return shown
 
 
-def _cells(line: _Line) -> tuple[str, ...]:
-    name, it = plain(f"{line.stem}{line.label}"), line.outline
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _cells(line: _Line, told: int | None) -> tuple[str, ...]:
+    """The texts of a line. The process that runs it is left out where it has been told."""
+    name, it = plain(f"{line.stem}{line.label}{line.kind}"), line.outline
     if it is None:
         return (name, *[""] * 6, line.note)
-    status = it.status if it.pid is None else f"{it.status} ({it.pid})"
+    status = it.status if it.pid in (None, told) else f"{it.status} ({it.pid})"
     best = number(it.best_score) if it.front is None else f"front of {it.front}"
     seconds, cost = line.spend.seconds, line.spend.cost
     return (
@@ -222,8 +242,8 @@ def _cells(line: _Line) -> tuple[str, ...]:
 
 
 def _cut(text: str, room: int, mark: str) -> str:
-    """The text in so many columns, without what is in its middle where it is longer: its end tells siblings apart."""
+    """The text in so many columns: where it is longer, the first two thirds of what there is room for, and its end."""
     if len(text) <= room:
         return text
-    tail = (room - len(mark)) // 2
+    tail = room // 3
     return f"{text[: room - len(mark) - tail]}{mark}{text[len(text) - tail :]}"
