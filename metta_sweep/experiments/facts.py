@@ -16,7 +16,6 @@ from metta_sweep.executors.executor import Ended, ReportMade, TrialEvent, TrialT
 from metta_sweep.executors.failure import error_name
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.sweep_run import SweepRun
-from metta_sweep.experiments.tree.suspects import waited_inside
 
 __all__ = ["MAX_LOST", "facts_of", "start_due"]
 
@@ -40,7 +39,7 @@ def start_due(sweep: SweepRun) -> list[Event]:
     for live in state.to_start.values():
         if free < 1:
             break
-        if live.lost >= MAX_LOST and not waited_inside(sweep.node, f"trial[{live.id}]"):
+        if live.lost >= MAX_LOST:
             facts.append(_given_up(live))
         elif not sweep.not_before or sweep.not_before.get(live.id, 0.0) <= sweep.time():
             started = _start(sweep, live)

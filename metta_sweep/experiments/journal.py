@@ -63,9 +63,9 @@ class JournalWriter:
         self._records.append(Record(self.seq, 0, "", "alive", wall_time(), elapsed, b"[]"))
         self.flush()
 
-    def child(self, address: str, elapsed: float, payload: bytes) -> None:
-        """Take what an experiment has used that ran inside this one, at its address. It is committed with what comes next."""
-        self._records.append(Record(self.seq, 0, address, "child", wall_time(), elapsed, payload))
+    def note(self, kind: str, payload: bytes, elapsed: float, address: str = "") -> None:
+        """Take a note about what runs inside the run. It is committed with what comes next."""
+        self._records.append(Record(self.seq, 0, address, kind, wall_time(), elapsed, payload))
 
     def end(self, elapsed: float, payload: bytes) -> None:
         """Commit the fact that a process leaves the run in order, with all that has gathered."""

@@ -26,6 +26,7 @@ from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
+from metta_sweep.experiments.tree.suspects import events_inside
 from metta_sweep.experiments.tree.node import Node, enclosing
 from metta_sweep.experiments.warm_start import WarmStart, kept_or_given
 from metta_sweep.pipeline.keeping.recording import keep_aside
@@ -98,6 +99,9 @@ async def open_run(
             run.attend()
             warm_start = plan.warm_start.payload if plan.warm_start is not None and last is None else None
             recorder.note_start(_start_note(plan, seed, given, fork, in_file=files_beside(store) is not None), warm_start)
+            lost = events_inside(node, [live.id for live in state.to_start.values() if live.lost])
+            if lost:
+                recorder.note_headway(lost)
             stack.enter_context(_left(run))
         if node.parent is None:
             stack.enter_context(attached(run))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from logging import DEBUG, getLogger
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from metta_sweep.experiments.journal import JournalWriter
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.strategies import Strategies
 from metta_sweep.experiments.tree.spent import read_spent, spent_payload
+from metta_sweep.pipeline.keeping.recording import read_note
 from metta_sweep.records import Checkpoint, LoopState, Record, Store, TrialRow
 
 __all__ = ["SweepRecorder"]
@@ -69,6 +70,8 @@ class SweepRecorder:
         """Active seconds of the run in the processes before this one."""
         self._active = 0.0
         """The same, without the last one of them, while the journal is read back."""
+        self._inside: dict[str, int] = {}
+        """How many events there were inside trials that were lost, when it was last looked."""
         self.children: dict[str, Spend] = {}
         """What experiments used that ran inside this one in the processes before this one, by their addresses."""
         self.inherited = Spend()
@@ -156,9 +159,17 @@ class SweepRecorder:
         """Keep how long this process has driven the run: what it waits for may make no record for hours."""
         self._journal.alive(self.elapsed())
 
+    def note_headway(self, inside: Mapping[str, int]) -> None:
+        """Keep how many events there are inside trials that were lost with the process before this one.
+
+        Those in which there are more than the last time got on, and are no suspects: they are not given up.
+        """
+        self._journal.note("headway", json.dumps(inside).encode(), self.elapsed())
+        self._got_on(inside)
+
     def note_child(self, address: str, spend: Spend) -> None:
         """Keep what an experiment has used that runs inside this one, over all the times it was run."""
-        self._journal.child(address, self.elapsed(), spent_payload(spend))
+        self._journal.note("child", spent_payload(spend), self.elapsed(), address)
 
     def note_end(self, why: str = "") -> None:
         """Keep the fact that this process leaves the run in order, and all that was recorded; and why it is left before its end.
@@ -193,6 +204,13 @@ class SweepRecorder:
             note_events(events, join(self.prefix, address))
         if full:
             self.flush()
+
+    def _got_on(self, inside: Mapping[str, int]) -> None:
+        for trial_id, count in inside.items():
+            live = self._state.live.get(trial_id)
+            if live is not None and count > self._inside.get(trial_id, 0):
+                live.lost = 0
+        self._inside = dict(inside)
 
     # -- reading ---------------------------------------------------------------------------------------------------------------
 
@@ -245,6 +263,8 @@ class SweepRecorder:
             self._state.left()
         elif record.kind == "child":
             self.children[record.address] = read_spent(record)
+        elif record.kind == "headway":
+            self._got_on(read_note(self._run_id, record, dict, "Start over with fresh=True"))
         elif record.kind == "alive":
             self._state.fanned_out()
         else:

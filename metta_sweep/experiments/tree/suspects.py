@@ -1,32 +1,24 @@
-"""Whether a trial whose attempts were lost with their process may be what ends it, or something inside it."""
+"""Whether a trial that was lost with its process may be what ends it, or got on with what runs inside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Collection
 
-from metta_sweep.core.events import Event, Stop
-from metta_sweep.experiments.start_note import read_start
 from metta_sweep.experiments.tree.node import Node
-from metta_sweep.pipeline.keeping.recording import ending_of
-from metta_sweep.records import Record, RunRow, Store
 
-__all__ = ["waited_inside"]
+__all__ = ["events_inside"]
 
 
-def waited_inside(node: Node, place: str) -> bool:
-    """Whether an experiment that runs in a trial has begun and not come to its end: what was lost is in there, and counts there."""
-    from metta_sweep.experiments.codec import decode_events  # pydantic, which is slow to import, is behind it
-
-    within = f"{node.name}/{place}>"
-    rows = [row for row in node.store.runs(under=node.name) if (row.name or "").startswith(within)]
-    return any(not _has_ended(node.store, row, decode_events) for row in rows)
-
-
-def _has_ended(store: Store, row: RunRow, decode_events: Callable[[Record], Sequence[Event]]) -> bool:
-    start = next(iter(store.records(row.run_id, kind="start")), None)
-    if start is None:
-        return False
-    if not read_start(row.run_id, start).is_sweep:
-        return ending_of(store, row.run_id) == "done"
-    last = list(store.records(row.run_id, max(0, store.end_of(row.run_id) - 1), kind="events"))
-    return bool(last) and any(isinstance(event, Stop) for event in decode_events(last[-1]))
+def events_inside(node: Node, trial_ids: Collection[str]) -> dict[str, int]:
+    """How many events there are in the journals of all that ran inside these trials, by their ids; those without any are left out."""
+    if not trial_ids:
+        return {}
+    store, skipped = node.store, len(node.name) + 1
+    found: Counter[str] = Counter()
+    for row in store.runs(under=node.name):
+        place = (row.name or "")[skipped:].partition(">")[0]
+        trial_id = place.removeprefix("trial[").removesuffix("]")
+        if place == f"trial[{trial_id}]" and trial_id in trial_ids:
+            found[trial_id] += store.end_of(row.run_id)
+    return dict(found)
