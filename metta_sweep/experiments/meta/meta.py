@@ -15,11 +15,13 @@ from metta_sweep.errors import InvalidInput, ObjectiveError
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import as_kept
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
+from metta_sweep.experiments.members import members_of
 from metta_sweep.experiments.meta.child_trial import ChildTrial
 from metta_sweep.experiments.meta.options import SweepOptions
 from metta_sweep.experiments.meta.origin import Origin
 from metta_sweep.experiments.meta.ranges import middle_of, space_of
 from metta_sweep.experiments.meta.scores import BEST_SCORE, Score
+from metta_sweep.experiments.meta.stepping import ForkingTrial, SteppingTrial, steps_of
 from metta_sweep.experiments.meta.template import Template
 from metta_sweep.experiments.settings import refuse_options
 from metta_sweep.experiments.sweep import SweepExperiment
@@ -29,7 +31,7 @@ from metta_sweep.schedulers.scheduler import Scheduler
 
 __all__ = ["MetaExperiment"]
 
-_OWN: Final = ("base", "score", "base_budget", "paired")
+_OWN: Final = ("base", "score", "base_budget", "steps", "paired")
 
 
 class MetaExperiment(SweepExperiment):
@@ -52,6 +54,11 @@ class MetaExperiment(SweepExperiment):
 
     A child that ended for a bad reason, or without a score, fails its trial.
 
+    With a scheduler that looks at trials while they run (``ASHAScheduler``, ``PBTScheduler``), or with ``steps=``, a trial has
+    steps: at each its copy may spend one ``base_budget`` more, and its score is reported. In a population (``PBTScheduler()``) each
+    step is a child of its own, which begins with the journal of the step before it; a member that takes the place of a better one
+    goes on from that one's journal, with changed settings: its optimizer then knows all trials in there as those of an earlier run.
+
     Args:
         base: an experiment, which is copied; or a class or function that is called with the parameters without a dot in their
             path, by name, and returns one.
@@ -63,6 +70,7 @@ class MetaExperiment(SweepExperiment):
             its pipeline; or a function of the result that returns a metric or a mapping of metrics.
         objective: the trial function, where ``base`` is a sweep without one.
         base_budget: what each copy may spend: trials, or a ``Budget``. None: as much as it would by itself.
+        steps: how many steps a trial has; None: one, or as many as the scheduler says.
         paired: whether all copies have the same seed, so that they differ by their settings only. By default each has its own,
             unless the base has one, which all of them have.
         goal: that of the score, as in any sweep. By default, for the best score, the direction of the base's own; otherwise
@@ -77,6 +85,7 @@ class MetaExperiment(SweepExperiment):
     score: Any = BEST_SCORE
     base_budget: Any = None
     """A ``Budget``, once the experiment is made; None without one."""
+    steps: int | None = None
     paired: bool = False
     goal: Any = None
     _settings: ClassVar[tuple[str, ...]] = (*SweepExperiment._settings, *_OWN)  # noqa: SLF001  # of its base
@@ -91,6 +100,7 @@ class MetaExperiment(SweepExperiment):
         score: str | Callable[[Any], Any] | None = None,
         objective: Callable[..., Any] | None = None,
         base_budget: int | Budget | None = None,
+        steps: int | None = None,
         paired: bool | None = None,
         goal: str | Mapping[str, str] | Goal | None = None,
         **options: Unpack[SweepOptions],
@@ -114,15 +124,24 @@ class MetaExperiment(SweepExperiment):
         scored = Score(self.score, example)
         goal = own("goal", goal)
         others: dict[str, Any] = {**options}
-        runs = not isinstance(example, SweepExperiment) or example.objective is not None or self._origin.objective is not None
+        self.steps = own("steps", steps)
         super().__init__(
             search_space=space,
             optimizer=optimizer,
             scheduler=scheduler,
-            objective=ChildTrial(self._template, scored, paired=self.paired) if runs else None,
+            objective=self._trial_function(scored, members_of(own("optimizer", optimizer), own("scheduler", scheduler), space)[1]),
             goal=scored.default_goal(example) if goal is None else goal,
             **others,
         )
+
+    def _trial_function(self, score: Score, scheduler: Scheduler) -> ChildTrial | SteppingTrial | None:
+        template, example = self._template, self._template.example
+        if isinstance(example, SweepExperiment) and example.objective is None and self._origin.objective is None:
+            return None
+        if self.steps is None and not (scheduler.needs_reports or scheduler.needs_pauses or scheduler.proposes):
+            return ChildTrial(template, score, paired=self.paired)
+        steps = steps_of(self.steps, scheduler, template)
+        return (ForkingTrial if scheduler.proposes else SteppingTrial)(template, score, steps, paired=self.paired)
 
     def _looked_at(self, given: Any) -> tuple[Experiment, SearchSpace]:
         """An experiment like those that will run, and what is searched of it."""
@@ -141,6 +160,7 @@ class MetaExperiment(SweepExperiment):
             "base": self._origin.describe(self._template.example),
             "score": setting(self.score),
             "base_budget": None if self.base_budget is None else self.base_budget.describe(),
+            "steps": self.steps,
             "paired": self.paired,
         }
         example = self._template.example

@@ -29,6 +29,18 @@ class Copy(NamedTuple):
     inputs: dict[str, Any]
     """The declared inputs of its pipeline that are searched."""
 
+    def spending(self, times: int) -> Copy:
+        """The same, with so many times its budget."""
+        caps = self.budget or Budget()
+        trials, seconds, cost = caps.trials, caps.seconds, caps.cost
+        return self._replace(
+            budget=Budget(
+                None if trials is None else times * trials,
+                None if seconds is None else times * seconds,
+                None if cost is None else times * cost,
+            )
+        )
+
     async def run(self) -> Any:
         """Run it, and return its result."""
         if isinstance(self.experiment, SweepExperiment):
@@ -65,6 +77,17 @@ class Template:
         if space is not None:
             self._check_rebuilt(space)
             check_ends(space, self._tried, self._makes_anew)
+
+    @property
+    def called(self) -> str:
+        """What a copy is called: by the name of the base, else by its class."""
+        return self.example.name or type(self.example).__name__
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it says what a copy may spend."""
+        searched = any(target.route is Route.BUDGET for target in self._targets.values())
+        return searched or self._budget not in (None, Budget())
 
     def copy(self, params: Mapping[str, Any], **settings: Any) -> Copy:
         """A copy with these parameters.
