@@ -17,6 +17,7 @@ from metta_sweep.core.paired import pairs_needed
 from metta_sweep.core.trial import TrialState
 from metta_sweep.errors import BudgetError, FailureRateExceeded, refuse_unknown
 from metta_sweep.executors.context import TrialContext
+from metta_sweep.experiments.comparison.as_stage import as_comparison
 from metta_sweep.experiments.comparison.pairs import ALPHA
 from metta_sweep.experiments.comparison.problems import OWN, problems_of
 from metta_sweep.experiments.comparison.result import ComparedRun, Comparison
@@ -30,6 +31,7 @@ from metta_sweep.experiments.settings import slots_of
 from metta_sweep.experiments.signals import how_to_go_on
 from metta_sweep.experiments.stream import Updates
 from metta_sweep.experiments.sweep import SweepExperiment
+from metta_sweep.pipeline.parts.guest import Guest
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
 
@@ -163,6 +165,15 @@ class ComparisonExperiment(SweepExperiment):
     def stream(self, budget: int | Budget | None = None, *, fresh: bool = False, **unknown: Never) -> Updates:  # type: ignore[override]
         """Run, and tell of the runs on the way: ``for update in experiment.stream()``. The comparison is ``run()`` of the same."""
         return super().stream(self._caps(budget, unknown), fresh=fresh)
+
+    def __as_stage__(self, stage: str, constants: Mapping[str, Any], /) -> Guest:
+        """What a pipeline needs to know to take it as a stage: its output is the comparison."""
+        return as_comparison(super().__as_stage__(stage, constants), stage)
+
+    @classmethod
+    def __class_as_stage__(cls, stage: str, constants: Mapping[str, Any], /) -> Guest:
+        """The same of one that is made when the stage runs."""
+        return as_comparison(super().__class_as_stage__(stage, constants), stage)
 
     async def _compared(self, budget: Budget, *, fresh: bool) -> Comparison:
         self._warn_of_too_few()

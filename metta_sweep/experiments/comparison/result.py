@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from metta_sweep.core.budget import Spend
+from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.goal import Direction, Goal
 from metta_sweep.core.paired import holm, quantile
 from metta_sweep.core.seeds import derive_seed
-from metta_sweep.errors import InvalidInput, did_you_mean
+from metta_sweep.errors import Interrupted, InvalidInput, MetricError, did_you_mean
 from metta_sweep.experiments.comparison.pairs import Pair, finite
 
 if TYPE_CHECKING:
@@ -161,6 +161,29 @@ class Comparison:
             if all(pair.better == side for pair in self.pairs if side in (pair.first, pair.second)):
                 return side
         return None
+
+    def raise_for_stop(self) -> Self:
+        """Raise when it was interrupted. Returns itself otherwise.
+
+        Raises:
+            Interrupted: there are runs to come.
+        """
+        if self.stop_reason == StopReason.INTERRUPTED:
+            raise Interrupted(f"the comparison {self.name or self.run_id!r} stopped by {self.stop_reason}: {self.stop_detail}.")
+        return self
+
+    def __as_metrics__(self, where: str) -> dict[str, float]:
+        """What a trial is worth that returns a comparison of two sides: how much better the first one is.
+
+        Its metrics are ``difference`` (the median), ``wins`` (the share of pairs in which the first side is better, ties as half of
+        one) and ``p_value``. Raises ``MetricError`` for more sides, and without a pair.
+        """
+        pair = self.pairs[0]
+        if len(self.pairs) > 1 or not pair.pairs:
+            what = f"a comparison of {len(self.sides)} sides" if pair.pairs else "a comparison without a pair of runs"
+            raise MetricError(f"{where}: {what} is no metric. Return a number of it, such as result.between('a', 'b').difference.")
+        wins = (pair.wins + 0.5 * pair.ties) / pair.pairs
+        return {"difference": pair.difference, "wins": wins, "p_value": pair.p_value}
 
     def summary(self) -> str:
         """The answer in words, with a table of the sides before it."""

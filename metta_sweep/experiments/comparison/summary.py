@@ -50,7 +50,7 @@ def _table(comparison: Comparison) -> list[str]:
     for one in comparison.scores.values():
         quartiles = f"{_number(one.lower_quartile)} to {_number(one.upper_quartile)}"
         mean = _number(math.nan if one.mean is None else one.mean)
-        spent = f"{one.trials:.4g}", f"{one.seconds:.3g}"
+        spent = f"{one.trials:.4g}", f"{one.seconds:.3g}" if one.seconds < 1000 else f"{one.seconds:.0f}"
         table.add_row(Text(one.name), str(one.runs), _number(one.median), quartiles, mean, *spent)
     out = StringIO()
     Console(file=out, width=WIDTH, no_color=True, highlight=False, force_terminal=False).print(table)

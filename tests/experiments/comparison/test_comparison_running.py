@@ -198,30 +198,6 @@ def test_experiments_are_copied_and_stay_as_they_are() -> None:
     assert (made.objective, made.name, made.seed) == (None, None, 7)
 
 
-def test_a_comparison_runs_inside_a_stage() -> None:
-    """``await compare(...)`` in a stage is a child of its experiment; as a field it is kept, and comes back whole."""
-
-    class Question(Experiment):
-        async def ask(self) -> Comparison:
-            return await compare(two(), repeats=6, budget=2)
-
-        def tell(self, answer: Comparison) -> str:
-            return f"{len(answer.runs)} runs, p = {answer.pairs[0].p_value:.3f}"
-
-        def pipeline(self) -> Pipeline:
-            return Pipeline().stage("ask", self.ask).through(answer=Comparison).stage("tell", self.tell).through(told=str)
-
-    store = MemoryStore()
-    first = Question(name="q", store=store, seed=0).run()
-    again = Question(name="q", store=store, seed=0).run()
-    assert first["told"] == again["told"]
-    assert first["answer"] == again["answer"]
-    assert again["answer"].results is None
-    names = [row.name for row in store.runs()]
-    assert "q/ask>ComparisonExperiment/trial[problem:0:a]>a" in names
-    assert len(names) == 14
-
-
 def test_a_comparison_is_awaited_inside_an_event_loop() -> None:
     """In a loop compare() is awaitable, and a comparison that is there may be awaited again."""
 
