@@ -261,7 +261,8 @@ class OptimizerOptimizer(OneObjective):
 
     def _check_creator(self) -> None:
         """Refuse a creator of optimizers that asks for what no configuration holds, and sweeps that cannot be made."""
-        there = [_SHORT.get(name, name) for name in self.config_space.names]
+        names: tuple[str, ...] = self.config_space.names
+        there = [_SHORT.get(name, name) for name in names]
         for parameter in inspect.signature(self.create_optimizer).parameters.values():
             if parameter.default is not parameter.empty or parameter.kind in _MANY or parameter.name in there:
                 continue
