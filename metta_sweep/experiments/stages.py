@@ -58,6 +58,8 @@ async def pick(sweep: SweepRun) -> Picked:
     if state.suggested == 0 and sweep.strategies.remaining():
         offer.draw_all()
         if offer.events:
+            if slots.counts and sweep.node.takes_slots:
+                slots.hold(busy, busy)  # the next pick asks again: until then it waits for none
             return _to_record(sweep, Picked(tuple(offer.events)))
     if free and exhausted is None:
         if sweep.optimizer.slow or sweep.scheduler.slow:
