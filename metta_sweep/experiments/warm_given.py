@@ -44,7 +44,11 @@ def warm_start_of(given: Any, goal: Goal, space: SearchSpace | None) -> WarmStar
         GoalError: a result has another goal.
         MetricError: the metrics of a trial are none.
     """
-    if given is None or isinstance(given, WarmStart):
+    if given is None:
+        return None
+    if isinstance(given, WarmStart):
+        # that of a sweep of which this is a copy, maybe with another search space
+        check_earlier(given.trials(), space, goal if goal.has_several else None, _WHERE)
         return given
     known: list[Trial] = []
     sources: list[tuple[WarmSource, str | None]] = []

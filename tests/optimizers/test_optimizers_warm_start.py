@@ -83,10 +83,10 @@ def begun(optimizer: Any, space: SearchSpace = CUBE, goal: Goal = DOWN, seed: in
 def suggested(optimizer: Any, count: int) -> list[dict[str, Any]]:
     """What it suggests, one at a time, with what ``index`` says."""
     found: list[Suggestion] = []
+    indexed = isinstance(optimizer, BayesianOptimizer | RandomOptimizer)
     for _ in range(count):
-        found += optimizer.suggest(
-            1, **({"index": len(found)} if isinstance(optimizer, BayesianOptimizer | RandomOptimizer) else {})
-        )
+        keywords: dict[str, Any] = {"index": len(found)} if indexed else {}
+        found += optimizer.suggest(1, **keywords)
     return [suggestion.params for suggestion in found]
 
 
