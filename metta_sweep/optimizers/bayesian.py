@@ -37,11 +37,11 @@ _NEAR: Final = 0.02
 class BayesianOptimizer(SurrogateOptimizer):
     """Fits a Gaussian process to what was observed, and suggests the point where its acquisition function is highest.
 
-    The first trials are random. Then scores are standardized, a Matern 5/2 kernel with a length scale per coordinate and the
-    noise are fitted by scikit-learn, and the acquisition function is maximized from random points and from the best ones so far.
-    Whole numbers and choices are searched exactly, parameters of sub-spaces have coordinates of their own. A failed trial counts
-    as the worst seen; a trial in flight has a pretend value. Standard errors, in metrics ``(mean, sem)``, are known noise.
-    While others are in flight, every other suggestion for EI is where the best score is predicted, unless one of them is near.
+    The first trials are random. Then scores are standardized, a Matern 5/2 kernel with a length scale per coordinate and the noise
+    are fitted by scikit-learn, and the acquisition function is maximized from random points and from the best ones so far. Whole
+    numbers, choices and orders are searched exactly, parameters of sub-spaces have coordinates of their own. A failed trial counts
+    as the worst seen; a trial in flight has a pretend value. Standard errors, in metrics ``(mean, sem)``, are known noise. While
+    others are in flight, every other suggestion for EI is where the best score is predicted, unless one of them is near.
 
     Suggestion number ``index`` is a function of the seed, of it, of what was observed and of what is in flight; so nothing is asked
     again when a run is resumed. With more than 512 observations the model holds the best 256 and an even sample of the others.

@@ -52,7 +52,8 @@ class EvolutionOptimizer(SeededOptimizer):
     ``tournament_size`` members of the population, drawn with replacement, is the parent of the next one, which differs from it in
     one parameter on average: a number moves by a normal step in the quantiles of its distribution, reflected at the bounds, whose
     scale is drawn between a tenth of ``mutation_scale`` and all of it; a whole number moves by one at least; a choice becomes
-    another option, with new values below it. The population is the latest trials that ended, good or bad: the oldest leaves. A
+    another option, with new values below it; of an order two items are swapped, or one is moved, and orders of two parents are
+    crossed (``orders.py`` names the sources). The population is the latest trials that ended, good or bad: the oldest leaves. A
     failed trial is worse than every other, and never a parent. Trials that were stopped teach nothing.
 
     With several objectives members are compared by the front that they are in, then by how lonely they are on it.

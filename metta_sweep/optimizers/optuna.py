@@ -41,7 +41,8 @@ class OptunaOptimizer(AskTellOptimizer["optuna.Trial"]):
 
     Parameters are asked for one after another as the search space has them, those of a sub-space where their option was chosen, so
     that conditional spaces are Optuna's define-by-run (give ``multivariate=True, group=True`` to have TPE learn them jointly).
-    Reports and trials stopped early are told as Optuna's own (report, PRUNED). ``fixed`` parameters are enqueued.
+    Orders of up to 5 items are categorical, by number. Reports and trials stopped early are told as Optuna's own (report, PRUNED).
+    ``fixed`` parameters are enqueued.
 
     Args:
         search_space: a mapping of names to distributions, or a model class; None: the sweep's.

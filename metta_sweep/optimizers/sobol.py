@@ -33,7 +33,8 @@ class SobolOptimizer(SeededOptimizer):
     """Suggests the points of a Sobol sequence, one after another: the same stream however many are asked for at once.
 
     With parameters ``fixed`` (a branch of a sweep, say) it walks the same sequence from its beginning, apart from the others: each
-    branch is covered evenly, and what branches have in common takes the same values in each. Needs SciPy.
+    branch is covered evenly, and what branches have in common takes the same values in each. Its points have 30 bits, so that it
+    comes to all orders of up to 12 items, and of more to evenly spread ones. Needs SciPy.
 
     SOURCE: Joe and Kuo 2008, "Constructing Sobol sequences with better two-dimensional projections"; scrambling: Matousek 1998.
 

@@ -70,8 +70,9 @@ class PBTScheduler(Scheduler):
             ``"tournament"``: each compares itself with one other, all equally likely, and takes its place if that one is better.
         explore_method: ``"perturb"``: each parameter is drawn anew with ``resample_probability``, else multiplied by one of
             ``perturb_factors``; whole numbers are rounded, and move at least by one; of a choice of numbers the next larger or
-            smaller one is taken; other choices are drawn anew. ``"resample"``: each parameter is drawn anew with
-            ``resample_probability``, else kept. Either way it stays in its domain; what a choice brings or takes follows it.
+            smaller one is taken; other choices are drawn anew; of an order two neighbours are swapped. ``"resample"``: each
+            parameter is drawn anew with ``resample_probability``, else kept. Either way it stays in its domain; what a choice
+            brings or takes follows it.
         quantile: share of the population, above 0 and at most 0.5.
         epochs_per_generation: steps between comparisons, at least 1.
         resample_probability: from 0 to 1.

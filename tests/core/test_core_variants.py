@@ -57,16 +57,18 @@ def test_it_describes_itself_by_names_and_settings() -> None:
         half=functools.partial(first, x=0.5),
         stage=first,
         train=Pipeline(x=float).stage("train", second),
+        broken=Pipeline().stage("needy", second),
         skip=None,
     )
     described = variants.describe()
     assert json.loads(json.dumps(described)) == described
-    assert described["options"] == ["evolution", "half", "stage", "train", "skip"]
+    assert described["options"] == ["evolution", "half", "stage", "train", "broken", "skip"]
     objects = described["objects"]
     assert (objects["evolution"]["class"], objects["evolution"]["crossover"]) == ("EvolutionOptimizer", 0.1)
     assert objects["half"] == {"function": "first", "arguments": [], "keywords": {"x": 0.5}}
     assert (objects["stage"], objects["skip"]) == ("first", None)
     assert "train" in objects["train"]
+    assert "needy" in objects["broken"]
 
 
 def test_it_is_equal_to_one_with_the_same_names_and_settings() -> None:
