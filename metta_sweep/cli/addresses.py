@@ -41,7 +41,7 @@ def _show_trial(reader: SqliteReader, row: RunRow, note: StartNote, trial_id: st
     ]
     if json:
         lineage = lineage_of(reader, row, trial, events)
-        out(as_json({**_trial_dict(trial), "lineage": lineage._asdict(), "events": [event_dict(event) for event in events]}))
+        out(as_json({**_trial_dict(trial), "lineage": lineage.as_dict(), "events": [event_dict(event) for event in events]}))
         return
     of = f" of {plain(trial.branch)}" if trial.branch is not None else ""
     out(plain(f"trial[{trial.id}]{of}: {trial.state.value}, attempt {trial.attempt}"))

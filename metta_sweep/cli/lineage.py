@@ -55,6 +55,11 @@ class Lineage(NamedTuple):
     ran: list[dict[str, Any]]
     """The experiments that ran inside it."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        taken = [{"trial": trial, "step": step} for trial, step in self.takes_from]
+        return {**self._asdict(), "takes_from": taken, "within": [place._asdict() for place in self.within]}
+
 
 def trial_of(reader: SqliteReader, row: RunRow, note: StartNote, trial_id: str) -> Trial:
     """A trial of a run, as it stands. Raises ``StoreError`` when there is none of that id."""
