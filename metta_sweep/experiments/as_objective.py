@@ -11,9 +11,9 @@ from metta_sweep.core.metrics import BARE_METRIC
 from metta_sweep.core.trial import Metric
 from metta_sweep.core.values import plain_scalar
 from metta_sweep.errors import InvalidInput, MetricError, ObjectiveError
-from metta_sweep.experiments.as_stage import functions_of, own_parameters
+from metta_sweep.experiments.as_stage import common_parameters, functions_of, own_parameters
 from metta_sweep.experiments.experiment_result import ExperimentResult
-from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, Parameter, read_signature
+from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, Parameter
 
 if TYPE_CHECKING:
     from metta_sweep.experiments.experiment import Experiment
@@ -90,13 +90,8 @@ def _of_class(kind: type[Experiment], goal: Goal) -> ExperimentObjective:
         except InvalidInput as error:
             raise ObjectiveError(_WHERE, f"no {kind.__name__} can be made: {error}", found=kind) from error
         return ExperimentObjective(kind, inputs, (kind,), goal, takes_inputs=True)
-    known = {parameter.name for parameter in own}
     # options that all experiments have are no parameters unless one is suggested: what they are annotated with says nothing here
-    rest = [
-        Parameter(parameter.name, MISSING, None, False, "")
-        for parameter in read_signature(kind).parameters
-        if parameter.name not in known
-    ]
+    rest = [Parameter(name, MISSING, None, False, "") for name in common_parameters(kind)]
     return ExperimentObjective(kind, map(_as_parameter, (*own, *rest)), (kind,), goal, takes_inputs=False)
 
 
@@ -149,8 +144,8 @@ def metrics_of_sweep(result: SweepResult, where: str) -> dict[str, Metric]:
     if result.goal.has_several:
         metrics = [str(goal.metric) for goal in result.goal.objectives]
         raise MetricError(
-            f"{where}: the sweep {result.name or result.run_id!r} has several objectives ({', '.join(metrics)}), and so no best score. "
-            "Return a number, such as results.hypervolume(reference)."
+            f"{where}: the sweep {result.name or result.run_id!r} has several objectives ({', '.join(metrics)}), and so no best "
+            "score. Return a number, such as results.hypervolume(reference)."
         )
     if result.best_score is None:
         raise MetricError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from metta_sweep.experiments.sweep import SweepExperiment
     from metta_sweep.pipeline import Plan
 
-__all__ = ["RESULT_FIELDS", "functions_of", "guest_of", "guest_of_class", "own_parameters"]
+__all__ = ["RESULT_FIELDS", "common_parameters", "functions_of", "guest_of", "guest_of_class", "own_parameters"]
 
 RESULT_FIELDS: Final[Mapping[str, Any]] = {
     "best": Trial,
@@ -244,13 +243,22 @@ def _specs(nodes: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def own_parameters(kind: type[Experiment]) -> tuple[Parameter, ...]:
     """What the constructor of a class asks for beyond the options that all experiments, or all sweeps, have."""
+    common = _common(kind)
+    return tuple(parameter for parameter in read_signature(kind).parameters if parameter.name not in common)
+
+
+def common_parameters(kind: type[Experiment]) -> tuple[str, ...]:
+    """The options of all experiments, or all sweeps, that the constructor of a class takes."""
+    asked, common = read_signature(kind), _common(kind)
+    return tuple(common) if asked.takes_kwargs else tuple(one.name for one in asked.parameters if one.name in common)
+
+
+def _common(kind: type[Experiment]) -> dict[str, None]:
     from metta_sweep.experiments.experiment import Experiment
     from metta_sweep.experiments.sweep import SweepExperiment
 
-    common = {
-        name for base in (Experiment, SweepExperiment) if issubclass(kind, base) for name in inspect.signature(base).parameters
-    }
-    return tuple(parameter for parameter in read_signature(kind).parameters if parameter.name not in common)
+    bases = (base for base in (Experiment, SweepExperiment) if issubclass(kind, base))
+    return {parameter.name: None for base in bases for parameter in read_signature(base).parameters}
 
 
 def guest_of_class(kind: type[Experiment], stage: str, constants: Mapping[str, Any]) -> Guest:

@@ -133,7 +133,7 @@ class SweepExperiment(Experiment):
         self,
         *positional: Never,
         name: str | None = None,
-        objective: Callable[..., Any] | None = None,
+        objective: Callable[..., Any] | Experiment | None = None,
         search_space: Mapping[str, Any] | type | SearchSpace | None = None,
         optimizer: Optimizer | Scheduler | None = None,
         scheduler: Scheduler | None = None,
@@ -155,12 +155,11 @@ class SweepExperiment(Experiment):
         refuse_positional(kind, positional, "objective=train, search_space={...}")
         refuse_options(kind, unknown, _OPTIONS)
         self._set_identity(name, store, seed)
-        if objective is not None:
-            self.objective = objective
         own = self._own
         self.goal = Goal.of(own("goal", goal), own("metric", metric))
-        said = self.objective
-        if (meant := trial_function(said, self.goal)) is not said:
+        said = self.objective if objective is None else objective
+        meant = trial_function(said, self.goal)
+        if objective is not None or meant is not said:
             self.objective = meant
         given = own("search_space", search_space)
         space = None if given is None else SearchSpace.of(given)
