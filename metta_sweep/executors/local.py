@@ -275,7 +275,9 @@ class LocalExecutor:
             else:
                 self._end(attempt, error=trial_error(cancelled))
                 raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # errors of trials are data
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # errors of trials are data; one that nobody noted would hold the run for ever
             self._end(attempt, error=trial_error(error))
         else:
             self._end(attempt, metrics)

@@ -138,6 +138,18 @@ def test_exit_of_a_coroutine_is_an_error_of_the_trial() -> None:
     assert told(outcome_of(exits)) == "SystemExit: 3"
 
 
+def test_an_exception_of_any_kind_ends_the_attempt() -> None:
+    """What is derived from BaseException alone, as the outcomes of test libraries are, fails the trial and holds up nothing."""
+
+    class Outcome(BaseException):
+        pass
+
+    async def fails(trial: TrialContext) -> float:
+        raise Outcome("skipped")
+
+    assert told(outcome_of(fails)).endswith("Outcome: skipped")
+
+
 @pytest.mark.parametrize("value", [None, "0.5", True, {}, float("nan"), {"a": {"b": 1.0}}])
 def test_what_is_no_metric_is_an_error(value: Any) -> None:
     """A return value that is no metric fails the trial, and the message names the attempt."""
