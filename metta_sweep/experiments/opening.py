@@ -26,8 +26,8 @@ from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
-from metta_sweep.experiments.tree.suspects import events_inside
 from metta_sweep.experiments.tree.node import Node, enclosing
+from metta_sweep.experiments.tree.suspects import events_inside
 from metta_sweep.experiments.warm_start import WarmStart, kept_or_given
 from metta_sweep.pipeline.keeping.recording import keep_aside
 from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
@@ -43,8 +43,10 @@ DEFAULT_TRIALS = 100
 async def open_run(
     plan: Blueprint, open_store: Callable[[], Store], budget: Budget | None, more: int | None, *, fresh: bool
 ) -> AsyncIterator[SweepRun]:
-    """An open run, inside the trial or stage that the caller runs in. One that has ended, and that the budget adds nothing to, is
-    opened without an executor and starts nothing."""
+    """An open run, inside the trial or stage that the caller runs in, if there is one.
+
+    One that has ended, and that the budget adds nothing to, is opened without an executor and starts nothing.
+    """
     refuse_while_main_loads("a run")
     await left_runs_ended()
     state = SweepState(plan.goal)

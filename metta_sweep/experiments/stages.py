@@ -22,6 +22,7 @@ from metta_sweep.experiments.scoring import score_all, verdicts
 from metta_sweep.experiments.stopping import Barrier, barrier, why_over
 from metta_sweep.experiments.sweep_run import CHILDS_SHARE, Follower, SweepRun
 from metta_sweep.experiments.tree.node import enclosing, inside
+from metta_sweep.experiments.tree.taking import free_slots, settle, trials_left
 from metta_sweep.pipeline import StageContext
 from metta_sweep.threads import shared_workers
 
@@ -40,45 +41,30 @@ async def pick(sweep: SweepRun) -> Picked:
     state = sweep.state
     if sweep.owes:
         return _NOTHING_PICKED
+    busy = sweep.busy()
     blocked = barrier(sweep)
     if blocked is not None and not (state.paused and blocked[0] is StopReason.BUDGET_TRIALS):
+        settle(sweep, busy, 0)
         over = not state.running and (not state.to_start or sweep.halted())
         return _to_record(sweep, _stopped(blocked, ()) if over else _idle(sweep, blocked[1]))
-    busy = sweep.busy()
-    free = wished = max(0, sweep.slots - busy)
-    slots = sweep.node.slots
-    if slots.counts and sweep.node.takes_slots:
-        free = max(0, slots.hold(busy + free, busy + free) - busy)
+    limit = trials_left(sweep)
+    wished = max(0, sweep.slots - busy)
+    free = free_slots(sweep, busy, wished)
     offer = SweepOffer(state, sweep.strategies, sweep.taken, sweep.undrawn, free, busy)
-    if sweep.budget.trials is not None:
-        offer.limit = sweep.budget.trials - state.picked
-    if sweep.node.parent is not None and (left := sweep.node.trials_left()) is not None:
-        offer.limit = left if offer.limit is None else min(left, offer.limit)
-    exhausted = sweep.executor.exhausted()
+    offer.limit = limit
     if state.suggested == 0 and sweep.strategies.remaining():
         offer.draw_all()
         if offer.events:
-            if slots.counts and sweep.node.takes_slots:
-                slots.hold(busy, busy)  # the next pick asks again: until then it waits for none
+            settle(sweep, busy, 0)
             return _to_record(sweep, Picked(tuple(offer.events)))
-    if free and exhausted is None:
-        if sweep.optimizer.slow or sweep.scheduler.slow:
-            with sweep.deadline_watched():
-                await _in_thread(sweep, lambda: sweep.scheduler.pick(offer))
-            if sweep.halted():
-                return _NOTHING_PICKED
-        else:
-            sweep.scheduler.pick(offer)
-    elif exhausted is not None:
+    exhausted = sweep.executor.exhausted()
+    if exhausted is not None:
         offer.wait(exhausted)
+    elif free and not await _decided(sweep, offer):
+        return _NOTHING_PICKED
     events = offer.finish()
-    if slots.counts and sweep.node.takes_slots:
-        picked = offer.picks
-        more = wished if picked == free < wished and exhausted is None else picked
-        slots.hold(busy + picked, busy + more)
-        if slots.short:
-            return _to_record(sweep, Picked(events))
-    if offer.picks or state.active or sweep.held_by_leaks() or (blocked is None and barrier(sweep) is not None):
+    settle(sweep, busy, offer.picks, wished if offer.picks == free and exhausted is None else 0)
+    if offer.picks or state.active or sweep.held() or (blocked is None and barrier(sweep) is not None):
         return _to_record(sweep, Picked(events))
     why = blocked or why_over(sweep, offer.idle_why or offer.why, asked=offer.dry)
     return _to_record(sweep, _stopped(why, tuple(event for event in events if type(event) is not Wait)))
@@ -157,6 +143,16 @@ async def _in_thread(sweep: SweepRun, decision: Callable[[], T]) -> T:
             return decision()
 
     return await shared_workers().run(alone)
+
+
+async def _decided(sweep: SweepRun, offer: SweepOffer) -> bool:
+    """Let the scheduler pick; False when the run is to end before it has, so that nothing of it counts."""
+    if not (sweep.optimizer.slow or sweep.scheduler.slow):
+        sweep.scheduler.pick(offer)
+        return True
+    with sweep.deadline_watched():
+        await _in_thread(sweep, lambda: sweep.scheduler.pick(offer))
+    return not sweep.halted()
 
 
 def _to_record(sweep: SweepRun, picked: Picked) -> Picked:

@@ -118,7 +118,7 @@ def why_ending(node: Node) -> str:
 
 
 def tell_parent(node: Node) -> None:
-    """An experiment has ended before its time. Where something around it is the reason, what it returns is not all there is to come.
+    """An experiment has ended before its time. Where something around it is the reason, there is more to come than it returns.
 
     The trial in which it ran has seen then that it is to end, and is not completed with what there is.
 

@@ -106,8 +106,9 @@ class Node:
         self._open_store = open_store
         self._store: Store | None = None
         self._claims: dict[str, tuple[weakref.ref[object], int]] = {}
-        self._leases: dict[str, Lease] = {}
-        self.slots = Slots(slots, None if parent is None else parent.slots, self._lease(), self._wake)
+        self.leases: dict[str, Lease] = {}
+        """The tokens of its trials that wait for experiments inside them."""
+        self.slots: Slots = Slots(slots, None if parent is None else parent.slots, self._lease(), self._wake)
 
     def __repr__(self) -> str:
         return f"<Node {self.name!r} at depth {self.depth}>"
@@ -161,9 +162,9 @@ class Node:
 
     def left(self, child: Node) -> None:
         """An experiment inside it does not run any more."""
-        lease = self._leases.get(child.at)
+        lease = self.leases.get(child.at)
         if lease is not None and not lease.users:
-            del self._leases[child.at]
+            del self.leases[child.at]
         if child not in self.children:
             return  # it came to nothing
         self.children.discard(child)
@@ -195,7 +196,7 @@ class Node:
                 parent.slots.hold(parent.run.busy())
         if parent.counts_trials or not parent.takes_slots:
             return None
-        return parent._leases.setdefault(self.at, Lease())
+        return parent.leases.setdefault(self.at, Lease())
 
     # -- what is used ----------------------------------------------------------------------------------------------------------
 

@@ -44,12 +44,13 @@ class Slots:
         self.above = above
         self.lease = lease
         self.wake = wake
+        self.depth: int = 0 if above is None else above.depth + 1
         self.used = 0
         self.counts = above is not None
         """Whether its trials take tokens: those of an experiment that is alone in its tree need none."""
         self._held: list[_Token] = []
         self._wish = 0
-        self._waiting: dict[Slots, None] = {} if above is None else above._waiting
+        self.waiting: dict[Slots, None] = {} if above is None else above.waiting
         """Those in the tree that have fewer tokens than they could use, first come, first served."""
         if lease is not None:
             lease.users += 1
@@ -57,13 +58,13 @@ class Slots:
     @property
     def short(self) -> bool:
         """Whether it waits for a token."""
-        return self in self._waiting
+        return self in self.waiting
 
     def hold(self, count: int, wish: int | None = None) -> int:
         """Hold tokens for ``count`` trials, as far as there are, and give the others back. Returns how many it holds.
 
-        While it holds fewer than ``wish`` (None: as many as it wished before) it waits for more: they are handed to it as they come,
-        and it is woken.
+        While it holds fewer than ``wish`` (None: as many as it wished before) it waits for more: it gets them as they come, and is
+        woken.
         """
         held = self._held
         given = len(held) > count
@@ -73,12 +74,22 @@ class Slots:
             self._put(token)
         self._wish = max(count, self._wish if wish is None else wish)
         if len(held) < self._wish:
-            self._waiting[self] = None
+            self.waiting[self] = None
         else:
-            self._waiting.pop(self, None)
-        if given and self._waiting:
+            self.waiting.pop(self, None)
+        if given and self.waiting:
             self._hand_out()
         return len(held)
+
+    def serve(self) -> None:
+        """Take what it waits for, as far as that is there now."""
+        before = len(self._held)
+        while len(self._held) < self._wish and (token := self._take()) is not None:
+            self._put(token)
+        if len(self._held) >= self._wish:
+            self.waiting.pop(self, None)
+        if len(self._held) > before and self.wake is not None:
+            self.wake()
 
     def close(self) -> None:
         """Its run is over: all its tokens go back, and the trial that it ran inside has its own again."""
@@ -116,12 +127,6 @@ class Slots:
             token.lease.free = True
 
     def _hand_out(self) -> None:
-        for slots in list(self._waiting):
-            got = False
-            while len(slots._held) < slots._wish and (token := slots._take()) is not None:
-                slots._put(token)
-                got = True
-            if len(slots._held) >= slots._wish:
-                del self._waiting[slots]
-            if got and slots.wake is not None:
-                slots.wake()
+        """The deepest first, so that what has begun is finished before more begins; of one depth the one that waits longest."""
+        for slots in sorted(self.waiting, key=lambda slots: -slots.depth):
+            slots.serve()

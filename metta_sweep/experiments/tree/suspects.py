@@ -11,7 +11,7 @@ __all__ = ["events_inside"]
 
 
 def events_inside(node: Node, trial_ids: Collection[str]) -> dict[str, int]:
-    """How many events there are in the journals of all that ran inside these trials, by their ids; those without any are left out."""
+    """How many events there are in the journals of all that ran inside these trials, by id; those without any are left out."""
     if not trial_ids:
         return {}
     store, skipped = node.store, len(node.name) + 1

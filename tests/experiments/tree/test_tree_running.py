@@ -199,7 +199,7 @@ class Rounds(Experiment):
             .loop_while(lambda ctx: ctx.round < 2, carry={"round": 0}, name="rounds")
             .stage("solve", self.solve)
             .through(best=float)
-            .stage("next", lambda round: round + 1)
+            .stage("next", self.advance)
             .through(round=int)
             .end_loop()
             .stage("tasks", lambda: ["a", "b"])
@@ -207,6 +207,10 @@ class Rounds(Experiment):
             .map("each", self.solve_task, over="tasks", into="found")
             .through(float)
         )
+
+    async def advance(self, round: int) -> int:  # noqa: A002  # as the field is called
+        """The next round."""
+        return round + 1
 
     async def solve(self) -> float:
         """A sweep."""
@@ -222,7 +226,7 @@ def test_children_in_loops_and_maps_have_addresses_of_their_own() -> None:
     store = MemoryStore()
     first = run_virtual(Rounds(name="root", store=store, seed=1).arun())
     expected = ["rounds[0]/solve", "rounds[1]/solve", "each[item=0]", "each[item=1]"]
-    assert sorted(names(store)[1:]) == sorted(f"root/{place}>SweepExperiment" for place in expected)
+    assert sorted(map(str, names(store)[1:])) == sorted(f"root/{place}>SweepExperiment" for place in expected)
     assert first.spend.trials == 4
     again = run_virtual(Rounds(name="root", store=store).arun())
     assert (again["found"], again.spend.trials, len(names(store))) == (first["found"], 4, 5)

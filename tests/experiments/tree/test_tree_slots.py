@@ -74,7 +74,7 @@ def test_two_experiments_of_one_trial_share_its_token() -> None:
 @given(seed=st.integers(0, 2**32), cap=st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
 def test_there_are_never_more_leaves_than_slots(seed: int, cap: int) -> None:
-    """Whatever begins, ends and asks: running leaf trials never exceed the slots, nobody starves alone, and all tokens come back."""
+    """Whatever begins, ends and asks: running leaf trials never exceed the slots, nobody starves, and all tokens come back."""
     random = Random(seed)
     root = Slots(cap)
     tree: list[tuple[Slots, Slots | None]] = [(root, None)]

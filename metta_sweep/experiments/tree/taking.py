@@ -1,0 +1,39 @@
+"""What a sweep may start, given what is around it: the slots of the tree, and the trials that budgets leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metta_sweep.experiments.sweep_run import SweepRun
+
+__all__ = ["free_slots", "settle", "trials_left"]
+
+
+def free_slots(run: SweepRun, busy: int, wished: int) -> int:
+    """How many of the trials that it could start have a slot in the tree. They are its own until it settles."""
+    slots = run.node.slots
+    if not slots.counts or not run.node.takes_slots:
+        return wished
+    return max(0, slots.hold(busy + wished, busy + wished) - busy)
+
+
+def settle(run: SweepRun, busy: int, picked: int, wished: int = 0) -> None:
+    """Keep the slots of what runs and of what was picked, and let the others go.
+
+    Args:
+        run: the sweep.
+        busy: how many of its trials run.
+        picked: how many were picked now.
+        wished: how many could have been, had there been slots: it is woken when there are.
+    """
+    slots = run.node.slots
+    if slots.counts and run.node.takes_slots:
+        slots.hold(busy + picked, busy + max(picked, wished))
+
+
+def trials_left(run: SweepRun) -> int | None:
+    """How many more trials may be picked, by its own budget and by those around it; None: any number."""
+    cap, around = run.budget.trials, run.node.trials_left() if run.node.parent is not None else None
+    own = None if cap is None else cap - run.state.picked
+    return own if around is None else around if own is None else min(own, around)
