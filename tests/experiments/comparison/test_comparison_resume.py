@@ -7,13 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from comparison_kit import comparison, essence, side, two
+from comparison_script import found_in
+from dying import DieAt, Died
 
 from metta_sweep import Budget, MemoryStore
+from metta_sweep.clock import crash_points
 from metta_sweep.errors import DefinitionChanged
 from metta_sweep.experiments import ComparisonExperiment
 from metta_sweep.optimizers import SobolOptimizer
@@ -21,22 +27,41 @@ from metta_sweep.store import open_reader
 from metta_sweep.testing import run_virtual
 
 ROOT = Path(__file__).resolve().parents[3]
+MORE_THAN_ALL = 1000
 SCRIPT = Path(__file__).with_name("comparison_script.py")
 
 
+def test_a_comparison_goes_on_after_a_death_at_any_moment() -> None:
+    """Died after some record, in the middle of a run or between two, it ends as if it had not."""
+    never = DieAt(0)
+    with crash_points(never):
+        whole = essence(comparison(name="c", repeats=2))
+    assert never.seen > 50
+    for occurrence in range(1, never.seen, 5):
+        store = MemoryStore()
+        with crash_points(DieAt(occurrence)), pytest.raises(Died):
+            comparison(name="c", repeats=2, store=store)
+        assert essence(comparison(name="c", repeats=2, store=store)) == whole
+        assert len(list(store.runs())) == 5
+
+
 def test_a_comparison_that_is_killed_goes_on(tmp_path: Path) -> None:
-    """Killed with -9 twice, it loses nothing, counts nothing twice, and finds what it would have found."""
-    found = [_until_done(tmp_path, "whole", ()), _until_done(tmp_path, "killed", (9, 17))]
-    assert found[0] == found[1]
-    assert len(found[0]["runs"]) == 12
-    with open_reader(tmp_path / "killed.db") as reader:
-        assert len(list(reader.runs())) == 13
+    """Killed with -9 in the middle of a run, it loses nothing, counts nothing twice, and finds what it would have found."""
+    assert _killed_and_ended(tmp_path, (17,)) == found_in(MemoryStore())
 
 
-def _until_done(folder: Path, name: str, deaths: tuple[int, ...]) -> dict[str, list[Any]]:
-    """What it found, after it was killed at these of its lines, one after the other."""
-    path, out = folder / f"{name}.db", folder / f"{name}.json"
-    for lines in (*deaths, 1000):
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_comparison_that_is_killed_often_goes_on(tmp_path: Path) -> None:
+    """The same with twelve deaths, one after the other, at moments of all kinds."""
+    random = Random(0)
+    assert _killed_and_ended(tmp_path, [random.randint(1, 9) for _ in range(12)]) == found_in(MemoryStore())
+
+
+def _killed_and_ended(folder: Path, deaths: Sequence[int]) -> dict[str, Any]:
+    """What it found, after each process but the last was killed when it had begun so many trials. All is kept once."""
+    path, out = folder / "killed.db", folder / "found.json"
+    for count in (*deaths, MORE_THAN_ALL):
         with subprocess.Popen(
             [sys.executable, str(SCRIPT), str(path), str(out)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -44,11 +69,13 @@ def _until_done(folder: Path, name: str, deaths: tuple[int, ...]) -> dict[str, l
             stderr=subprocess.DEVNULL,
         ) as process:
             assert process.stdout is not None
-            told = sum(1 for _ in zip(range(lines), process.stdout, strict=False))
-            if told == lines:
+            begun = sum(1 for _ in islice(process.stdout, count))
+            if begun == count:
                 process.send_signal(signal.SIGKILL)
-        assert (process.returncode == 0) == (lines == 1000)
-    found: dict[str, list[Any]] = json.loads(out.read_text(encoding="utf-8"))
+        assert (process.returncode == 0) == (begun < count)
+    with open_reader(path) as reader:
+        assert len(list(reader.runs())) == 13
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return found
 
 
