@@ -23,6 +23,7 @@ from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.testing import make_deterministic_runner
 
 TRIALS = 60  # of each sweep
+SEARCHED, CHECKED = 12, 30  # problems of each family
 
 
 class Family(NamedTuple):
@@ -117,7 +118,7 @@ class Study(Experiment):
     async def search(self) -> dict[str, Any]:
         """Nine values of ``c``: each is tried on all problems of the training families."""
         meta = MetaExperiment(
-            base=Bandits(families=TRAINING, seeds=12, scheduler=scheduler_with(sqrt(2))),
+            base=Bandits(families=TRAINING, seeds=SEARCHED, scheduler=scheduler_with(sqrt(2))),
             search_space={"scheduler.c": LogUniform(0.02, 2.0)},
             optimizer=BayesianOptimizer(initial_trials=4),
             score=lambda result: {"regret": result.mean, "trials": result.spend.trials},
@@ -132,8 +133,8 @@ class Study(Experiment):
 
     async def check(self, c: float) -> dict[str, list[float]]:
         """The regrets of both on families that the search has not seen, problem by problem."""
-        found = await Bandits(name="found", families=HELD_OUT, seeds=30, scheduler=scheduler_with(c)).run()
-        textbook = await Bandits(name="textbook", families=HELD_OUT, seeds=30, scheduler=scheduler_with(sqrt(2))).run()
+        found = await Bandits(name="found", families=HELD_OUT, seeds=CHECKED, scheduler=scheduler_with(c)).run()
+        textbook = await Bandits(name="textbook", families=HELD_OUT, seeds=CHECKED, scheduler=scheduler_with(sqrt(2))).run()
         return {"found": found.regrets, "textbook": textbook.regrets}
 
 
@@ -144,10 +145,10 @@ if __name__ == "__main__":
     print("Regret, as a share of that of equal shares, on the families of the search:\n")
     for c, regret in sorted(result.tried.items()):
         print(f"  c = {c:5.3f}  {regret:.3f}  {'=' * round(60 * regret)}{'  found' if c == result.c else ''}")
-    print(f"\nThe search took {result.trials:,} trials. On families that it has not seen, 30 problems each:\n")
+    print(f"\nThe search took {result.trials:,} trials. On families that it has not seen, {CHECKED} problems each:\n")
     print(f"  {'':33}  sqrt(2)  c = {result.c:.3f}  difference, 95 % interval")
     for number, family in enumerate(HELD_OUT):
-        part = slice(30 * number, 30 * (number + 1))
+        part = slice(CHECKED * number, CHECKED * (number + 1))
         pairs = list(zip(result.textbook[part], result.found[part], strict=True))
         gains = [textbook - found for textbook, found in pairs]
         width = 1.96 * stdev(gains) / sqrt(len(gains))
