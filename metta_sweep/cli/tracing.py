@@ -48,9 +48,20 @@ def trace_run(name: str, address: str | None, store: str | None, options: TraceO
                 raise UsageError("--trial", f"the address names trial {trial['id']!r}", found=options.trial, remedy="Leave it out")
             options = options._replace(trial=trial["id"], attempt=None if trial["attempt"] is None else int(trial["attempt"]))
             within = None
+        if within is None and options._replace(json=False) == TraceOptions():
+            _tell_warm_start(reader, row, json=options.json)
         for event in _chosen(reader, row, within, options):
             out(event_json(event) if options.json else event_line(event))
     return DONE
+
+
+def _tell_warm_start(reader: SqliteReader, row: RunRow, *, json: bool) -> None:
+    """What came before the first event: what the optimizer knew then, and from where."""
+    from metta_sweep.experiments.warm_start import warm_sources
+
+    for source in warm_sources(reader, row.run_id):
+        told = f"{'-':>6}  {'warm':<13}  {'optimizer':<16}  it begins with {source.in_words()}"
+        out(as_json({"kind": "warm", **source._asdict()}) if json else plain(told))
 
 
 def _check(options: TraceOptions) -> None:

@@ -14,7 +14,6 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
-from metta_sweep.core.trial import Trial
 from metta_sweep.errors import InvalidInput, ObjectiveError, refuse_unknown
 from metta_sweep.executors import LocalExecutor
 from metta_sweep.executors.executor import Executor
@@ -148,7 +147,7 @@ class SweepExperiment(Experiment):
         resources: Resources | None = None,
         grace: float | None = None,
         tags: Sequence[str] | None = None,
-        warm_start: SweepResult | WarmStart | Iterable[SweepResult | Trial | Iterable[Trial]] | None = None,
+        warm_start: SweepResult | WarmStart | Iterable[Any] | None = None,
         **unknown: Never,
     ) -> None:
         kind = type(self).__name__
