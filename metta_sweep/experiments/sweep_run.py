@@ -65,6 +65,7 @@ class SweepRun:
 
     follower: Follower | None = None
     """Who is told after each fan-out."""
+    interrupted = False
     why_interrupted = "the run was asked to stop"
     warned_of_scale = False
     looks_for_reports = True
@@ -118,7 +119,6 @@ class SweepRun:
         """Trials that ended in the processes before this one."""
         self.fit = GoalFit(plan.goal, known=state.ended[TrialState.COMPLETED] > 0)
         """Whether the goal fits what trials return."""
-        self.interrupted = False
         self.asked_to_end = False
         """Whether running trials have been asked to stop, at the deadline or after an interrupt."""
         self.unrecorded: Picked | None = None
