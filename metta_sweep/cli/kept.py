@@ -14,10 +14,12 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.pareto import Front
 from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.experiments.fold import SweepState
+from metta_sweep.experiments.forking import begun_fork
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
+from metta_sweep.experiments.tree.spent import read_spent
 from metta_sweep.pipeline.keeping.recording import ending_of
 from metta_sweep.records import Record, RunRow, Store
 from metta_sweep.store import SqliteReader, open_reader
@@ -33,6 +35,7 @@ __all__ = [
     "read_sweep",
     "reader_at",
     "safe_outline",
+    "spend_of",
     "start_note",
     "status_of",
 ]
@@ -163,14 +166,16 @@ def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResul
     state = SweepState(note.goal)
     store = cast("Store", reader)  # the reading half, of which nothing more is used
     recorder = SweepRecorder(store, row.run_id, state)
-    recorder.replay()
+    recorder.replay(begun_fork(row, note.fork))
+    used, inherited = recorder.active_before, recorder.inherited
+    cost = state.cost + sum(spend.cost for spend in recorder.children.values())
     return SweepResult(
         name=row.name,
         run_id=row.run_id,
         goal=note.goal,
         state=state,
         store=store,
-        spend=Spend(state.picked, recorder.active_before, state.cost),
+        spend=Spend(state.picked - inherited.trials, used - inherited.seconds, cost - inherited.cost),
         seed=note.seed,
         added=sum(state.ended.values()),
         # what they have learned is not restored: nobody asks them here
@@ -179,9 +184,41 @@ def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResul
     )
 
 
+def spend_of(reader: SqliteReader, row: RunRow, outline: Outline) -> Spend:
+    """What a run itself has used: trials, active seconds, and the cost of its trials that have ended and of all that ran inside it.
+
+    The trials of a pipeline are those of the sweeps directly inside it. What a fork has from its source is not counted.
+    """
+    from metta_sweep.experiments.codec import decode_trial
+
+    if outline.status in ("damaged", "not begun"):
+        return Spend()
+    try:
+        inside = {record.address: read_spent(record) for record in reader.records(row.run_id, kind="child")}
+        trials = [decode_trial(one) for one in reader.rows_holding(row.run_id, "cost")]
+        inherited = _inherited(reader, row)
+    except StoreError:
+        return Spend(outline.trials or 0)  # what is damaged is told by what shows it
+    count = sum(spend.trials for spend in inside.values()) if outline.trials is None else outline.trials
+    cost = sum(trial.value("cost") for trial in trials if "cost" in trial.metrics) + sum(spend.cost for spend in inside.values())
+    if inherited is None:
+        return Spend()
+    seconds = reader.active_seconds(row.run_id)
+    return Spend(max(0, count - inherited.trials), max(0.0, seconds - inherited.seconds), cost - inherited.cost)
+
+
+def _inherited(reader: SqliteReader, row: RunRow) -> Spend | None:
+    """What the run had used that it was forked from; None for a fork that has not been taken up, which has used nothing itself."""
+    if row.forked_from is None:
+        return Spend()
+    note = first_note(reader, row.run_id, last=True)
+    fork = None if note is None else begun_fork(row, note.fork)
+    return None if fork is None else fork.spend
+
+
 def outline(reader: SqliteReader, row: RunRow) -> Outline:
     """A run in one line, without its fold: from the rows of its trials."""
-    note = first_note(reader, row.run_id)
+    note = first_note(reader, row.run_id, last=row.forked_from is not None)
     if note is None or not note.is_sweep:
         return _without_trials(reader, row, note)
     sums = reader.trial_sums(row.run_id)

@@ -49,7 +49,7 @@ class Lineage(NamedTuple):
     warm_start: list[str]
     """The runs whose trials the optimizer began with."""
     copied_from: str | None
-    """The run in which it was run: this one is a fork of that one."""
+    """The run in which it was run: this one is a fork of that one, or of a fork of it."""
     within: list[Place]
     """What its run lies within, from the innermost to the root."""
     ran: list[dict[str, Any]]
@@ -82,7 +82,6 @@ def trial_of(reader: SqliteReader, row: RunRow, note: StartNote, trial_id: str) 
 def lineage_of(reader: SqliteReader, row: RunRow, trial: Trial, events: Sequence[Event]) -> Lineage:
     """Where a trial of a run comes from; ``events`` are those of the trial."""
     pick = next((event.seq for event in events if isinstance(event, Pick)), None)
-    copied = pick is not None and row.forked_from is not None and pick < reader.copied_end(row.run_id)
     return Lineage(
         origin=trial.origin,
         suggestion=trial.index,
@@ -90,7 +89,7 @@ def lineage_of(reader: SqliteReader, row: RunRow, trial: Trial, events: Sequence
         follows=list(_followed(reader, row, trial)),
         takes_from=[(event.source, event.step) for event in events if isinstance(event, Resume) and event.source is not None],
         warm_start=_warm_start(reader, row),
-        copied_from=_called_now(reader, row.forked_from) if copied else None,
+        copied_from=None if pick is None else _copied_from(reader, row, pick),
         within=list(_around(reader, row)),
         ran=[_told(label, outline) for label, outline in _inside(reader, row, f"trial[{trial.id}]")],
     )
@@ -170,6 +169,16 @@ def _warm_start(reader: SqliteReader, row: RunRow) -> list[str]:
     from metta_sweep.experiments.warm_start import warm_sources
 
     return [source.in_words() for source in warm_sources(reader, row.run_id)]
+
+
+def _copied_from(reader: SqliteReader, row: RunRow, seq: int) -> str | None:
+    """The run in whose own journal an event of a run is; None for the run itself."""
+    source: str | None = None
+    at: RunRow | None = row
+    while at is not None and at.forked_from is not None and seq < reader.copied_end(at.run_id):
+        source = at.forked_from
+        at = reader.find_run(source)
+    return None if source is None else _called_now(reader, source)
 
 
 def _called_now(reader: SqliteReader, run_id: str | None) -> str:

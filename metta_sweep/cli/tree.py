@@ -10,11 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from metta_sweep.cli.exits import DONE, UsageError
 from metta_sweep.cli.families import Twig, grown, locate
-from metta_sweep.cli.kept import Outline, reader_at, safe_outline
+from metta_sweep.cli.kept import Outline, reader_at, safe_outline, spend_of
 from metta_sweep.cli.tables import table_lines
 from metta_sweep.cli.text import as_json, duration, number, out, plain
 from metta_sweep.core.budget import Spend
-from metta_sweep.errors import MettaSweepError
 from metta_sweep.store import SqliteReader
 
 __all__ = ["TreeOptions", "show_tree"]
@@ -99,7 +98,7 @@ def _as_dict(reader: SqliteReader, twig: Twig, depth: int | None) -> dict[str, A
     told: dict[str, Any] = {"name": twig.name, "label": twig.label, "kept": outline is not None}
     if outline is not None:
         told |= {key: value for key, value in outline._asdict().items() if key not in ("name", "children")}
-        told |= {"spend": _spend(reader, outline)._asdict(), "forked_from": _name_of(reader, outline.forked_from)}
+        told |= {"spend": _spend(reader, twig, outline)._asdict(), "forked_from": _name_of(reader, outline.forked_from)}
     told["within"] = len(twig)
     if depth != 0:
         told["children"] = [_as_dict(reader, inner, None if depth is None else depth - 1) for inner in twig.inner]
@@ -112,7 +111,7 @@ def _lines(
     """The lines of a node and of all in it, each read when it is its turn."""
     outline = None if twig.row is None else safe_outline(reader, twig.row)
     hidden = len(twig) if level == options.depth else 0
-    spend = Spend() if outline is None else _spend(reader, outline)
+    spend = _spend(reader, twig, outline)
     under = rest + (strokes.along if twig.inner and not hidden else "   ")
     yield _Line(stem, under, twig.label, _kind(twig, outline), outline, spend, "; ".join(_notes(reader, twig, outline, hidden)))
     if hidden:
@@ -153,30 +152,14 @@ def _notes(reader: SqliteReader, twig: Twig, outline: Outline | None, hidden: in
         yield f"{hidden} within it"
 
 
+def _spend(reader: SqliteReader, twig: Twig, outline: Outline | None) -> Spend:
+    return Spend() if twig.row is None or outline is None else spend_of(reader, twig.row, outline)
+
+
 def _name_of(reader: SqliteReader, run_id: str | None) -> str | None:
     """The name that a run has now."""
     row = None if run_id is None else reader.find_run(run_id)
     return run_id if row is None else row.name or row.run_id
-
-
-def _spend(reader: SqliteReader, outline: Outline) -> Spend:
-    """What a run has used: its trials that have ended, its active seconds, and the cost of them and of all within it.
-
-    The trials of a pipeline are those of the sweeps directly within it.
-    """
-    from metta_sweep.experiments.codec import decode_trial
-    from metta_sweep.experiments.tree.spent import read_spent
-
-    if outline.status in ("damaged", "not begun"):
-        return Spend()
-    try:
-        within = {record.address: read_spent(record) for record in reader.records(outline.run_id, kind="child")}
-        trials = [decode_trial(row) for row in reader.rows_holding(outline.run_id, "cost")]
-    except MettaSweepError:  # what is damaged is told as such by what shows it
-        return Spend(outline.trials or 0, 0.0, 0.0)
-    cost = sum(trial.value("cost") for trial in trials if "cost" in trial.metrics) + sum(spend.cost for spend in within.values())
-    count = sum(spend.trials for spend in within.values()) if outline.trials is None else outline.trials
-    return Spend(count, reader.active_seconds(outline.run_id), cost)
 
 
 # -- how it is told ------------------------------------------------------------------------------------------------------------
@@ -227,12 +210,13 @@ def _cells(line: _Line, told: int | None) -> tuple[str, ...]:
     if it is None:
         return (name, *[""] * 6, line.note)
     status = it.status if it.pid in (None, told) else f"{it.status} ({it.pid})"
+    ended = line.spend.trials or None if it.trials is None else it.trials
     best = number(it.best_score) if it.front is None else f"front of {it.front}"
     seconds, cost = line.spend.seconds, line.spend.cost
     return (
         name,
         status,
-        str(line.spend.trials) if it.trials is not None or line.spend.trials else "-",
+        "-" if ended is None else str(ended),
         str(it.failed or ""),
         best,
         duration(seconds) if seconds else "-",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import Cli, environment
-from nested_kit import SPACE, fill
+from nested_kit import GOAL, SPACE, fill, leaf
 
 from metta_sweep import SweepExperiment
 from metta_sweep.optimizers import RandomOptimizer, SuggestionQueue
@@ -105,6 +105,29 @@ def test_a_fork_says_what_it_is_a_copy_of(cli: Cli) -> None:
         assert not [line for line in cli("show", *arguments).lines if line.startswith("copied")]
     assert json.loads(cli("show", "second", "trial[0]", "--json").out)["lineage"]["copied_from"] == "first"
     assert cli("tree", "second").lines[1].endswith("forked from first")
+    with SqliteStore("kept.db") as store:
+        store.fork_run("fork-1", RunRow("fork-2", "third", 1.0))
+    copied = [json.loads(cli("show", "third", f"trial[{n}]", "--json").out)["lineage"]["copied_from"] for n in range(4)]
+    assert copied == ["first", "first", "second", "second"]
+
+
+def test_a_fork_has_used_what_it_used_itself(cli: Cli) -> None:
+    """Neither seconds nor cost of its source are its own, in ``tree`` and in ``show``; before it is taken up it used nothing."""
+    with SqliteStore("kept.db") as store:
+        sweep = SweepExperiment(name="first", objective=leaf, search_space=SPACE, goal=GOAL, seed=1, slots=1, store=store)
+        first = sweep.run(budget=4)
+        store.fork_run(first.run_id, RunRow("fork-1", "second", 1.0))
+        fresh = json.loads(cli("tree", "second", "--json").out)
+        again = SweepExperiment(name="second", objective=leaf, search_space=SPACE, goal=GOAL, seed=1, slots=1, store=store)
+        second = again.run(budget=6)
+    assert (fresh["trials"], fresh["spend"]) == (4, {"trials": 0, "seconds": 0.0, "cost": 0.0})
+    told = json.loads(cli("tree", "second", "--json").out)["spend"]
+    assert told["cost"] == second.spend.cost == 1.0
+    assert told["trials"] == 2
+    assert told["seconds"] < first.spend.seconds + second.spend.seconds
+    shown = json.loads(cli("show", "second", "--json").out)["spend"]
+    assert (shown["trials"], shown["cost"]) == (2, 1.0)
+    assert json.loads(cli("tree", "first", "--json").out)["spend"]["cost"] == 2.0
 
 
 def test_followed_trials_and_earlier_runs_are_told(cli: Cli) -> None:
@@ -137,7 +160,8 @@ def test_a_checkpoint_that_was_taken_over_is_told(cli: Cli) -> None:
         "    for epoch in range(trial.resume_step + 1, 5):\n"
         "        yield {'step': epoch, 'score': trial.params['x'] + epoch}\n"
         "experiment = SweepExperiment(name='population', objective=train, search_space={'x': Uniform(0, 1)},\n"
-        "    scheduler=PBTScheduler(population_size=4, epochs_per_generation=1, num_generations=4), seed=0, slots=1, store='kept.db')\n",
+        "    scheduler=PBTScheduler(population_size=4, epochs_per_generation=1, num_generations=4),\n"
+        "    seed=0, slots=1, store='kept.db')\n",
     )
     assert cli("run", "population.py").code == 0
     taken = [json.loads(line) for line in cli("trace", "population", "--kind", "resume", "--json").lines]

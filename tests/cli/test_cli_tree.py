@@ -26,7 +26,7 @@ meta (SweepExperiment)                queue_empty        3       1  0.860584    
 ├─ trial[2]>middle (SweepExperiment)  budget_trials      2          0.767498     3
 │  ├─ trial[0]>SweepExperiment        budget_trials      3          0.262489   1.5
 │  └─ trial[1]>SweepExperiment        budget_trials      3          0.905672   1.5
-└─ trial[9]>middle (SweepExperiment)  budget_trials      2          0.860584     3  forked from trial[0]>middle"""
+└─ trial[9]>middle (SweepExperiment)  budget_trials      2          0.860584      -        forked from trial[0]>middle"""
 
 
 @pytest.fixture(scope="module")
