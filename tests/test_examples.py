@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from dying import DieAt, Died
 
-from metta_sweep import LocalExecutor, MemoryStore, SweepExperiment
+from metta_sweep import LocalExecutor, MemoryStore, SweepExperiment, compare
 from metta_sweep.clock import crash_points
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +63,15 @@ def test_the_digits_example_finds_good_models() -> None:
     assert results.best_score > 0.85
     assert str(results.stop_reason) == "budget_trials"
     assert "svm" in results.summary()
+
+
+def test_the_comparison_example_answers_its_question() -> None:
+    """Seven pairs of short runs of examples/compare.py: Bayesian optimization is found better than random search."""
+    module = load(ROOT / "examples/compare.py")
+    sides = {"bayesian": module.bayesian, "random": module.random}
+    comparison = compare(sides, repeats=7, budget=20, problems={"branin": module.branin}, seed=0)
+    assert comparison.winner == "bayesian"
+    assert "bayesian is better than random: median best score" in comparison.summary()
 
 
 def test_the_custom_strategies_decide_as_before_after_a_restart() -> None:
