@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-LIBRARIES = {"optimizers": ["sklearn", "scipy", "optuna", "nevergrad"], "schedulers": ["scipy"]}
+LIBRARIES = {"nesting": ["optuna"], "optimizers": ["sklearn", "scipy", "optuna", "nevergrad"], "schedulers": ["scipy"]}
 """What the code of a guide needs beside the package."""
 
 
@@ -23,6 +23,7 @@ LIBRARIES = {"optimizers": ["sklearn", "scipy", "optuna", "nevergrad"], "schedul
     "name",
     [
         "extending",
+        "nesting",
         "pipelines",
         "testing",
         pytest.param("optimizers", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
