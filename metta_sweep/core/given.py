@@ -65,7 +65,6 @@ def given_to(thing: object) -> dict[str, Any] | None:
     dataclass, a named tuple, ``Budget``).
     """
     given = getattr(thing, "_given", None)
-    parameters = _parameters(type(thing))
     if isinstance(given, Given):
         if not given.arguments:
             return dict(given.keywords)
@@ -76,6 +75,7 @@ def given_to(thing: object) -> dict[str, Any] | None:
         if any(bound.signature.parameters[name].kind in _MANY for name in bound.arguments):
             return None
         return {**bound.arguments, **given.keywords}
+    parameters = _parameters(next(iter(_constructors(thing)), type(thing)))
     names = [parameter.name for parameter in parameters if parameter.kind not in _MANY]
     if not names or not all(hasattr(thing, name) for name in names):
         return None

@@ -9,8 +9,9 @@ from typing import Any, Never
 
 import pytest
 
-from metta_sweep import Budget, FailurePolicy
+from metta_sweep import Budget, FailurePolicy, Spend
 from metta_sweep.core.given import Remembers, given_to, remade, settings_of, takes_any
+from metta_sweep.optimizers import Phase, RandomOptimizer
 
 
 class Scaled(Remembers):
@@ -87,6 +88,13 @@ def test_frozen_nouns_are_remade_from_their_attributes() -> None:
     """They keep what their constructors take, under the same names."""
     assert remade(Budget(10, seconds=2.0), {"trials": 20}) == Budget(20, 2.0)
     assert remade(FailurePolicy(retries=1), {"min_failed": 2}) == FailurePolicy(retries=1, min_failed=2)
+
+
+def test_named_tuples_and_classes_with_a_new_of_their_own_are_remade_too() -> None:
+    """What tells their parameters is their constructor, where they have one."""
+    assert remade(Spend(1, 2.0, 3.0), {"cost": 4.0}) == Spend(1, 2.0, 4.0)
+    phase = Phase(RandomOptimizer(), trials=3)
+    assert remade(phase, {"trials": 5}) == Phase(phase.optimizer, trials=5)
 
 
 def test_what_cannot_be_known_is_said() -> None:
