@@ -25,7 +25,8 @@ class Record(NamedTuple):
     """The execution that made it: ``sweep[17]/score``."""
     kind: str
     """``events``: a list of sweep events. ``start``: a process took the run up. ``end``: it left the run in order.
-    ``alive``: it waits, and drives it still."""
+    ``alive``: it waits, and drives it still. ``warm``: what its optimizer began with. ``child``: what an experiment inside it used.
+    ``headway``: what has got on inside it."""
     time: float
     """Wall clock, seconds since 1970: for people."""
     elapsed: float

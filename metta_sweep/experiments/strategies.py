@@ -14,6 +14,7 @@ from metta_sweep.errors import OptimizerError, SuggestionError
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.wish import Wish
+from metta_sweep.optimizers.earlier import fits
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline.proof.binding import accepted_keywords
 from metta_sweep.schedulers.scheduler import FOLLOW_UP, Scheduler
@@ -142,8 +143,12 @@ class Strategies:
             self._reported(self._state.live[event.trial_id].trial(), Report(event.step, event.metrics))
 
     def take_over(self) -> None:
-        """From now on what happens is of these strategies' making: the optimizer learns what became of the trials before."""
-        inherited, self._inherited = self._inherited, []
+        """From now on what happens is of these strategies' making: the optimizer learns what became of the trials before.
+
+        Not of follow-ups outside the search space, of which a warm start cannot be.
+        """
+        inherited = [trial for trial in self._inherited if fits(self._space, trial.params)]
+        self._inherited = []
         if inherited:
             self.optimizer.warm_start(inherited)
 

@@ -36,7 +36,7 @@ class Optimizer(Remembers):
       ``branch`` (one of its ``branches``, which its suggestions must belong to; None: any).
 
     Optional members, called or read where they exist: ``remaining`` (how many suggestions are left, for a finite one),
-    ``failed(trial)``, ``stopped(trial)``, ``reported(trial, report)``, ``warm_start(trials)``.
+    ``failed(trial)``, ``stopped(trial)``, ``reported(trial, report)``, ``learn_earlier(trials)``.
     """
 
     search_space: SearchSpace | None = None

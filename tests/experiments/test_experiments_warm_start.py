@@ -21,6 +21,7 @@ from metta_sweep import (
     Pipeline,
     Scheduler,
     SqliteStore,
+    Suggestion,
     SweepExperiment,
     SweepResult,
     Trial,
@@ -34,7 +35,7 @@ from metta_sweep.core.trial import Report, TrialError
 from metta_sweep.errors import GoalError, InvalidInput, OptimizerError, StoreError
 from metta_sweep.experiments.warm_start import WarmSource
 from metta_sweep.optimizers import EvolutionOptimizer, RandomOptimizer
-from metta_sweep.records import Record, Store, TrialRow
+from metta_sweep.records import Record, RunRow, Store, TrialRow
 from metta_sweep.schedulers import FIFOScheduler, IterationScheduler
 from metta_sweep.testing.virtual import run_virtual
 
@@ -444,3 +445,47 @@ def test_a_sweep_inside_another_one_begins_with_earlier_trials() -> None:
     outer = run(sweep(objective, search_space={"y": Uniform(0, 1)}, store=store, name="outer"), Budget(trials=2))
     assert all(trial.score is not None and trial.score > 12 for trial in outer.trials)
     assert isinstance(outer.scheduler, Scheduler)
+
+
+# -- forks -------------------------------------------------------------------------------------------------------------------------
+
+
+def _forked(store: MemoryStore, source: str) -> None:
+    row = store.find_run(source)
+    assert row is not None
+    store.fork_run(row.run_id, RunRow("id-of-fork", "fork", 0.0))
+
+
+def test_a_fork_knows_what_its_source_began_with() -> None:
+    """With other settings, too, and it tells where that came from."""
+    store = MemoryStore()
+    run(refining(store, warm_start=explored()), 3)
+    _forked(store, "refine")
+    fork = run(refining(store, name="fork", optimizer=Listening()), 5)
+    assert fork.warm_start == (("explore", 12),)
+    told = fork.optimizer.told  # type: ignore[attr-defined]
+    assert [trial.id for _, trial, _ in told] == [str(number) for number in [*range(12), *range(5)]]
+
+
+def test_a_fork_with_other_settings_passes_over_follow_ups_outside_the_space() -> None:
+    """They teach its optimizer nothing; the others do."""
+    store = MemoryStore()
+
+    def following(trial: Trial) -> list[Suggestion]:
+        return [] if trial.parent else [Suggestion(params={"x": 0.5, "follows": trial.id}, parent=trial.id)]
+
+    scheduler = IterationScheduler(expander=following, expand_threshold=0.0)
+    first = run(sweep(lambda params: params["x"], name="first", search_space=SPACE, scheduler=scheduler, store=store), 6)
+    outside = [trial for trial in first.trials if "follows" in trial.params]
+    assert outside
+    _forked(store, "first")
+    scheduler = IterationScheduler(expander=following, expand_threshold=0.0)
+    fork = sweep(
+        lambda params: params["x"],
+        name="fork",
+        search_space=SPACE,
+        scheduler=scheduler,
+        store=store,
+        optimizer=EvolutionOptimizer(),
+    )
+    assert len(run(fork, 9).trials) == 9
