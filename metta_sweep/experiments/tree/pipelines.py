@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -91,8 +91,18 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
             detail,
             tuple(tracing.events),
             asked.plan.last_outputs,
+            node.store if node.root else None,
         )
+        if kept is not None:
+            _note_outputs(kept, asked.plan.last_outputs)
         return ExperimentResult(result, facts)
+
+
+def _note_outputs(kept: StoreRecorder, names: Sequence[str]) -> None:
+    """Keep which of the recorded fields are its output, for those who read the result back."""
+    payload = json.dumps(names).encode()
+    if all(record.payload != payload for record in kept.store.records(kept.run_id, kind="outputs")):
+        kept.note("outputs", payload)
 
 
 def _seed(asked: Asked, node: Node) -> int:

@@ -81,6 +81,21 @@ class Slots:
             self._hand_out()
         return len(held)
 
+    def room(self) -> int | None:
+        """How many tokens it could hold now, those that it holds included; None: any number."""
+        more = self.available()
+        return None if more is None else len(self._held) + more
+
+    def available(self) -> int | None:
+        """How many more tokens there are for it, lent to it and free in the tree; None: any number."""
+        above = None if self.above is None else self.above.available()
+        if above is not None and self.lease is not None:
+            above += self.lease.free
+        if self.cap is None:
+            return above
+        own = self.cap - self.used
+        return own if above is None else min(own, above)
+
     def serve(self) -> None:
         """Take what it waits for, as far as that is there now."""
         before = len(self._held)

@@ -11,15 +11,16 @@ __all__ = ["free_slots", "settle", "trials_left"]
 
 
 def free_slots(run: SweepRun, busy: int, wished: int) -> int:
-    """How many of the trials that it could start have a slot in the tree. They are its own until it settles."""
+    """How many of the trials that it could start would have a slot in the tree now."""
     slots = run.node.slots
     if not slots.counts or not run.node.takes_slots:
         return wished
-    return max(0, slots.hold(busy + wished, busy + wished) - busy)
+    room = slots.room()
+    return wished if room is None else max(0, min(wished, room - busy))
 
 
 def settle(run: SweepRun, busy: int, picked: int, wished: int = 0) -> None:
-    """Keep the slots of what runs and of what was picked, and let the others go.
+    """Hold slots for what runs and for what was picked, and let others go.
 
     Args:
         run: the sweep.

@@ -98,6 +98,9 @@ def test_there_are_never_more_leaves_than_slots(seed: int, cap: int) -> None:
             waiting[parent] -= 1
         else:
             least = waiting.get(slots, 0)
+            wish = least + random.randrange(4)
+            room = slots.room()
+            assert slots.hold(wish, wish) == (wish if room is None else min(wish, room))
             slots.hold(least + random.randrange(4), least + random.randrange(4))
         assert leaves() <= cap
         assert all(0 <= slots.used <= (slots.cap or cap) for slots, _ in tree)
