@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from metta_sweep.cli.exits import UsageError
 from metta_sweep.core.budget import Spend
@@ -13,10 +13,7 @@ from metta_sweep.core.events import Stop
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.pareto import Front
 from metta_sweep.errors import DamagedPayload, StoreError
-from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.forking import begun_fork
-from metta_sweep.experiments.recorder import SweepRecorder
-from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
 from metta_sweep.experiments.tree.spent import read_spent
@@ -32,7 +29,6 @@ __all__ = [
     "first_note",
     "outline",
     "place_of",
-    "read_sweep",
     "reader_at",
     "safe_outline",
     "spend_of",
@@ -159,29 +155,6 @@ def _why(record: Record) -> str | None:
     except (ValueError, TypeError, LookupError):
         return None
     return why if isinstance(why, str) and why != "cancelled" else None
-
-
-def read_sweep(reader: SqliteReader, row: RunRow, note: StartNote) -> SweepResult:
-    """What a run has come to so far: the fold of its journal, as its result."""
-    state = SweepState(note.goal)
-    store = cast("Store", reader)  # the reading half, of which nothing more is used
-    recorder = SweepRecorder(store, row.run_id, state)
-    recorder.replay(begun_fork(row, note.fork))
-    used, inherited = recorder.active_before, recorder.inherited
-    cost = state.cost + sum(spend.cost for spend in recorder.children.values())
-    return SweepResult(
-        name=row.name,
-        run_id=row.run_id,
-        goal=note.goal,
-        state=state,
-        store=store,
-        spend=Spend(state.picked - inherited.trials, used - inherited.seconds, cost - inherited.cost),
-        seed=note.seed,
-        added=sum(state.ended.values()),
-        # what they have learned is not restored: nobody asks them here
-        optimizer=cast("Any", None),
-        scheduler=cast("Any", None),
-    )
 
 
 def spend_of(reader: SqliteReader, row: RunRow, outline: Outline) -> Spend:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from metta_sweep.cli.families import TRIAL, called, children_of, parent_of
-from metta_sweep.cli.kept import Outline, read_sweep, safe_outline, start_note
+from metta_sweep.cli.kept import Outline, safe_outline, start_note
 from metta_sweep.cli.text import number, params_text
 from metta_sweep.core.events import Event, Pick, Resume
 from metta_sweep.core.trial import Trial
 from metta_sweep.errors import DamagedPayload, StoreError
+from metta_sweep.experiments.read_back import read_sweep
 from metta_sweep.experiments.start_note import StartNote
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader

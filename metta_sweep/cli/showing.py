@@ -8,11 +8,12 @@ from typing import Final
 from metta_sweep.cli.addresses import show_address
 from metta_sweep.cli.exits import DONE
 from metta_sweep.cli.families import called, is_child, locate, root_of
-from metta_sweep.cli.kept import outline, read_sweep, reader_at, start_note, status_of
+from metta_sweep.cli.kept import outline, reader_at, start_note, status_of
 from metta_sweep.cli.lineage import origin_lines
 from metta_sweep.cli.stages import address_lines, recorded_addresses
 from metta_sweep.cli.text import as_json, duration, moment, out, plain
 from metta_sweep.errors import DamagedPayload, StoreError
+from metta_sweep.experiments.read_back import read_sweep
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.start_note import StartNote
 from metta_sweep.records import RunRow

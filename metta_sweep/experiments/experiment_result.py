@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.trial import Metric
+from metta_sweep.experiments.children import Children
 from metta_sweep.pipeline import PipelineEvent, PipelineResult
+from metta_sweep.records import Store
 
 __all__ = ["ExperimentResult", "RunFacts", "Tracing"]
 
@@ -39,6 +41,8 @@ class RunFacts(NamedTuple):
     trace: Sequence[PipelineEvent]
     outputs: tuple[str, ...]
     """The fields that its last part provides."""
+    store: Store | None = None
+    """Where it, and what ran inside it, is kept; None: nowhere."""
 
 
 class ExperimentResult(PipelineResult):
@@ -107,6 +111,12 @@ class ExperimentResult(PipelineResult):
     def stop_detail(self) -> str:
         """The same in words, with the numbers."""
         return self._facts.stop_detail
+
+    @property
+    def children(self) -> Children:
+        """The results of the experiments that ran directly inside it, by address; read from the store when looked at."""
+        facts = self._facts
+        return Children(facts.store, facts.name or facts.run_id, facts.address)
 
     @property
     def trace(self) -> Sequence[PipelineEvent]:

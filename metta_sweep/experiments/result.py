@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.core.events import Reported
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Metric, Report, Trial, TrialState
-from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, GoalError, Interrupted, MettaSweepError
+from metta_sweep.errors import ExecutorExhausted, FailureRateExceeded, GoalError, Interrupted, MettaSweepError, StoreError
+from metta_sweep.experiments.children import Children
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import reference_of
 from metta_sweep.experiments.reading import TraceView, TrialsView
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from metta_sweep.schedulers.scheduler import Scheduler
 
 __all__ = ["SweepResult"]
+
+T = TypeVar("T")
 
 _BAD = {
     StopReason.INTERRUPTED: Interrupted,
@@ -50,21 +53,20 @@ class SweepResult:
         spend: Spend,
         added: int,
         seed: int,
-        optimizer: Optimizer,
-        scheduler: Scheduler,
+        optimizer: Optimizer | None,
+        scheduler: Scheduler | None,
         alternatives: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.address = address
         """Its address in the tree of experiments, when it ran inside another one: ``trial[3]>inner``; else empty."""
         self.run_id = run_id
-        self._store = store
+        self.store = store
+        """Where the run is kept."""
         self.goal = goal
         self.seed = seed
         """The seed of the run: given, or drawn once."""
-        self.optimizer = optimizer
-        """The optimizer of the run, with what it has learned; the one given to the sweep is never touched."""
-        self.scheduler = scheduler
+        self._optimizer, self._scheduler = optimizer, scheduler
         self._best: Trial | None = state.best
         self._front: list[int] | None = None if state.front is None else state.front.numbers
         unended = {live.number: live.trial() for live in state.live.values()}
@@ -91,9 +93,38 @@ class SweepResult:
         """Everything that happened, in order."""
 
     @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer of the run, with what it has learned; the one given to the sweep is never touched.
+
+        Raises:
+            StoreError: the result was read back from its store, which does not hold that.
+        """
+        return self._learned("optimizer", self._optimizer)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The same of the scheduler."""
+        return self._learned("scheduler", self._scheduler)
+
+    def _learned(self, what: str, member: T | None) -> T:
+        if member is not None:
+            return member
+        raise StoreError(
+            f"results.{what}",
+            f"these are results read back from the store, and what the {what} has learned is not kept there",
+            found=self,
+            remedy="Run the sweep again with the same budget: it returns at once, with that. Or learn from results.trials",
+        )
+
+    @property
+    def children(self) -> Children:
+        """The results of the experiments that ran directly inside it, by address; read from the store when looked at."""
+        return Children(self.store, self.name or self.run_id, self.address)
+
+    @property
     def warm_start(self) -> tuple[WarmSource, ...]:
         """Where the trials came from that its optimizer had learned before its first suggestion: the run, and how many trials."""
-        return warm_sources(self._store, self.run_id)
+        return warm_sources(self.store, self.run_id)
 
     @property
     def best(self) -> Trial | None:
@@ -230,6 +261,22 @@ class SweepResult:
 
         return summary_of(self)
 
+    # as a value in contracts: kept as a reference to its run
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from metta_sweep.experiments.kept_result import schema_of
+
+        return schema_of(cls)
+
+    def __as_json__(self) -> dict[str, Any]:
+        from metta_sweep.experiments.kept_result import reference
+
+        return reference(self)
+
+    def __fingerprint__(self) -> str:
+        return f"{self.run_id} with {len(self.trace)} events"
+
     _is_result: ClassVar = True
     """It may be awaited, for type checkers, and is there all the same: contracts take it."""
     _made_plain: ClassVar = "x.to_dict()"
@@ -250,6 +297,12 @@ class SweepResult:
 def _plain(trial: Trial) -> dict[str, Any]:
     plain = asdict(trial)
     plain["state"] = trial.state.value
-    plain["reports"] = [report._asdict() for report in trial.reports]
+    plain["metrics"] = _metrics(trial.metrics)
+    plain["reports"] = [{"step": report.step, "metrics": _metrics(report.metrics)} for report in trial.reports]
     plain["error"] = None if trial.error is None else trial.error._asdict()
     return plain
+
+
+def _metrics(metrics: Mapping[str, Metric]) -> dict[str, float | list[float]]:
+    """As they come back from JSON: ``(mean, sem)`` is a list."""
+    return {name: list(metric) if isinstance(metric, tuple) else metric for name, metric in metrics.items()}

@@ -57,7 +57,7 @@ class PipelineResult:
         return self.context[name]
 
     def __repr__(self) -> str:
-        return f"PipelineResult({fields_line(self.context)}; {self.seconds:.3g} s)"
+        return f"{type(self).__name__}({fields_line(self.context)}; {self.seconds:.3g} s)"
 
 
 class Plan:

@@ -140,6 +140,8 @@ class JsonForm:
                 return describe_artifact(value, context)
             if isinstance(value, Mapping):
                 return dict(value)
+            if hasattr(type(value), "__as_json__"):  # what pydantic reads back by a schema of its own
+                return value.__as_json__()
             raise TypeError(f"a {type(value).__name__} has no JSON form")
 
         try:
