@@ -314,15 +314,18 @@ def test_a_run_that_dies_at_its_start_begins_with_all_or_nothing(tmp_path: Path)
     earlier = explored()
     expected = essence(run(refining(MemoryStore(), warm_start=earlier), 5))
     reached = 0
+    path = tmp_path / "kept.db"
+    SqliteStore(path).close()
     for occurrence in range(1, 10):
-        with SqliteStore(tmp_path / f"{occurrence}.db") as store:
+        name = f"refine-{occurrence}"
+        with SqliteStore(path) as store:
             try:
                 with crash_points(dies_at(occurrence, points)):
-                    run(refining(store, warm_start=earlier), 5)
+                    run(refining(store, name=name, warm_start=earlier), 5)
             except Crash:
                 reached += 1
-        with SqliteStore(tmp_path / f"{occurrence}.db") as store:
-            result = run(refining(store, warm_start=earlier), 5)
+        with SqliteStore(path) as store:
+            result = run(refining(store, name=name, warm_start=earlier), 5)
             assert essence(result) == expected, f"died at {occurrence}"
             assert result.warm_start == (("explore", 12),)
             assert [record.kind for record in store.records(result.run_id)][:2] == ["start", "warm"]
