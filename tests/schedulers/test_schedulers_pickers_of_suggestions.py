@@ -14,7 +14,17 @@ import pytest
 from dying import DieAt, Died
 from scheduler_driver import Driver, setup_for
 
-from metta_sweep import Choice, LogUniform, MemoryStore, Suggestion, SweepExperiment, SweepResult, TrialContext, Uniform
+from metta_sweep import (
+    Choice,
+    LogUniform,
+    MemoryStore,
+    Permutation,
+    Suggestion,
+    SweepExperiment,
+    SweepResult,
+    TrialContext,
+    Uniform,
+)
 from metta_sweep.clock import crash_points
 from metta_sweep.core.discounted import DiscountedArms
 from metta_sweep.core.events import Pick, Score
@@ -207,6 +217,23 @@ def test_the_parameters_are_features() -> None:
     late = [trial for trial in result.trials if trial.number >= 30]
     assert sum(trial.params["kind"] == "b" for trial in late) > 24
     assert sum(trial.params["lr"] > 1e-2 for trial in late) > 15
+
+
+def test_places_in_an_order_are_features() -> None:
+    """One per item, so that what is better early or late is found."""
+
+    async def objective(order: list[str]) -> float:
+        await asyncio.sleep(1.0)
+        return order.index("c") / 3
+
+    experiment = SweepExperiment(
+        objective=objective,
+        search_space={"order": Permutation(["a", "b", "c", "d"])},
+        scheduler=free(LinearUCB(candidates=100)),
+        seed=0,
+    )
+    result = run_virtual(experiment.arun(40))
+    assert sum(trial.score or 0 for trial in result.trials if trial.number >= 20) / 20 > 0.9
 
 
 def test_it_has_suggestions_to_choose_from() -> None:
