@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from metta_sweep.core.events import Error, Event, Result
-from metta_sweep.core.seeds import derive_seed
+from metta_sweep.core.seeds import derive_seed, seed_of_32_bits
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.trial import Suggestion
 from metta_sweep.experiments.comparison.scoring import NO_SCORE
@@ -24,7 +24,8 @@ class InPairs(Optimizer):
 
     It never ends: so a comparison can be given more repeats later. Each run has a seed of its own, which depends on the seed of the
     comparison, its problem, repeat and side alone: no two sides share a random stream, and a side draws the same whatever it is
-    compared with. ``problem_seed`` is the pair's: both sides get the same problem.
+    compared with. ``problem_seed`` is the pair's, with 32 bits, as numpy and scikit-learn
+    take them: both sides get the same problem.
 
     Args:
         problems: their names.
@@ -63,7 +64,7 @@ class InPairs(Optimizer):
             "repeat": repeat,
             "side": side,
             "seed": derive_seed(seed, "run", problem, repeat, side),
-            "problem_seed": derive_seed(seed, "problem", problem, repeat),
+            "problem_seed": seed_of_32_bits(seed, "problem", problem, repeat),
         }
         return Suggestion(params=params, branch=side, id=f"{problem}:{repeat}:{side}")
 

@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.setup import Setup
 from metta_sweep.errors import GoalError, InvalidInput, ObjectiveError, OptimizerError, a_kind
 from metta_sweep.experiments.comparison.problems import Instance, check_part, takes
 from metta_sweep.experiments.experiment import Experiment
-from metta_sweep.experiments.members import members_of
-from metta_sweep.experiments.settings import check_queue, check_searchable
-from metta_sweep.experiments.strategies import branches_of
 from metta_sweep.experiments.sweep import SweepExperiment
-from metta_sweep.optimizers.supports import check_supported
+from metta_sweep.experiments.with_settings import with_settings
 
 __all__ = ["BEST_SCORE", "Side", "goal_of", "sides_of"]
 
@@ -72,10 +68,10 @@ class Side:
                     expected="an Experiment",
                     remedy="Return SweepExperiment(...) from it",
                 )
-        other = copy.copy(made)
         if isinstance(made, SweepExperiment):
-            self._fill(other, made, instance, knows=knows)
-        elif instance is not None and not knows:
+            # it is kept where the comparison is, under the name of its side
+            return with_settings(made, **self._put_in(made, instance, knows=knows), name=self.name, seed=seed, store=None)
+        if instance is not None and not knows:
             raise InvalidInput(
                 self.where,
                 f"{type(made).__name__} is no sweep, so the problem cannot be put into it",
@@ -83,7 +79,7 @@ class Side:
                 expected="a function with the parameter problem",
                 remedy=f"Write {self.name!r}: lambda problem: {type(made).__name__}(...), which uses it",
             )
-        # it is kept where the comparison is, under the name of its side
+        other = copy.copy(made)
         vars(other).update(name=self.name, seed=seed, _given_store=None)
         return other
 
@@ -109,42 +105,36 @@ class Side:
                     remedy="Leave its seed out; compare(seed=...) makes all that is random repeatable",
                 )
 
-    def _fill(self, other: Any, made: SweepExperiment, instance: Instance | None, *, knows: bool) -> None:
-        """Put a problem into the copy of a sweep, and check that they fit."""
-        objective, space = made.objective, made.search_space
-        if instance is not None and not (knows and objective is not None):
-            if objective is not None:
-                raise InvalidInput(
+    def _put_in(self, made: SweepExperiment, instance: Instance | None, *, knows: bool) -> dict[str, Any]:
+        """The settings by which a problem comes into a sweep that does not know it; none where it has its own."""
+        if instance is None or (knows and made.objective is not None):
+            if made.objective is None:
+                raise ObjectiveError(
                     self.where,
-                    "the experiment has an objective of its own, and problems are given",
-                    found=objective,
-                    expected="a template, without an objective",
-                    remedy="Leave the objective out, or problems= of compare()",
+                    "the experiment has no objective",
+                    remedy="Give it one, or give problems={'name': objective} to compare()",
                 )
-            objective = instance.objective
-            if instance.search_space is not None:
-                if space is not None and space != instance.search_space:
-                    raise InvalidInput(
-                        self.where,
-                        "the experiment has another search space than the problem",
-                        found=", ".join(space.names),
-                        expected=", ".join(instance.search_space.names),
-                        remedy="Leave search_space= of the experiment out",
-                    )
-                space = instance.search_space
-        if objective is None:
-            raise ObjectiveError(
+            return {}
+        if made.objective is not None:
+            raise InvalidInput(
                 self.where,
-                "the experiment has no objective",
-                remedy="Give it one, or give problems={'name': objective} to compare()",
+                "the experiment has an objective of its own, and problems are given",
+                found=made.objective,
+                expected="a template, without an objective",
+                remedy="Leave the objective out, or problems= of compare()",
             )
-        optimizer, scheduler, space = members_of(made.optimizer, made.scheduler, space)
-        vars(other).update(objective=objective, search_space=space, optimizer=optimizer, scheduler=scheduler)
-        check_queue(optimizer, space)
-        check_searchable(optimizer, space)
-        check_supported(optimizer, space, made.goal)
-        other._executor().check(objective, space)  # noqa: SLF001  # sweeps are this room's own
-        scheduler.for_run(Setup(space, made.goal, 0, made.slots, branches_of(optimizer)))
+        space = instance.search_space
+        if space is None:
+            return {"objective": instance.objective}
+        if made.search_space is not None and made.search_space != space:
+            raise InvalidInput(
+                self.where,
+                "the experiment has another search space than the problem",
+                found=", ".join(made.search_space.names),
+                expected=", ".join(space.names),
+                remedy="Leave search_space= of the experiment out",
+            )
+        return {"objective": instance.objective, "search_space": space}
 
 
 def sides_of(experiments: object) -> dict[str, Side]:
@@ -179,10 +169,11 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
     Raises:
         GoalError: goals disagree, have several objectives without a score of them, or do not tell what becomes of this score.
     """
-    if goal is not None:
-        return Goal.of(goal, None if isinstance(goal, Mapping | Goal) else "score")
+    given = None if goal is None else Goal.of(goal)
     goals = {name: one.goal for name, one in experiments.items() if isinstance(one, SweepExperiment)}
     if score != BEST_SCORE:
+        if given is not None:
+            return Goal(given.direction, "score")
         if all(one.sign > 0 for one in goals.values()):
             return Goal("maximize", "score")
         raise GoalError(
@@ -210,7 +201,16 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
             expected="one direction",
             remedy="Give them one goal",
         )
-    return Goal(next(iter(directions.values()), "maximize"), "score")
+    direction = next(iter(directions.values()), "maximize" if given is None else given.direction)
+    if given is not None and given.direction != direction:
+        raise GoalError(
+            "compare(goal=)",
+            f"the experiments {direction} their best score",
+            found=goal,
+            expected=repr(direction),
+            remedy=f"Give the goal to the experiments: SweepExperiment(goal={given.direction!r}, ...)",
+        )
+    return Goal(direction, "score")
 
 
 def _seeds(described: Any) -> Iterator[int]:

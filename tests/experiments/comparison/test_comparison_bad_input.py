@@ -59,6 +59,7 @@ REFUSED: list[tuple[dict[str, Any], type[InvalidInput], str]] = [
     ({"score": 3}, InvalidInput, r"an int is no score"),
     ({"score": "best score"}, InvalidInput, r"no name of an attribute"),
     ({"goal": "up"}, GoalError, r"it names no direction"),
+    ({"goal": "minimize"}, GoalError, r"the experiments maximize their best score.*SweepExperiment\(goal='minimize'"),
     ({"slots": 0}, BudgetError, r"the number of slots"),
     ({"problems": {}}, InvalidInput, r"with one at least"),
     ({"problems": {"one": identity}}, InvalidInput, r"an objective of its own, and problems are given"),

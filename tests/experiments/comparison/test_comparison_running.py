@@ -191,6 +191,22 @@ def score_of_either(result: Any) -> Any:
     return result.best_score if hasattr(result, "best_score") else result.output
 
 
+def test_an_objective_may_be_a_method_of_the_experiment() -> None:
+    """Each copy calls its own method: what one run remembers, another one does not know."""
+
+    class Remembering(SweepExperiment):
+        calls = 0
+
+        async def objective(self, x: float) -> float:
+            object.__setattr__(self, "calls", self.calls + 1)
+            return float(self.calls)
+
+    made = Remembering(search_space=SPACE, slots=1)
+    found = comparison({"one": made, "two": Remembering(search_space=SPACE, slots=1)})
+    assert {run.score for run in found.runs} == {3.0}
+    assert made.calls == 0
+
+
 def test_experiments_are_copied_and_stay_as_they_are() -> None:
     """What is compared is a copy: the template has neither objective, name nor seed afterwards, and runs on its own."""
     made = template(seed=7)
