@@ -100,7 +100,7 @@ class ThreadCall:
     def _deliver(self, result: Any, error: Exception | None) -> None:
         awaited_threads(self.loop).discard(self)
         if not self.abandoned:
-            self._done(result, error)
+            self._context.run(self._done, result, error)  # what that starts runs where the function ran
 
 
 class _Worker(threading.Thread):

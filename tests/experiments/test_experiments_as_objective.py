@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metta_sweep import Experiment, Pipeline, SweepExperiment, Uniform
+from metta_sweep import Experiment, MemoryStore, Pipeline, SweepExperiment, Uniform
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.errors import MetricError, ObjectiveError
@@ -82,6 +82,14 @@ def test_a_function_that_returns_an_experiment_has_it_run() -> None:
 
     for factory in (lambda rate: Tuned(rate), made_later):
         assert only(sweep(factory, 0.25).run()).score == -0.25
+
+
+def test_what_a_function_in_a_thread_returns_is_a_child_of_its_trial() -> None:
+    """Its experiment runs inside the trial, in the store of the sweep, as that of a coroutine does."""
+    store = MemoryStore()
+    results = sweep(lambda rate: Tuned(rate), 0.25, 0.75, name="outer", store=store).run()
+    assert [row.name for row in store.runs(under="outer")] == ["outer/trial[0]>Tuned", "outer/trial[1]>Tuned"]
+    assert list(results.children) == ["trial[0]>Tuned", "trial[1]>Tuned"]
 
 
 def test_a_function_that_returns_the_result_of_a_sweep_counts_as_its_best_score() -> None:
