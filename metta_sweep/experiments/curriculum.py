@@ -31,6 +31,7 @@ _OPTIONS: Final = (
     "max_rounds",
     "on_failure",
     "transfer",
+    "slots",
     "seed",
     "store",
 )
@@ -59,6 +60,7 @@ class CurriculumExperiment(Experiment):
         max_rounds: how many rounds a task gets.
         on_failure: after the last round without mastery: ``"advance"`` to the next task, or ``"stop"`` the curriculum.
         transfer: whether the sweep of a task begins with the trials of the tasks before it, too. All have one search space then.
+        slots: how many trials of the sweeps run at once, at most; each has its own slots as well.
         seed: the seed of everything random; drawn once per run, and kept, when left out.
         store: where it is kept.
 
@@ -86,6 +88,7 @@ class CurriculumExperiment(Experiment):
         max_rounds: int | None = None,
         on_failure: Literal["advance", "stop"] | None = None,
         transfer: bool | None = None,
+        slots: int | None = None,
         seed: int | None = None,
         store: Store | str | os.PathLike[str] | None = None,
         **unknown: Never,
@@ -95,6 +98,9 @@ class CurriculumExperiment(Experiment):
         refuse_unknown(kind, unknown, _OPTIONS)
         self._set_identity(name, store, seed)
         own = self._own
+        slots = own("slots", slots)
+        if slots is not None:
+            self.slots = check_int(slots, f"{kind}(slots=)", BudgetError, at_least=1, remedy="Leave it out for no cap")
         self.tasks = own("tasks", tasks)
         self._labels, self._objects = self._named_tasks()
         if sweep is not None:
