@@ -136,7 +136,7 @@ class Bandits(Experiment):
             Pipeline()
             .stage("draw", self.draw)
             .through(drawn=list[tuple[int, int]])
-            .map("play", self.play, over="drawn", into="regrets", limit=1)
+            .map("play", self.play, over="drawn", into="regrets", key=_name_of, limit=1)
             .through(float)
             .stage("compare", self.compare)
             .through(share=float)
@@ -157,3 +157,8 @@ class Bandits(Experiment):
 
     def _seeds(self) -> range:
         return range(self.first_seed, self.first_seed + self.problems)
+
+
+def _name_of(item: tuple[int, int]) -> str:
+    """What a problem is called in addresses: its family's number, and its seed."""
+    return "{}.{}".format(*item)

@@ -18,7 +18,7 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from metta_sweep import Choice, Experiment, LogUniform, MetaExperiment, Pipeline, SweepExperiment
-from metta_sweep.optimizers import BayesianOptimizer
+from metta_sweep.optimizers import BayesianOptimizer, GridOptimizer, Phase, Phases
 from metta_sweep.schedulers import IterationScheduler
 from metta_sweep.testing import make_deterministic_runner
 
@@ -116,17 +116,17 @@ class Study(Experiment):
         )
 
     async def search(self) -> dict[str, Any]:
-        """Nine values of ``c``: each is tried on all problems of the training families."""
+        """Ten values of ``c``, five spread evenly and five that a model suggests, each on all problems of the training families."""
         meta = MetaExperiment(
             base=Bandits(families=TRAINING, seeds=SEARCHED, scheduler=scheduler_with(sqrt(2))),
             search_space={"scheduler.c": LogUniform(0.02, 2.0)},
-            optimizer=BayesianOptimizer(initial_trials=4),
+            optimizer=Phases([Phase(GridOptimizer(resolution=5), trials=5), Phase(BayesianOptimizer(initial_trials=5))]),
             score=lambda result: {"regret": result.mean, "trials": result.spend.trials},
             goal={"regret": "minimize"},
             slots=1,
             seed=0,
         )
-        result = (await meta.run(budget=9)).raise_for_stop()
+        result = (await meta.run(budget=10)).raise_for_stop()
         tried = {trial.params["scheduler.c"]: trial.score for trial in result.trials if trial.score is not None}
         trials = sum(int(trial.value("trials")) for trial in result.trials)
         return {"c": min(tried, key=tried.__getitem__), "tried": tried, "trials": trials}

@@ -49,9 +49,9 @@ def test_what_is_found_is_the_best_of_what_was_tried_and_beats_the_textbook(monk
     module = small(monkeypatch)
     monkeypatch.setattr(module, "TRIALS", 40)
     result = module.Study(name="meta-c", store=MemoryStore()).run()
-    assert len(result.tried) == 9
+    assert len(result.tried) == 10
     assert result.tried[result.c] == min(result.tried.values())
-    assert result.trials == 9 * 2 * 40
+    assert result.trials == 10 * 2 * 40
     assert result.c < sqrt(2)
     assert fmean(result.found) < 0.8 * fmean(result.textbook)
 
@@ -61,8 +61,8 @@ def test_a_second_run_of_it_returns_what_is_kept(monkeypatch: pytest.MonkeyPatch
     module, store = small(monkeypatch), MemoryStore()
     first = module.Study(name="meta-c", store=store).run()
     before = kept(store)
-    assert len(before) == 1 + 1 + 9 * (1 + 2) + 2 * (1 + 2)
-    assert "meta-c/search>MetaExperiment/trial[8]>Bandits/play[item=1.0]>SweepExperiment" in before
+    assert len(before) == 1 + 1 + 10 * (1 + 2) + 2 * (1 + 2)
+    assert "meta-c/search>MetaExperiment/trial[9]>Bandits/play[item=1.0]>SweepExperiment" in before
     monkeypatch.setattr(module, "make_deterministic_runner", None)
     again = module.Study(name="meta-c", store=store).run()
     assert (again.c, again.tried, again.found, again.textbook) == (first.c, first.tried, first.found, first.textbook)
