@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -19,7 +18,6 @@ _WHERE: Final = "Variants(...)"
 _ATOMS: Final = (str, int, float, bool, type(None))
 
 
-@dataclass(frozen=True, slots=True, repr=False, init=False, eq=False)
 class Variants(Choice):
     """One of some named objects, all equally likely: ``Variants(random=RandomOptimizer(), tpe=OptunaOptimizer(sampler="TPE"))``.
 
@@ -34,6 +32,7 @@ class Variants(Choice):
         SearchSpaceError: when there are no objects, when a name is given twice, or when one is no text.
     """
 
+    __slots__ = ("_objects",)
     _objects: Mapping[str, Any]
 
     def __new__(cls, *_args: object, **_named: object) -> Self:
