@@ -51,7 +51,7 @@ def schema_of(kind: type[SweepResult]) -> CoreSchema:
     )
 
 
-def _read(kept: dict[str, Any]) -> SweepResult:
+def _read(kept: dict[str, Any], known: Store | None = None) -> SweepResult:
     """The result that a reference stands for, as it was then; optimizer and scheduler without what they had learned.
 
     Raises:
@@ -65,7 +65,7 @@ def _read(kept: dict[str, Any]) -> SweepResult:
         same = copy.copy(live)
         same._optimizer = same._scheduler = None  # noqa: SLF001  # as it will be read back, and so on with that
         return same
-    for store in _stores(live, kept.get("store")):
+    for store in _stores(known, live, kept.get("store")):
         row: RunRow | None = store.find_run(run_id)
         if row is not None and row.run_id == run_id and store.end_of(run_id) >= events:
             return read_sweep(store, row, end=events)
@@ -75,18 +75,20 @@ def _read(kept: dict[str, Any]) -> SweepResult:
     )
 
 
-def revived(value: Any) -> Any:
-    """The result of a sweep that a value out of JSON is a reference to, where its run is there; anything else as it is."""
+def revived(value: Any, store: Store) -> Any:
+    """The result of a sweep that a value out of JSON is a reference to, where its run is in the store; anything else as it is."""
     if not isinstance(value, dict) or not value.keys() >= _REFERENCE:
         return value
     try:
-        return _read(value)
+        return _read(value, store)
     except ArtifactLost:
         return value
 
 
-def _stores(live: SweepResult | None, path: str | None) -> Iterator[Store]:
-    """Where its run may be kept: in the store of the experiment that reads it, where it was kept then, in the default one."""
+def _stores(known: Store | None, live: SweepResult | None, path: str | None) -> Iterator[Store]:
+    """Where its run may be kept: where it is known to be, in the store of the experiment that reads it, where it was kept then."""
+    if known is not None:
+        yield known
     if live is not None:
         yield live.store
     node = enclosing()

@@ -90,7 +90,7 @@ def read_experiment(store: Store, row: RunRow, note: StartNote | None = None) ->
     for address in sorted(store.checkpoint_addresses(row.run_id), key=_in_order):
         kept = store.get_checkpoint(row.run_id, address)
         if kept is not None:
-            fields.update({name: revived(value) for name, value in json.loads(kept.payload).items()})
+            fields.update({name: revived(value, store) for name, value in json.loads(kept.payload).items()})
             events.append(StageReused(address, address.rpartition("/")[2].partition("[")[0], "checkpoint"))
     seconds, spends, outputs = 0.0, dict[str, Spend](), tuple[str, ...]()
     for record in store.records(row.run_id):
