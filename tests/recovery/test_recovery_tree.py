@@ -79,7 +79,7 @@ def killed_after(folder: Path, kind: str, slots: int, lines: int, seconds: float
 
 
 def essence(store: StoreReader, under: str = NAME) -> dict[str, Any]:
-    """What a crash must not change: of every run of the tree, by name, the trials and why it stopped."""
+    """What a crash must not change: of every run of the tree, by name, the trials and why it stopped in the end."""
     found: dict[str, Any] = {}
     root = store.find_run(under)
     rows = ([] if root is None else [root]) + list(store.runs(under=under))  # type: ignore[attr-defined]
@@ -88,7 +88,7 @@ def essence(store: StoreReader, under: str = NAME) -> dict[str, Any]:
         events = [event for record in store.records(row.run_id, kind="events") for event in decode_events(record)]
         found[str(row.name)] = (
             [(trial.id, trial.state, trial.params, trial.score, trial.reports) for trial in trials],
-            [event.reason for event in events if isinstance(event, Stop)],
+            [event.reason for event in events if isinstance(event, Stop)][-1:],
         )
     return found
 
@@ -156,6 +156,42 @@ def test_a_tree_that_is_killed_on_its_way_goes_on(tmp_path: Path, kind: str) -> 
     assert killed_after(tmp_path, kind, 1, 4, 0.0)
     for place in ("end.before:1", "commit.after:9"):
         assert ended(process(tmp_path, kind, 1, place))
+    assert not ended(process(tmp_path, kind, 1))
+    check_whole(tmp_path, kind, 1)
+
+
+def test_a_tree_has_one_driver(tmp_path: Path) -> None:
+    """A second process is refused at once, naming the first; after the death of that one a start succeeds at once."""
+    running = process(tmp_path, "sweeps", 1)
+    assert running.stdout is not None
+    for _ in range(3):
+        running.stdout.readline()
+    running.send_signal(signal.SIGSTOP)
+    try:
+        refused = process(tmp_path, "sweeps", 1)
+        _, errors = refused.communicate(timeout=60)
+        assert refused.returncode == 1
+        assert "RunInUse" in errors.decode()
+        assert str(running.pid) in errors.decode()
+    finally:
+        running.kill()
+    assert ended(running)
+    assert not ended(process(tmp_path, "sweeps", 1))
+    check_whole(tmp_path, "sweeps", 1)
+
+
+@pytest.mark.parametrize("kind", ["sweeps", "tasks"])
+def test_a_tree_that_is_interrupted_goes_on(tmp_path: Path, kind: str) -> None:
+    """Ctrl-C ends all levels in order; what was half done on any of them is not taken for whole."""
+    running = process(tmp_path, kind, 1)
+    assert running.stdout is not None
+    for _ in range(8):
+        running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode in ({0} if kind == "sweeps" else {130, -signal.SIGINT}), errors.decode()
+    assert "recovery_tree.py" in errors.decode(), "the command that goes on is told"
+    check_counted_once(tmp_path)
     assert not ended(process(tmp_path, kind, 1))
     check_whole(tmp_path, kind, 1)
 
