@@ -19,6 +19,7 @@ _RUNS: Final = {
     "side": "String",
     "score": "Float64",
     "trials": "Int64",
+    "leaf_trials": "Int64",
     "seconds": "Float64",
     "cost": "Float64",
     "seed": "Int64",

@@ -33,6 +33,8 @@ class ComparedRun:
     """In the user's units; None where no trial completed or the run failed: it counts as worse than any score."""
     trials: int
     """How many trials it took."""
+    leaf_trials: int
+    """How many trials it and all experiments inside it took that have no experiment inside them: the work that was done."""
     seconds: float
     """How long it was active."""
     cost: float
@@ -64,7 +66,7 @@ class SideScores:
     mean: float | None
     """Of the scores that there are; None without any."""
     trials: float
-    """Mean trials of a run."""
+    """Mean leaf trials of a run."""
     seconds: float
     """Mean active seconds of a run."""
     cost: float
@@ -194,7 +196,7 @@ class Comparison:
     def to_frame(self) -> Any:
         """The runs as a data frame, one to a row: polars where it is installed, else pandas.
 
-        Columns: problem, repeat, side, score, trials, seconds, cost, seed, run, stop_reason, error.
+        Columns: problem, repeat, side, score, trials, leaf_trials, seconds, cost, seed, run, stop_reason, error.
 
         Raises:
             MissingExtra: neither is installed.
@@ -264,7 +266,7 @@ class Comparison:
             lower_quartile=quantile(ordered, 0.25),
             upper_quartile=quantile(ordered, 0.75),
             mean=_mean(scored) if scored else None,
-            trials=_mean([run.trials for run in runs]),
+            trials=_mean([run.leaf_trials for run in runs]),
             seconds=_mean([run.seconds for run in runs]),
             cost=_mean([run.cost for run in runs]),
         )

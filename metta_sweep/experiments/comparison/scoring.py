@@ -11,6 +11,7 @@ from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.errors import InvalidInput, NoScore, a_kind
 from metta_sweep.executors.failure import error_name
 from metta_sweep.experiments.comparison.result import ComparedRun
+from metta_sweep.experiments.experiment_result import ExperimentResult
 from metta_sweep.experiments.result import SweepResult
 
 __all__ = ["NO_SCORE", "Score", "as_run", "check_score", "kept_of", "score_of"]
@@ -85,9 +86,22 @@ def kept_of(result: Any) -> dict[str, Any]:
     spend = getattr(result, "spend", None)
     if isinstance(spend, Spend):
         kept["spend"] = list(spend)
+    if isinstance(result, SweepResult | ExperimentResult):
+        kept["leaf_trials"] = _leaves(result)
     if isinstance(result, SweepResult) and not result.goal.has_several:
         kept["curve"] = _curve(result)
     return kept
+
+
+def _leaves(result: SweepResult | ExperimentResult) -> int:
+    """The trials in it, and in all that ran inside it, that have no experiment inside them: the work that was done."""
+    children = result.children
+    inside = {address: _leaves(child) for address, child in children.items()}
+    own = 0
+    if isinstance(result, SweepResult):
+        places = {address.partition(">")[0] for address in inside}
+        own = sum(f"trial[{trial.id}]" not in places for trial in result.trials) if places else len(result.trials)
+    return own + sum(inside.values())
 
 
 def _curve(result: SweepResult) -> list[tuple[int, float]]:
@@ -113,6 +127,7 @@ def as_run(trial: Trial) -> ComparedRun:
         side=params["side"],
         score=trial.score,
         trials=int(spend.trials),
+        leaf_trials=int(kept.get("leaf_trials", spend.trials)),
         seconds=spend.seconds,
         cost=spend.cost,
         seed=params["seed"],

@@ -12,7 +12,7 @@ from metta_sweep import SweepExperiment, Uniform
 from metta_sweep.experiments import Comparison
 from metta_sweep.optimizers import GridOptimizer
 
-COLUMNS = ["problem", "repeat", "side", "score", "trials", "seconds", "cost", "seed", "run", "stop_reason", "error"]
+COLUMNS = ["problem", "repeat", "side", "score", "trials", "leaf_trials", "seconds", "cost", "seed", "run", "stop_reason", "error"]
 PROBLEMS = {"small": (identity, {"x": Uniform(0.0, 1.0)}), "large": (identity, {"x": Uniform(0.0, 1000.0)})}
 
 
@@ -82,7 +82,7 @@ def test_frames_are_ready_to_plot(library: str, monkeypatch: pytest.MonkeyPatch)
     frame = found.to_frame()
     assert type(frame).__module__.split(".")[0] == library
     assert list(frame.columns) == COLUMNS
-    assert frame.shape == (12, 11)
+    assert frame.shape == (12, 12)
     assert list(frame["seed"]) == [run.seed for run in found.runs]
     curves = found.curves_frame()
     assert list(curves.columns) == ["problem", "repeat", "side", "trial", "best"]

@@ -12,8 +12,8 @@ from comparison_kit import SPACE, comparison, essence, failing, identity, side, 
 from metta_sweep import Experiment, MemoryStore, Optimizer, Pipeline, SweepExperiment, TrialContext, Uniform, compare
 from metta_sweep.core.seeds import unit_floats
 from metta_sweep.errors import FailureRateExceeded
-from metta_sweep.experiments import Comparison, ComparisonExperiment
-from metta_sweep.optimizers import GridOptimizer
+from metta_sweep.experiments import Comparison, ComparisonExperiment, MetaExperiment
+from metta_sweep.optimizers import EvolutionOptimizer, GridOptimizer
 
 
 class Highest(Optimizer):
@@ -184,6 +184,20 @@ def test_any_experiment_can_be_a_side() -> None:
 
     found = comparison({"flow": Flow, "sweep": side()}, budget=None, score=score_of_either)
     assert len({run.score for run in found.runs}) == 12
+    assert [(run.trials, run.leaf_trials) for run in found.runs][:2] == [(2, 2), (100, 100)]
+
+
+def test_the_work_inside_counts() -> None:
+    """A search over searches is compared with another search by the trials that were run in the end, and the summary says so."""
+
+    def over(problem: Any) -> MetaExperiment:
+        space = {"optimizer.mutation_scale": Uniform(0.1, 0.5)}
+        base = side(EvolutionOptimizer(), objective=None)
+        return MetaExperiment(base=base, objective=problem, search_space=space, base_budget=2, slots=1)
+
+    found = comparison({"over": over, "plain": template()}, problems={"one": identity})
+    assert [(run.trials, run.leaf_trials) for run in found.runs][:2] == [(3, 6), (3, 3)]
+    assert "they did not take the same number of trials: over 6, plain 3" in found.summary()
 
 
 def score_of_either(result: Any) -> Any:
