@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from metta_sweep.core.described import function_name, setting
 from metta_sweep.core.given import settings_of
-from metta_sweep.errors import InvalidInput, MettaSweepError, ObjectiveError, a_kind
+from metta_sweep.errors import InvalidInput, ObjectiveError, OptimizerError, a_kind
 from metta_sweep.experiments.definition import as_kept
 from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.sweep import SweepExperiment
@@ -78,7 +78,13 @@ class Origin:
         if self.is_template:
             experiment: Experiment = self.given
             return experiment
-        made: object = self.given(**self._with_objective(keywords))
+        self._check_complete(keywords)
+        try:
+            made: object = self.given(**self._with_objective(keywords))
+        except OptimizerError as error:
+            if self.constructs and getattr(self.given, "search_space", None) is None and "search_space" not in keywords:
+                raise self._nothing_to_search() from error
+            raise
         if inspect.iscoroutine(made):
             made.close()
         if not isinstance(made, Experiment):
@@ -99,9 +105,10 @@ class Origin:
         """
         if self.objective is None:
             return False
-        if isinstance(experiment, SweepExperiment) and experiment.objective in (None, self.objective):
-            return experiment.objective is None
         sweep = isinstance(experiment, SweepExperiment)
+        own = experiment.objective if isinstance(experiment, SweepExperiment) else None
+        if sweep and (own is None or (self.constructs and own == self.objective)):
+            return own is None
         raise ObjectiveError(
             "MetaExperiment(objective=)",
             f"{self.called} has a trial function of its own"
@@ -116,6 +123,33 @@ class Origin:
         """What it is, as JSON values: part of a kept run's definition."""
         own = definition_of(example)
         return own if self.is_template else {"made_by": setting(self.given), **own}
+
+    def _check_complete(self, keywords: Mapping[str, Any]) -> None:
+        """Refuse what makes the experiment where it needs more than it gets."""
+        parameters = _parameters(self.given).values()
+        by_name = [
+            parameter for parameter in parameters if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        ]
+        missing = [
+            parameter.name for parameter in by_name if parameter.default is parameter.empty and parameter.name not in keywords
+        ]
+        if missing:
+            raise InvalidInput(
+                _WHERE,
+                f"{self.called}() needs {missing[0]!r}, which is not searched",
+                found=", ".join(keywords) or "nothing to call it with",
+                expected="values for " + ", ".join(repr(parameter.name) for parameter in by_name),
+                remedy=f"Search it, or give it: base=partial({self.called}, {missing[0]}=...)",
+            )
+
+    def _nothing_to_search(self) -> InvalidInput:
+        return InvalidInput(
+            _WHERE,
+            f"{self.called} has nothing to search by itself",
+            found=self.given,
+            expected="an experiment, or what makes one, with its own search space",
+            remedy=f"Write base=partial({self.called}, search_space={{...}}), or base={self.called}(search_space={{...}})",
+        )
 
     def _with_objective(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
         """A class of sweeps gets the trial function at once, so that its constructor checks all together."""
@@ -157,7 +191,7 @@ def _check_maker(given: Any) -> None:
     try:
         inspect.signature(given)
     except (TypeError, ValueError) as error:
-        raise MettaSweepError(f"{_WHERE}: the signature of {given!r} cannot be read. Write base=lambda c: ...") from error
+        raise InvalidInput(_WHERE, "its signature cannot be read", found=given, remedy="Wrap it: base=lambda c: ...") from error
 
 
 def _parameters(callee: Any) -> Mapping[str, inspect.Parameter]:

@@ -17,6 +17,7 @@ from metta_sweep.experiments.meta.paths import Route, Target, Targets
 from metta_sweep.experiments.meta.ranges import check_ends, distributions_in
 from metta_sweep.experiments.meta.stage_paths import with_stages
 from metta_sweep.experiments.sweep import SweepExperiment
+from metta_sweep.pipeline import Plan
 
 __all__ = ["Copy", "Template"]
 
@@ -70,10 +71,13 @@ class Template:
         self._fills_in = origin.needs_objective(example)
         found = () if space is None else tuple(distributions_in(space.top))
         self._variants = {name: distribution for name, distribution in found if isinstance(distribution, Variants)}
-        inputs = () if isinstance(example, SweepExperiment) else tuple(example.build().inputs)
+        plan = None if isinstance(example, SweepExperiment) else example.build()
+        inputs = () if plan is None else tuple(plan.inputs)
         targets = Targets(origin, example, inputs)
         objects = {name: list(variants.objects.values()) for name, variants in self._variants.items()}
         self._targets: dict[str, Target] = {name: targets.find(name, objects) for name, _ in found}
+        if plan is not None:
+            self._check_inputs(plan)
         if space is not None:
             self._check_rebuilt(space)
             check_ends(space, self._tried, self._makes_anew)
@@ -138,6 +142,20 @@ class Template:
     def _makes_anew(self, name: str) -> bool:
         """Whether a parameter goes to a function that makes the experiment: nobody knows what a call of it costs."""
         return self._targets[name].route is Route.KEYWORD and not self.origin.constructs
+
+    def _check_inputs(self, plan: Plan) -> None:
+        """Refuse a pipeline that needs an input which nobody gives."""
+        given = [target.path[0] for target in self._targets.values() if target.route is Route.INPUT]
+        missing = [name for name in plan.inputs if name not in given and name not in plan.optional]
+        if missing:
+            kind = type(self.example).__name__
+            raise InvalidInput(
+                "MetaExperiment(search_space=)",
+                f"the pipeline of {kind} needs the input {missing[0]!r}, which is not searched",
+                found=", ".join(self._targets) or "nothing",
+                expected="ranges for " + ", ".join(repr(name) for name in plan.inputs),
+                remedy=f"Write search_space={{{missing[0]!r}: ...}}, with Constant(value) where it stays the same",
+            )
 
     def _check_rebuilt(self, space: SearchSpace) -> None:
         """Refuse to search within something that cannot be made anew as it is."""

@@ -18,13 +18,20 @@ async def worth(x: float, arm: str) -> float:
 
 def base(**settings: Any) -> SweepExperiment:
     """A sweep over two arms by the iteration scheduler, one trial at a time."""
-    made = {"objective": worth, "search_space": SPACE, "scheduler": IterationScheduler(branch_by="arm"), "slots": 1, **settings}
+    made: dict[str, Any] = {
+        "objective": worth,
+        "search_space": SPACE,
+        "scheduler": IterationScheduler(branch_by="arm"),
+        "slots": 1,
+        **settings,
+    }
     return SweepExperiment(**made)
 
 
 def meta(**settings: Any) -> MetaExperiment:
     """A meta-experiment of ``base()`` whose copies have 5 trials, one copy at a time, with seed 0."""
-    return MetaExperiment(**{"base": base(), "base_budget": 5, "slots": 1, "seed": 0, "store": "memory", **settings})
+    given: dict[str, Any] = {"base": base(), "base_budget": 5, "slots": 1, "seed": 0, "store": "memory", **settings}
+    return MetaExperiment(**given)
 
 
 def run(experiment: SweepExperiment, budget: Any = None, **options: Any) -> SweepResult:

@@ -97,7 +97,8 @@ class Training(Experiment):
 
 def training(**settings: Any) -> MetaExperiment:
     """A meta-experiment of it."""
-    return MetaExperiment(**{"base": Training(), "score": "accuracy", "slots": 1, "seed": 0, "store": "memory", **settings})
+    given: dict[str, Any] = {"base": Training(), "score": "accuracy", "slots": 1, "seed": 0, "store": "memory", **settings}
+    return MetaExperiment(**given)
 
 
 def test_hyperparameters() -> None:
@@ -188,7 +189,7 @@ def sweep_of_task(task: str) -> SweepExperiment:
 
 def test_the_curriculum_sequence() -> None:
     """The order of the tasks is a setting as any other."""
-    tasks = ["a", "b", "c"]
+    tasks = ["b", "a"]
     base_ = CurriculumExperiment(tasks=tasks, sweep=sweep_of_task, budget_per_task=1)
 
     def in_order(result: Any) -> float:
@@ -197,9 +198,9 @@ def test_the_curriculum_sequence() -> None:
 
     made = training(base=base_, search_space={"tasks": Permutation(tasks)}, score=in_order, optimizer=GridOptimizer())
     result = run(made)
-    assert len(result.trials) == 6
-    assert result.best_params == {"tasks": ["a", "b", "c"]}
-    assert result.best_score == 2.0
+    assert len(result.trials) == 2
+    assert result.best_params == {"tasks": ["a", "b"]}
+    assert result.best_score == 1.0
 
 
 # -- 4: the allocation of resources ------------------------------------------------------------------------------------------------
