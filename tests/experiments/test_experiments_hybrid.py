@@ -261,6 +261,7 @@ def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(places: int | Non
     check_deaths(lambda store: hybrid(name="h", store=store).run(), places)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_refines_is_taken_up_there(tmp_path: Path) -> None:
     """Kill -9 in the third phase: what was explored and modeled is not run again."""
     code = """

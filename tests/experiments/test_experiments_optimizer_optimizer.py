@@ -305,6 +305,7 @@ def test_killed_anywhere_it_goes_on_as_if_nothing_had_happened(meta: Optimizer, 
     check_deaths(lambda store: evolving(Own, **settings, store=store).run(), places)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_taken_up_in_its_round(tmp_path: Path) -> None:
     """Kill -9 in the second round: the first one is not tested again."""
     code = """
