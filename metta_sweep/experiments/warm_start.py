@@ -56,7 +56,10 @@ class WarmStart:
         """What is kept. Raises ``ValueError``, ``TypeError`` or ``LookupError`` where it is no such thing."""
         from pydantic_core import from_json
 
-        sources = [WarmSource(source["run"], source["trials"]) for source in from_json(payload)["sources"]]
+        note = from_json(payload)
+        if note["version"] != _VERSION:
+            raise ValueError(f"its version is {note['version']!r}, and {_VERSION} is known")
+        sources = [WarmSource(source["run"], source["trials"]) for source in note["sources"]]
         for run, count in sources:
             if not isinstance(run, str | None) or type(count) is not int:
                 raise TypeError(f"it comes from {run!r}, {count!r}")

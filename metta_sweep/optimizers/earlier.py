@@ -82,7 +82,7 @@ def _check(trial: Trial, space: SearchSpace | None, several: Goal | None, where:
                 fault.what,
                 found=fault.found,
                 expected=fault.expected,
-                remedy="Give trials of the same search space, and leave this one out",
+                remedy="Leave it out, or give trials of the same search space",
             ) from None
     if trial.state is TrialState.COMPLETED:
         _check_scores(trial, several, where)
@@ -112,5 +112,5 @@ def check_metrics(trial: Trial, goal: Goal, where: str) -> None:
             f"it has no metric {' and none '.join(map(repr, missing))}, which the goal names",
             found=dict(trial.metrics),
             expected="a value of " + " and of ".join(repr(objective.metric) for objective in goal.objectives),
-            remedy="Give trials that have them, and leave this one out",
+            remedy="Leave it out, or give trials that have them",
         )

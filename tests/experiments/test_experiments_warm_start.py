@@ -364,7 +364,14 @@ def test_what_is_kept_and_damaged_is_an_error() -> None:
             kept = [record._replace(payload=self.payload) if record.kind == "warm" else record for record in records]
             super().append(run_id, kept, rows)
 
-    for payload in (b'{"sources": [{"run": 3, "trials": 1}]}', b'{"sources": [], "trials": [[0, "old", 1]]}', b"[]", b"["):
+    damaged = [
+        b'{"version": 1, "sources": [{"run": 3, "trials": 1}], "trials": []}',
+        b'{"version": 1, "sources": [], "trials": [[0, "old", 1]]}',
+        b'{"version": 2, "sources": [], "trials": []}',
+        b"[]",
+        b"[",
+    ]
+    for payload in damaged:
         store = Damaged(payload)
         run(sweep(search_space=SPACE, name="refine", store=store, warm_start=trials()), 1)
         with pytest.raises(StoreError, match="warm start"):
