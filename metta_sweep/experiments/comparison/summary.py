@@ -79,7 +79,8 @@ def _answer(comparison: Comparison, pair: Pair) -> list[str]:
 def _undecided(comparison: Comparison, pair: Pair) -> str:
     needed = pairs_needed(ALPHA, len(comparison.pairs))
     if pair.pairs < needed:
-        return f"{pair.pairs} pairs cannot tell {pair.first} from {pair.second}, {needed} at least are needed"
+        pairs = "1 pair" if pair.pairs == 1 else f"{pair.pairs} pairs"
+        return f"{pairs} cannot tell {pair.first} from {pair.second}, {needed} at least are needed"
     return f"no difference was found between {pair.first} and {pair.second}"
 
 
@@ -108,7 +109,7 @@ def _notes(comparison: Comparison) -> list[str]:
     lines += [f"note       {line}" for line in _doubts(comparison)]
     asked = comparison.repeats * len(comparison.problems) * len(comparison.sides)
     if len(comparison.runs) < asked:
-        lines.append(f"stop       {len(comparison.runs)} of {asked} runs ended; {comparison.stop_reason}: {comparison.stop_detail}")
+        lines.append(f"stop       {len(comparison.runs)} of {asked} runs came to their end; {comparison.stop_reason}: {comparison.stop_detail}")
     return lines
 
 

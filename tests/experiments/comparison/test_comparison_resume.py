@@ -98,7 +98,7 @@ def test_a_budget_of_the_whole_ends_it_early() -> None:
     experiment = ComparisonExperiment(experiments=two(), repeats=6, budget=2, name="c", store=MemoryStore(), seed=0)
     early = run_virtual(experiment.arun(Budget(trials=7)))
     assert (len(early.runs), early.pairs[0].pairs) == (7, 3)
-    assert "7 of 12 runs ended" in early.summary()
+    assert "7 of 12 runs came to their end" in early.summary()
     assert run_virtual(experiment.arun()).pairs[0].pairs == 6
 
 
