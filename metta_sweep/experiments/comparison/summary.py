@@ -109,7 +109,8 @@ def _notes(comparison: Comparison) -> list[str]:
     lines += [f"note       {line}" for line in _doubts(comparison)]
     asked = comparison.repeats * len(comparison.problems) * len(comparison.sides)
     if len(comparison.runs) < asked:
-        lines.append(f"stop       {len(comparison.runs)} of {asked} runs came to their end; {comparison.stop_reason}: {comparison.stop_detail}")
+        ended = f"{len(comparison.runs)} of {asked} runs came to their end"
+        lines.append(f"stop       {ended}; {comparison.stop_reason}: {comparison.stop_detail}")
     return lines
 
 
