@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from metta_sweep.cli.exits import DONE, ERROR
+from metta_sweep.cli.families import called, is_child
 from metta_sweep.cli.kept import place_of
 from metta_sweep.cli.text import as_json, out, plain
 from metta_sweep.errors import MettaSweepError, StoreError
@@ -97,7 +98,9 @@ def _content(path: Path) -> list[Finding]:
             drivers = [(row, reader.driver_of(row.run_id)) for row in rows]
     except MettaSweepError as error:
         return [Finding("content", False, str(error))]
-    held = [f"{row.name or row.run_id} by process {pid}" for row, pid in drivers if pid is not None]
+    held = [f"{called(row)} by process {pid}" for row, pid in drivers if pid is not None and not is_child(row)]
+    inside = sum(pid is not None and is_child(row) for row, pid in drivers)
+    held += [f"{inside} more, inside other runs"] if inside else []
     return [
         Finding("content", True, "1 run" if len(rows) == 1 else f"{len(rows)} runs"),
         Finding("locks", True, "held: " + ", ".join(held) if held else "none held"),

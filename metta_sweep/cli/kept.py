@@ -41,7 +41,8 @@ class Outline(NamedTuple):
     """A run in one line."""
 
     name: str | None
-    run_id: str
+    run_id: str | None
+    """None for one that is not kept itself."""
     kind: str
     """``sweep`` or ``pipeline``; ``unknown`` where nothing tells."""
     status: str

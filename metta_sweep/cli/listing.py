@@ -51,7 +51,7 @@ def _outlines(reader: SqliteReader, rows: Sequence[RunRow], *, every: bool) -> I
         root = root_of(called(row))
         if root not in told:
             told.add(root)
-            yield Outline(root, "", "unknown", "not kept", None, None, None, None, row.created, (), children=inner[root])
+            yield Outline(root, None, "unknown", "not kept", None, None, None, None, row.created, (), children=inner[root])
 
 
 def _cells(it: Outline) -> tuple[str, ...]:

@@ -51,6 +51,22 @@ async def test_a_run_that_goes_on_is_named_with_its_process(cli: Cli) -> None:
     assert seen[0]["locks"]["told"] == f"held: held by process {os.getpid()}"
 
 
+async def test_runs_inside_others_are_counted(cli: Cli) -> None:
+    """They end with those."""
+    seen: list[dict[str, dict[str, object]]] = []
+
+    async def inner(x: float) -> float:
+        seen.append(findings(cli)[1])
+        return x
+
+    async def outer(trial: TrialContext) -> float:
+        await SweepExperiment(objective=inner, search_space={"x": Uniform(0, 1)}).run(budget=1)
+        return 1.0
+
+    await SweepExperiment(name="held", objective=outer, search_space={"x": Uniform(0, 1)}, store="kept.db").run(budget=1)
+    assert seen[0]["locks"]["told"] == f"held: held by process {os.getpid()}, 1 more, inside other runs"
+
+
 def test_a_folder_that_is_not_there(cli: Cli) -> None:
     """It is told as bad, with what to do, and as the exit code."""
     code, found = findings(cli, "--store", "nowhere/x.db")

@@ -293,6 +293,18 @@ def test_a_run_whose_process_is_gone_goes_on_with_its_root(cli: Cli, name: str) 
     assert "broken off" not in cli("tree", "dead").out
 
 
+def test_what_ran_inside_a_run_is_kept_aside_with_it(cli: Cli) -> None:
+    """When it starts over; the new run has children of its own."""
+    cli.file("dies.py", DIES.replace("NAME", "name='dead',"))
+    assert cli("run", "dies.py:dead", "--budget", "2").code == 0
+    before = cli("tree", "dead").lines
+    assert cli("run", "dies.py:dead", "--budget", "1", "--fresh").code == 0
+    assert [line[6:] for line in cli("tree", "dead@1").lines[2:]] == [line[6:] for line in before[2:]]
+    assert len(before) == 4
+    assert len(cli("tree", "dead").lines) == 3
+    assert [run["name"] for run in json.loads(cli("list", "--json").out)] == ["dead@1", "dead"]
+
+
 def test_pipelines_take_budgets(cli: Cli) -> None:
     """Of the trials of the sweeps directly inside them."""
     cli.file(

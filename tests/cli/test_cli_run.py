@@ -191,7 +191,7 @@ def test_a_pipeline_is_run_too(cli: Cli) -> None:
         "piped = Piped(name='piped', store='kept.db')",
     )
     assert json.loads(cli("run", "piped.py", "--json").out) == {"one": 41}
-    assert "PipelineResult" in cli("run", "piped.py").out
+    assert "Result(one=41; " in cli("run", "piped.py").out
     assert cli("run", "piped.py", "--budget", "seconds=60").code == 0
     said = cli("run", "piped.py", "--more", "3")
     assert said.code == 2
