@@ -15,7 +15,12 @@ from typing import Any
 import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-LIBRARIES = {"nesting": ["optuna"], "optimizers": ["sklearn", "scipy", "optuna", "nevergrad"], "schedulers": ["scipy"]}
+LIBRARIES = {
+    "meta": ["scipy"],
+    "nesting": ["optuna"],
+    "optimizers": ["sklearn", "scipy", "optuna", "nevergrad"],
+    "schedulers": ["scipy"],
+}
 """What the code of a guide needs beside the package."""
 
 
@@ -23,6 +28,7 @@ LIBRARIES = {"nesting": ["optuna"], "optimizers": ["sklearn", "scipy", "optuna",
     "name",
     [
         "extending",
+        "meta",
         "nesting",
         "pipelines",
         "testing",
