@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from metta_sweep.core.goal import Goal
+from metta_sweep.core.goal import Direction, Goal
 from metta_sweep.errors import GoalError, InvalidInput, ObjectiveError, OptimizerError, a_kind
 from metta_sweep.experiments.comparison.problems import Instance, check_part, takes
 from metta_sweep.experiments.experiment import Experiment
@@ -201,7 +201,8 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
             expected="one direction",
             remedy="Give them one goal",
         )
-    direction = next(iter(directions.values()), "maximize" if given is None else given.direction)
+    default: Direction = "maximize" if given is None else given.direction
+    direction: Direction = next(iter(directions.values()), default)
     if given is not None and given.direction != direction:
         raise GoalError(
             "compare(goal=)",
