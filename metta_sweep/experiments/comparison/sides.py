@@ -192,7 +192,7 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
                 expected="a function that makes one number of a result",
                 remedy="Write score=lambda result: result.hypervolume({'accuracy': 0.0, 'latency': 100.0}), say",
             )
-    directions = {name: one.direction for name, one in goals.items()}
+    directions: dict[str, Direction] = {name: one.direction for name, one in goals.items()}
     if len(set(directions.values())) > 1:
         raise GoalError(
             "compare(experiments)",
@@ -202,7 +202,7 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
             remedy="Give them one goal",
         )
     default: Direction = "maximize" if given is None else given.direction
-    direction: Direction = next(iter(directions.values()), default)
+    direction = next(iter(directions.values()), default)
     if given is not None and given.direction != direction:
         raise GoalError(
             "compare(goal=)",
