@@ -337,6 +337,9 @@ FOREIGN_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "max_concurrent_trials": ("slots",),
     "max_parallelism": ("slots", "max_parallel"),
     "parallelism": ("slots",),
+    "init_from": ("warm_start",),
+    "previous_trials": ("warm_start",),
+    "evaluated_rewards": ("warm_start",),
     "direction": ("goal",),
     "mode": ("goal",),
     "minimize": ("goal",),
@@ -420,6 +423,7 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "goal": "SweepExperiment(goal='minimize')",
     "objective": "SweepExperiment(objective=train)",
     "seed": "SweepExperiment(seed=0)",
+    "warm_start": "SweepExperiment(warm_start=results)",
     "retries": "SweepExperiment(failures=FailurePolicy(retries=3))",
     "gpus": "Resources(gpus=1), which allocate_resources(trial) of a scheduler returns",
 }

@@ -32,7 +32,7 @@ from metta_sweep import (
 from metta_sweep.clock import crash_points
 from metta_sweep.core.events import Event
 from metta_sweep.core.trial import Report, TrialError
-from metta_sweep.errors import GoalError, InvalidInput, OptimizerError, StoreError
+from metta_sweep.errors import GoalError, InvalidInput, OptimizerError, StoreError, UnknownOption
 from metta_sweep.experiments.warm_start import WarmSource
 from metta_sweep.optimizers import EvolutionOptimizer, RandomOptimizer
 from metta_sweep.records import Record, RunRow, Store, TrialRow
@@ -401,6 +401,16 @@ def test_what_cannot_be_learned_is_refused(given: Callable[[], Any], error: type
         run(sweep(search_space=SPACE, store=store, warm_start=what), 1)
     assert all(word in str(refused.value) for word in words), str(refused.value)
     assert store.runs() == []
+
+
+def test_other_names_for_it_are_answered_with_its_own() -> None:
+    """And where it belongs."""
+    with pytest.raises(UnknownOption, match="Did you mean 'warm_start'"):
+        sweep(init_from=trials())
+    with pytest.raises(UnknownOption, match=r"Did you mean SweepExperiment\(warm_start=results\)"):
+        run(sweep(), 3, warm_start=trials())
+    with pytest.raises(UnknownOption, match=r"Did you mean SweepExperiment\(warm_start=results\)"):
+        EvolutionOptimizer(warm_start=trials())  # type: ignore[arg-type]
 
 
 def test_results_of_another_metric_are_refused() -> None:
