@@ -8,6 +8,7 @@ import sqlite3
 from typing import NamedTuple, cast
 
 from metta_sweep.cli.exits import UsageError
+from metta_sweep.clock import wall_time
 from metta_sweep.core.budget import Spend
 from metta_sweep.core.events import Stop
 from metta_sweep.core.goal import Goal
@@ -177,7 +178,7 @@ def spend_of(reader: SqliteReader, row: RunRow, outline: Outline) -> Spend:
     cost = sum(trial.value("cost") for trial in trials if "cost" in trial.metrics) + sum(spend.cost for spend in inside.values())
     if inherited is None:
         return Spend()
-    seconds = reader.active_seconds(row.run_id)
+    seconds = reader.active_seconds(row.run_id, wall_time() if outline.status == "running" else None)
     return Spend(max(0, count - inherited.trials), max(0.0, seconds - inherited.seconds), cost - inherited.cost)
 
 

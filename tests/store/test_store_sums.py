@@ -29,7 +29,7 @@ def test_trials_are_summed_up(tmp_path: Path) -> None:
 
 
 def test_active_seconds_are_those_of_every_time_it_was_taken_up(tmp_path: Path) -> None:
-    """Of each, what its last record tells, whatever that is; notes without events do not hide what came before them."""
+    """Of each, what its last record tells, whatever that is, and what has passed since the last one, of a run that goes on."""
     with start(tmp_path / "sweeps.db") as store:
         assert store.active_seconds(RUN) == 0.0
         store.append(RUN, [note(0, "start", 0.0), note(0, "events", 1.0, 2), note(2, "events", 2.5, 1)])
@@ -38,6 +38,8 @@ def test_active_seconds_are_those_of_every_time_it_was_taken_up(tmp_path: Path) 
         assert store.active_seconds(RUN) == 3.0
         store.append(RUN, [note(3, "events", 4.0, 1), note(4, "start", 0.0), note(4, "events", 0.5, 1)])
         assert store.active_seconds(RUN) == 7.5
+        last = list(store.records(RUN))[-1].time
+        assert [store.active_seconds(RUN, now) for now in (last + 2.0, last - 2.0)] == [9.5, 7.5]
 
 
 def test_only_rows_that_hold_a_name_are_read(tmp_path: Path) -> None:

@@ -44,15 +44,21 @@ class SumsReader(ABC):
         for columns in self._fetch(f"{_ROWS} AND instr(payload, ?) ORDER BY number", (key, f'"{name}"'.encode())):
             yield self._row(key, run_id, columns)
 
-    def active_seconds(self, run_id: str) -> float:
-        """Active seconds over all the times that a sweep was taken up: of each, what its last record tells. Not checked."""
+    def active_seconds(self, run_id: str, now: float | None = None) -> float:
+        """Active seconds over all the times that a sweep was taken up: of each, what its last record tells. Not checked.
+
+        Args:
+            run_id: the run.
+            now: the wall clock, for a run that goes on: what has passed since its last record counts, too.
+        """
         key = self._key(run_id)
-        last = "SELECT elapsed FROM records WHERE run = ? {} ORDER BY seq DESC, id DESC LIMIT 1"
+        last = "SELECT elapsed, time FROM records WHERE run = ? {} ORDER BY seq DESC, id DESC LIMIT 1"
         starts = "SELECT seq, id FROM records WHERE run = ? AND kind = 'start' AND kind <> 'events' ORDER BY seq, id"
         found = [self._fetch(last.format(""), (key,))]
         for seq, position in self._fetch(starts, (key,))[1:]:
             found.append(self._fetch(last.format("AND (seq, id) < (?, ?)"), (key, seq, position)))
-        return sum(_number(rows[0][0]) or 0.0 for rows in found if rows)
+        passed = max(0.0, now - (_number(found[0][0][1]) or now)) if now is not None and found[0] else 0.0
+        return passed + sum(_number(rows[0][0]) or 0.0 for rows in found if rows)
 
     def copied_end(self, run_id: str) -> int:
         """The number of the first event that a fork has not from its source; 0 for what is no fork. Not checked."""
