@@ -201,8 +201,10 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
             expected="one direction",
             remedy="Give them one goal",
         )
-    default: Direction = "maximize" if given is None else given.direction
-    direction = next(iter(directions.values()), default)
+    if directions:
+        direction: Direction = min(directions.values())
+    else:
+        direction = "maximize" if given is None else given.direction
     if given is not None and given.direction != direction:
         raise GoalError(
             "compare(goal=)",
