@@ -11,6 +11,7 @@ from pathlib import Path
 from types import CoroutineType
 from typing import Any, Never, Self
 
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import Metric, TrialError
@@ -33,7 +34,7 @@ from metta_sweep.threads import Leaked, WorkerThreads
 __all__ = ["LocalExecutor"]
 
 
-class LocalExecutor:
+class LocalExecutor(Remembers):
     """Runs trials in this process.
 
     Coroutine functions and async generators run as tasks on the event loop, all other functions in worker threads. What cannot be

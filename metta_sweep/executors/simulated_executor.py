@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Final, Never, Self
 
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import TrialError
 from metta_sweep.errors import ExecutorError, IllegalTransition, refuse_unknown
@@ -36,7 +37,7 @@ _LOOKS: Final = 64
 """Looks after which everybody else on the event loop gets a turn."""
 
 
-class SimulatedExecutor:
+class SimulatedExecutor(Remembers):
     """Runs trial functions step by step in simulated time: what takes long is counted, and not waited for.
 
     The trial function is an ordinary generator that yields its metrics once per epoch, or a plain function: that is one epoch, or

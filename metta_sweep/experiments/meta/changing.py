@@ -10,7 +10,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
-from metta_sweep.core.given import given_to, remade, settings_of, takes_any
+from metta_sweep.core.given import Remembers, given_to, remade, settings_of, takes_any
 from metta_sweep.errors import InvalidInput
 from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.sweep import SweepExperiment
@@ -120,6 +120,9 @@ def _experiment_with(experiment: Experiment, values: Mapping[str, Any]) -> Exper
     own = settings_of(experiment)
     if given_to(experiment) is None:
         raise _unknown_making(experiment)
+    executor = getattr(experiment, "executor", None)
+    if isinstance(executor, Remembers):  # it serves one run at a time, and copies may run side by side
+        values = {"executor": remade(executor, {}), **values}
     made: Experiment = remade(experiment, {name: value for name, value in values.items() if name in own})
     kept = vars(made)
     # what its user has set since it was made

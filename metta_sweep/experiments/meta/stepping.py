@@ -14,6 +14,7 @@ from metta_sweep.experiments.meta.child_trial import paired_seed, run_copy
 from metta_sweep.experiments.meta.lineages import Lineage, forked
 from metta_sweep.experiments.meta.scores import Score
 from metta_sweep.experiments.meta.template import Template
+from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.experiments.tree.node import Node, enclosing
 from metta_sweep.schedulers.scheduler import Scheduler
 
@@ -91,6 +92,15 @@ def steps_of(given: object, scheduler: Scheduler, template: Template) -> int | N
     """
     kind = type(scheduler).__name__
     steps = None if given is None else check_int(given, f"{_WHERE}(steps=)", InvalidInput, at_least=1, remedy="Write steps=10, say")
+    if not isinstance(template.example, SweepExperiment):
+        called = type(template.example).__name__
+        raise InvalidInput(
+            f"{_WHERE}(scheduler=)" if given is None else f"{_WHERE}(steps=)",
+            f"a step of a trial is a copy that goes on with more trials, and {called} is no sweep ({kind} looks at steps)",
+            found=template.example,
+            expected="a sweep as base",
+            remedy="Leave steps out, and use a scheduler that lets trials run to their end",
+        )
     if not template.bounded:
         raise InvalidInput(
             f"{_WHERE}(base_budget=)",

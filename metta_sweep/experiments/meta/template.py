@@ -11,7 +11,7 @@ from metta_sweep.core.given import remade
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import InvalidInput
 from metta_sweep.experiments.experiment import Experiment
-from metta_sweep.experiments.meta.changing import Path, changed, part_of, parts_of
+from metta_sweep.experiments.meta.changing import Path, changed, part_of, parts_of, with_parts
 from metta_sweep.experiments.meta.origin import Origin
 from metta_sweep.experiments.meta.paths import Route, Target, Targets
 from metta_sweep.experiments.meta.ranges import check_ends, distributions_in
@@ -121,10 +121,8 @@ class Template:
         changes.update({(name,): value for name, value in settings.items()})
         if self._fills_in and isinstance(made, SweepExperiment) and made.objective is None:
             changes[("objective",)] = self.origin.objective
-        if changes:
-            made = changed(made, changes)
-        elif made is self.example:  # which is never run
-            made = remade(made, {})
+        if changes or made is self.example:  # which is never run
+            made = changed(made, changes) if changes else with_parts(made, {})
         if routed[Route.STAGE]:
             made = with_stages(made, _by_name(routed[Route.STAGE]))
         return Copy(made, self._budget_with(_by_name(routed[Route.BUDGET])), _by_name(routed[Route.INPUT]))

@@ -265,6 +265,11 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         InvalidInput,
         r"no single best trial; found \['a', 'b'\].*Write score=lambda result: result\.hypervolume",
     ),
+    "steps of a pipeline": (
+        lambda: whole(optimizer=PBTScheduler(), base_budget=3),
+        InvalidInput,
+        r"MetaExperiment\(scheduler=\): a step of a trial is a copy that goes on with more trials, and Whole is no sweep",
+    ),
     # options
     "an unknown option": (lambda: meta(search_space=C, base_budgett=3), UnknownOption, "Did you mean 'base_budget'"),
     "the budget of the whole": (lambda: meta(search_space=C, budget=3), UnknownOption, r"Did you mean run\(budget=100\)"),

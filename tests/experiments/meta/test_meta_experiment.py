@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from metta_sweep import (
     Choice,
     FailurePolicy,
     Integer,
+    LocalExecutor,
     MemoryStore,
     MetaExperiment,
     Optimizer,
@@ -187,6 +189,28 @@ def test_a_method_of_a_subclass_may_make_the_base() -> None:
             return (result.best_score or 0.0) / 2
 
     assert 0 < (run(Tuned(slots=1, store="memory"), 2).best_score or 0) < 0.5
+
+
+def test_copies_side_by_side_have_executors_of_their_own() -> None:
+    """Though their base was given one, which serves one run at a time."""
+    made = meta(base=base(executor=LocalExecutor(slots=2), slots=2), search_space=C, slots=3)
+    result = run(made, 6)
+    assert [trial.error for trial in result.trials] == [None] * 6
+
+
+async def slow(x: float, arm: str) -> float:
+    """Takes a second."""
+    await asyncio.sleep(1.0)
+    return await worth(x, arm)
+
+
+def test_a_copy_that_is_cut_at_the_deadline_has_no_score() -> None:
+    """Half of what it was to do is not what its settings are worth; the trial was stopped, and goes on with more time."""
+    store = MemoryStore()
+    first = run(meta(name="m", base=base(objective=slow), search_space=C, store=store), Budget(trials=3, seconds=12.0))
+    assert [trial.state for trial in first.trials] == [TrialState.COMPLETED, TrialState.COMPLETED, TrialState.STOPPED]
+    assert first.trials[2].score is None
+    assert first.stop_reason == "budget_time"
 
 
 # -- seeds -------------------------------------------------------------------------------------------------------------------------
