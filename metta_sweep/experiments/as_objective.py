@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.metrics import BARE_METRIC
@@ -13,6 +14,7 @@ from metta_sweep.core.values import plain_scalar
 from metta_sweep.errors import InvalidInput, MetricError, ObjectiveError
 from metta_sweep.experiments.as_stage import common_parameters, functions_of, own_parameters
 from metta_sweep.experiments.experiment_result import ExperimentResult
+from metta_sweep.experiments.tree.node import enclosing
 from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, Parameter
 
 if TYPE_CHECKING:
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ExperimentObjective", "metrics_of_fields", "metrics_of_sweep", "trial_function"]
 
-_WHERE = "SweepExperiment(objective=)"
+logger: Final = logging.getLogger("metta_sweep")
+
+_WHERE: Final = "SweepExperiment(objective=)"
+_WARNED_AT_MOST: Final = 256
+_warned: Final[dict[str, None]] = {}
+"""Ids of runs that people were warned of."""
 
 
 def trial_function(objective: Any, goal: Goal) -> Any:
@@ -152,7 +159,27 @@ def metrics_of_sweep(result: SweepResult, where: str) -> dict[str, Metric]:
             f"{where}: in the sweep {result.name or result.run_id!r} no trial completed, so that it has no best score; "
             f"found {len(result.trials)} trials, and it stopped by {result.stop_reason}. Give it more trials, or mend what fails."
         )
+    _warn_of_other_direction(result)
     return {result.goal.metric or BARE_METRIC: result.best_score}
+
+
+def _warn_of_other_direction(result: SweepResult) -> None:
+    """One warning for a run that maximizes what the sweeps inside it minimize, or the other way round: that is hardly meant."""
+    node = enclosing()
+    goal = getattr(getattr(node, "run", None), "goal", None)
+    if node is None or not isinstance(goal, Goal) or goal.sign == result.goal.sign or node.run_id in _warned:
+        return
+    _warned[node.run_id] = None
+    while len(_warned) > _WARNED_AT_MOST:
+        del _warned[next(iter(_warned))]
+    direction = result.goal.direction
+    logger.warning(
+        "%s is to %s the best scores of sweeps which %s: is goal=%r meant for it, too?",
+        node.shown,
+        goal.direction,
+        direction,
+        direction,
+    )
 
 
 def metrics_of_fields(fields: Mapping[str, Any], where: str) -> dict[str, Metric]:

@@ -14,6 +14,7 @@ from metta_sweep.core.budget import Budget, Spend, StopReason
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.errors import BuildError, ContractError, Fault, MettaSweepError
 from metta_sweep.pipeline.contracts.contract import Contract
+from metta_sweep.pipeline.contracts.typeforms import type_name
 from metta_sweep.pipeline.parts.guest import ABSENT, Guest, last_of
 from metta_sweep.pipeline.proof.flow import FieldState
 from metta_sweep.pipeline.proof.signature import MISSING, Parameter, ReadSignature, read_signature
@@ -44,7 +45,7 @@ RESULT_FIELDS: Final[Mapping[str, Any]] = {
     "run_id": str,
 }
 """What a contract may pick of the result of a sweep, and as what."""
-_OF_THE_BEST: Final = ("best", "best_params", "best_score")
+_OF_THE_BEST: Final = frozenset({"best", "best_params", "best_score"})
 _ITSELF: Final = "itself"
 _AS_DICT: Final = "as a dict"
 _DEEPEST: Final = 40
@@ -82,6 +83,7 @@ def _of_sweep(sweep: SweepExperiment, stage: str, constants: Mapping[str, Any]) 
         ends=_ends(sweep.name or type(sweep).__name__),
         whole=_whole,
         values=_Values,
+        may_be_none=_OF_THE_BEST,
         functions=() if sweep.objective is None else (sweep.objective,),
         content={"experiment": sweep._blueprint().definition},  # noqa: SLF001  # what makes it the one that it is
         seeded=sweep.seed is None,
@@ -143,11 +145,11 @@ class _Values(Mapping[str, Any]):
             return result.to_dict()
         if name == "trials":
             return list(result.trials)
-        value = getattr(result, name)
+        value = getattr(result, name.removesuffix("?"))
         if value is None and name in _OF_THE_BEST:
             raise ContractError(
                 f"{name!r} is asked of a sweep in which no trial completed: {result!r}. "
-                "Give it more trials, or take the whole result: .through(results=SweepResult)."
+                f"Give it more trials, or take what there is: .through({name}={type_name(RESULT_FIELDS[name])} | None)."
             )
         return value
 
@@ -319,6 +321,7 @@ def _unmade_sweep(kind: type[SweepExperiment], stage: str, constants: Mapping[st
         ends=_ends(kind.name or kind.__name__),
         whole=_whole,
         values=_Values,
+        may_be_none=_OF_THE_BEST,
         functions=(kind,),
         seeded=kind.seed is None,
         faults=tuple(Fault("", message) for message in _sweep_faults(constants)),

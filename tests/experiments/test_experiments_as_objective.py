@@ -243,3 +243,17 @@ def test_three_levels_count_their_leaves_apart() -> None:
     results = outer.run(Budget(trials=2))
     assert [trial.score for trial in results.trials] == [-0.25, -0.25]
     assert results.spend.trials == 2
+
+
+def test_sweeps_inside_that_go_the_other_way_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A run that maximizes the best scores of sweeps which minimize says so, once."""
+
+    class Lowest(Tuned):
+        goal = "minimize"
+
+    sweep(Lowest, 0.25, 0.5).run()
+    said = [record.getMessage() for record in caplog.records if "the best scores of sweeps" in record.getMessage()]
+    assert len(said) == 1
+    assert "is to maximize the best scores of sweeps which minimize: is goal='minimize' meant for it, too?" in said[0]
+    sweep(Lowest, 0.25, goal="minimize").run()
+    assert len([record for record in caplog.records if "the best scores of sweeps" in record.getMessage()]) == 1

@@ -101,14 +101,16 @@ async def test_the_budget_may_be_a_field_or_a_constant_given_to_through() -> Non
 
 
 async def test_a_best_score_is_asked_for_where_none_is() -> None:
-    """The error names the sweep, and what else the contract could take."""
+    """The error names the sweep, and what else the contract could take; with that, None is there."""
 
     def failing(x: float) -> float:
         raise ValueError("no")
 
     plan = Pipeline().stage("explore", points(1.0, objective=failing)).through(best_score=float).build()
-    with pytest.raises(ContractError, match=r"in which no trial completed.*through\(results=SweepResult\)"):
+    with pytest.raises(ContractError, match=r"in which no trial completed.*through\(best_score=float \| None\)"):
         await plan.run()
+    result = await Pipeline().stage("explore", points(1.0, objective=failing)).through(best_score=float | None).build().run()
+    assert result.best_score is None
 
 
 async def test_a_sweep_that_stops_for_a_bad_reason_fails_its_stage() -> None:

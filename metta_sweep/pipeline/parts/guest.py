@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any, Final, Protocol, runtime_checkable
 
 from metta_sweep.address import child, join
 from metta_sweep.errors import Fault
+from metta_sweep.pipeline.contracts.assignable import explain_mismatch
 from metta_sweep.pipeline.contracts.contract import Contract
 from metta_sweep.pipeline.parts.closed import bind_inputs, output_maker, picks_of
 from metta_sweep.pipeline.parts.stage import StageBinding, StageSpec
@@ -52,6 +54,8 @@ class Guest:
     """Of the only field of a contract, by name and type: under which name the values have it; None: under its own."""
     values: Callable[[Any], Mapping[str, Any]]
     """What can be picked of what ``run`` gave."""
+    may_be_none: frozenset[str] = frozenset()
+    """What of that may be None: as ``name?`` it may, as ``name`` it is refused with a reason."""
     functions: tuple[Callable[..., Any], ...] = ()
     """What it calls: its code."""
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -163,6 +167,13 @@ class GuestSpec(StageSpec):
 
     def _picks(self, flow: Flow) -> dict[str, str]:
         """The fields of the contract, each with the name under which the guest's values have it."""
+        unsure, fields = self.guest.may_be_none, self.contract.fields
+        return {
+            field: f"{source}?" if source in unsure and explain_mismatch(NoneType, fields[field], field) is None else source
+            for field, source in self._sources(flow).items()
+        }
+
+    def _sources(self, flow: Flow) -> dict[str, str]:
         guest, fields = self.guest, self.contract.fields
         if self.contract is guest.provides and guest.ends is None:
             if not guest.faults:
