@@ -13,10 +13,18 @@ from metta_sweep.core.values import plain_scalar
 from metta_sweep.errors import BudgetError, GoalError, InvalidInput, a_kind, did_you_mean, refuse_unknown
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.sweep import SweepExperiment
-from metta_sweep.experiments.tasks import TakenTaskResults, TaskResults, TaskRound, checked_mastery, named_tasks, task_name
+from metta_sweep.experiments.tasks import (
+    TakenTaskResults,
+    TaskResults,
+    TaskRound,
+    checked_mastery,
+    named_tasks,
+    sweep_name,
+    task_name,
+)
 from metta_sweep.experiments.with_settings import with_settings
 from metta_sweep.optimizers.optimizer import Optimizer
-from metta_sweep.pipeline import Pipeline
+from metta_sweep.pipeline import Pipeline, fields
 from metta_sweep.pipeline.proof.signature import accepted_keywords
 from metta_sweep.records import Store
 
@@ -120,11 +128,15 @@ class CurriculumExperiment(Experiment):
 
     def pipeline(self) -> Pipeline:
         """The loop over the tasks."""
+        drawn = type(self).setup_curriculum is not CurriculumExperiment.setup_curriculum
+        settings = {"budget_per_task": Any, "mastered": Any, "max_rounds": int, "on_failure": str, "transfer": bool}
         carry = {"task_idx": 0, "task_round": 1, "gave_up": False, "history": [], "earlier": []}
         return (
             Pipeline()
+            .stage("settings", self.settings_now)
+            .through(fields(**settings), checkpoint=False)  # those of now count: what is done differently is done again
             .stage("init", self.setup_curriculum)
-            .through(tasks=list[Any])
+            .through(tasks=list[Any], checkpoint=drawn)
             .loop_while(lambda ctx: ctx.task_idx < len(ctx.tasks) and not ctx.gave_up, carry=carry, name="tasks")
             .stage("select_task", self.get_next_task)
             .through(current_task=Any)
@@ -138,6 +150,11 @@ class CurriculumExperiment(Experiment):
             .stage("conclude", self.conclude)
             .through(mastered_tasks=list[str], best_score=float | None, best_params=dict[str, Any] | None)
         )
+
+    def settings_now(self) -> dict[str, Any]:
+        """What the stages read of the settings."""
+        names = ("budget_per_task", "mastered", "max_rounds", "on_failure", "transfer")
+        return {name: getattr(self, name) for name in names}
 
     def setup_curriculum(self) -> list[Any]:
         """The tasks, in their order: JSON values, or names.
@@ -187,30 +204,30 @@ class CurriculumExperiment(Experiment):
                 expected="a function of the results and the task",
                 remedy="Write mastered=lambda results, task: ..., which looks at results.trials",
             )
-        settings: dict[str, Any] = {}
+        settings: dict[str, Any] = {} if made.name else {"name": sweep_name(task, task_round)}
         optimizer = self.create_optimizer_for_task(task)
         if optimizer is not None:
             settings["optimizer"] = optimizer
         if earlier and "earlier" not in asked:
             settings["warm_start"] = earlier
-        return with_settings(made, **settings) if settings else made
+        return with_settings(made, **settings)
 
-    async def run_task_sweep(self, current_task: Any, task_round: int, earlier: list[Trial]) -> TaskResults:
+    async def run_task_sweep(self, current_task: Any, task_round: int, earlier: list[Trial], budget_per_task: Any) -> TaskResults:
         """Optimize the task: run its sweep. An override may return a ``SweepResult`` as well."""
         sweep = self.create_sweep_for_task(self.task_of(current_task), task_round, earlier)
-        return TaskResults.of(await sweep.run(budget=self.budget_per_task))
+        return TaskResults.of(await sweep.run(budget=budget_per_task))
 
-    def evaluate_progress(self, current_task: Any, task_results: TaskResults) -> bool:
+    def evaluate_progress(self, current_task: Any, task_results: TaskResults, mastered: Any) -> bool:
         """Whether the task is mastered."""
-        if self.mastered is None:
+        if mastered is None:
             return True
-        if callable(self.mastered):
-            answer: Any = plain_scalar(self.mastered(task_results, self.task_of(current_task)))
+        if callable(mastered):
+            answer: Any = plain_scalar(mastered(task_results, self.task_of(current_task)))
             return check_flag(answer, f"{type(self).__name__}(mastered=)(results, task)", InvalidInput, remedy="Return a bool")
         score = task_results.best_score
         if score is None:
             return False
-        threshold = float(self.mastered)
+        threshold = float(mastered)
         return score <= threshold if task_results.direction == "minimize" else score >= threshold
 
     def advance(
@@ -222,17 +239,20 @@ class CurriculumExperiment(Experiment):
         task_round: int,
         history: list[TaskRound],
         earlier: list[Trial],
+        max_rounds: int,
+        on_failure: str,
+        transfer: bool,
     ) -> dict[str, Any]:
         """What follows: the next task, another round of this one, or the end."""
         done = TaskRound.of(task_name(current_task), task_round, task_results, mastered=should_advance)
-        out_of_rounds = not should_advance and task_round >= self.max_rounds
+        out_of_rounds = not should_advance and task_round >= max_rounds
         leaves = should_advance or out_of_rounds
         return {
             "task_idx": task_idx + leaves,
             "task_round": 1 if leaves else task_round + 1,
-            "gave_up": out_of_rounds and self.on_failure == "stop",
+            "gave_up": out_of_rounds and on_failure == "stop",
             "history": [*history, done],
-            "earlier": [*earlier, *task_results.trials] if self.transfer or not leaves else [],
+            "earlier": [*earlier, *task_results.trials] if transfer or not leaves else [],
         }
 
     def conclude(self, history: list[TaskRound]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -59,17 +59,21 @@ def check_same_definition(name: str, kept: Mapping[str, Any], given: Mapping[str
 
 
 def check_name_is_free(name: str, store: StoreReader, given: Mapping[str, Any]) -> None:
-    """Raise ``DefinitionChanged`` when the run of that name is one of another kind or class of experiment."""
+    """Raise ``DefinitionChanged`` when the run of that name is one of another kind or class of experiment.
+
+    Classes that keep their settings may say more in ``settings``.
+    """
     row = store.find_run(name)
     if row is None:
         return
     for record in store.records(row.run_id, kind="start"):
         kept = read_start(row.run_id, record).definition
-        check_same_definition(name, _kind_and_class(kept), given)
+        parts = [part for part in ("kind", "class", "settings") if part != "settings" or (part in kept and part in given)]
+        check_same_definition(name, _only(kept, parts), _only(given, parts))
 
 
-def _kind_and_class(definition: Mapping[str, Any]) -> dict[str, Any]:
-    return {part: definition[part] for part in ("kind", "class") if part in definition}
+def _only(definition: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
+    return {part: definition[part] for part in parts if part in definition}
 
 
 def warn_of_changed_code(name: str, kept: object, given: str | None) -> None:

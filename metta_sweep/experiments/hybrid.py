@@ -227,6 +227,10 @@ class HybridExperiment(OneObjective):
                 found[f"candidate-{len(found) + 1}"] = (phase, trial)
         return found
 
+    def _members(self) -> dict[str, Any]:
+        chosen = {"explorer": self.explorer, "modeler": self.modeler, "refiner": self.refiner}
+        return {phase: None if optimizer is None else optimizer.describe() for phase, optimizer in chosen.items()}
+
     # -- pieces ------------------------------------------------------------------------------------------------------------------
 
     def _check_phases(self, population: int) -> None:

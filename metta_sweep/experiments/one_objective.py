@@ -9,7 +9,9 @@ from metta_sweep.core.goal import Goal
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import BudgetError, GoalError, ObjectiveError, SearchSpaceError
+from metta_sweep.experiments.definition import as_kept
 from metta_sweep.experiments.experiment import Experiment
+from metta_sweep.experiments.settings import describe_objective
 from metta_sweep.experiments.sweep import SweepExperiment
 
 __all__ = ["OneObjective"]
@@ -35,6 +37,21 @@ class OneObjective(Experiment):
         """
         common = {"objective": self.objective, "search_space": self.search_space, "goal": self.goal, "slots": self.slots}
         return SweepExperiment(**{**common, **settings})
+
+    @property
+    def _definition(self) -> dict[str, Any]:
+        """What a kept run of that name must be of, too: how much is done of it may change, not what is searched."""
+        settings = {
+            "objective": describe_objective(self.objective),
+            "search_space": self.search_space.describe(),
+            "goal": self.goal.describe(),
+            **self._members(),
+        }
+        return as_kept({**super()._definition, "settings": settings})
+
+    def _members(self) -> dict[str, Any]:
+        """What else makes it what it is, as JSON values."""
+        return {}
 
     def _set_problem(
         self,

@@ -224,6 +224,9 @@ class OptimizerOptimizer(OneObjective):
             return {"optimizer": optimizer}
         return {"optimizer": optimizer, "scheduler": SynchronousBatchScheduler(batch_size=values["batch_size"])}
 
+    def _members(self) -> dict[str, Any]:
+        return {"config_space": self.config_space.describe(), "meta_optimizer": self.meta_optimizer.describe()}
+
     # -- pieces ------------------------------------------------------------------------------------------------------------------
 
     def _named(self, number: int) -> dict[str, str]:

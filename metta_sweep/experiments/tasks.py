@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from metta_sweep.address import check_name
 from metta_sweep.core.budget import StopReason
@@ -16,8 +17,12 @@ from metta_sweep.core.trial import Trial
 from metta_sweep.core.values import NotJson, plain_json
 from metta_sweep.errors import InvalidInput, InvalidName, a_kind
 from metta_sweep.experiments.result import SweepResult
+from metta_sweep.records import digest
 
-__all__ = ["TakenTaskResults", "TaskResults", "TaskRound", "checked_mastery", "named_tasks", "task_name"]
+__all__ = ["TakenTaskResults", "TaskResults", "TaskRound", "checked_mastery", "named_tasks", "sweep_name", "task_name"]
+
+_NO_NAME: Final = re.compile(r"[^\w.-]+")
+_LONGEST: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,13 @@ def task_name(task: Any) -> str:
         return task
     name = task.get("name") if isinstance(task, Mapping) else getattr(task, "name", None)
     return name if isinstance(name, str) else json.dumps(task, sort_keys=True, default=str)
+
+
+def sweep_name(task: Any, number: int) -> str:
+    """The name of the sweep of one round of a task. Different tasks have different ones, also where they cannot be names."""
+    text = task_name(task)
+    plain = _NO_NAME.sub("-", text).strip("-")[:_LONGEST]
+    return f"{plain if plain == text else f'{plain}-{digest(text.encode())[:6]}'}-round-{number}"
 
 
 def named_tasks(tasks: object, where: str) -> tuple[list[Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -60,7 +61,7 @@ def test_each_sweep_is_a_child_with_the_address_of_its_round() -> None:
     """The runs lie under the name of the curriculum, in the order of the rounds."""
     store = MemoryStore()
     curriculum(name="c", store=store).run()
-    assert kept_runs(store, "c") == [f"c/tasks[{number}]/optimize_task>SweepExperiment" for number in range(2)]
+    assert kept_runs(store, "c") == ["c/tasks[0]/optimize_task>a-round-1", "c/tasks[1]/optimize_task>bbb-round-1"]
 
 
 def test_a_task_that_is_not_mastered_gets_further_rounds_and_then_the_next_one_comes() -> None:
@@ -154,6 +155,42 @@ def test_a_task_may_be_a_dict() -> None:
     result = curriculum(tasks=tasks, sweep=lambda task: make_sweep("a" * task["size"])).run()
     assert result.tasks == tasks
     assert [done.task for done in result.history] == ["easy", '{"size": 3}']
+
+
+def test_sweeps_are_named_after_their_tasks() -> None:
+    """What cannot be a name is told apart by a digest; a name of the sweep's own stays."""
+    store = MemoryStore()
+    tasks = ["two words", "two-words", {"size": 3}, "a"]
+
+    def sweep(task: Any) -> SweepExperiment:
+        return make_sweep("a", name="mine") if task == "a" else make_sweep("a")
+
+    curriculum(tasks=tasks, sweep=sweep, budget_per_task=1, name="c", store=store).run()
+    names = [name.partition(">")[2] for name in kept_runs(store, "c")]
+    assert names[1] == "two-words-round-1"
+    assert re.fullmatch(r"two-words-[0-9a-f]{6}-round-1", names[0])
+    assert re.fullmatch(r"size-3-[0-9a-f]{6}-round-1", names[2])
+    assert names[3] == "mine"
+
+
+def test_what_is_changed_counts_and_the_rest_stays() -> None:
+    """More rounds, another threshold, a larger budget, further tasks: what follows is done, and what was done is not done again."""
+    store = MemoryStore()
+
+    def go(**settings: Any) -> tuple[list[tuple[str, int, bool]], list[int]]:
+        given = {"mastered": 0.0, "max_rounds": 1, "budget_per_task": 4, **settings}
+        result = curriculum(name="c", store=store, **given).run()
+        return rounds(result), [done.trials for done in result.history]
+
+    assert go() == ([("a", 1, False), ("bbb", 1, False)], [4, 4])
+    before = [trials_of(store, name) for name in kept_runs(store, "c")]
+    assert go(mastered=-1.0) == ([("a", 1, True), ("bbb", 1, True)], [4, 4])
+    assert go(budget_per_task=6) == ([("a", 1, False), ("bbb", 1, False)], [6, 6])
+    assert [trials_of(store, name)[:4] for name in kept_runs(store, "c")] == before
+    assert go(tasks=["a", "bbb", "cc"])[0] == [("a", 1, False), ("bbb", 1, False), ("cc", 1, False)]
+    assert len(kept_runs(store, "c")) == 3
+    assert go(max_rounds=2)[0] == [("a", 1, False), ("a", 2, False), ("bbb", 1, False), ("bbb", 2, False)]
+    assert [trials_of(store, name)[:4] for name in kept_runs(store, "c")[:1]] == before[:1]
 
 
 def test_a_maker_of_sweeps_gets_what_it_asks_for() -> None:
@@ -311,7 +348,7 @@ def test_a_process_that_is_killed_in_the_second_task_is_taken_up_there(tmp_path:
     assert [(task, trials) for task, trials, _ in told] == [("a", 6), ("b", 6)]
     store = SqliteStore(path)
     try:
-        assert kept_runs(store, "c") == [f"c/tasks[{number}]/optimize_task>SweepExperiment" for number in range(2)]
+        assert kept_runs(store, "c") == ["c/tasks[0]/optimize_task>a-round-1", "c/tasks[1]/optimize_task>b-round-1"]
     finally:
         store.close()
 
@@ -330,7 +367,7 @@ async def test_a_curriculum_inside_a_trial() -> None:
     result = await outer.run(budget=2)
     assert result.best_score is not None
     names = kept_runs(store, "orders")
-    assert len([name for name in names if name.endswith("optimize_task>SweepExperiment")]) == 4
+    assert len([name for name in names if name.endswith("-round-1")]) == 4
     assert names[0] == "orders/trial[0]>CurriculumExperiment"
 
 
@@ -347,6 +384,13 @@ def test_the_population_of_a_task_is_filled_by_earlier_trials() -> None:
 
     curriculum(tasks=["first", "second"], sweep=sweep, mastered=mastered, transfer=True, budget_per_task=40).run()
     assert near[1] < 0.1
+
+
+def trials_of(store: MemoryStore, name: str) -> list[float | None]:
+    """The scores of a run's trials."""
+    row = store.find_run(name)
+    assert row is not None
+    return [trial.score for trial in store.trial_rows(row.run_id)]
 
 
 def warm_starts(store: MemoryStore) -> list[Any]:

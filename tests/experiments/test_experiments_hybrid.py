@@ -24,6 +24,7 @@ from metta_sweep import (
 )
 from metta_sweep.errors import (
     BudgetError,
+    DefinitionChanged,
     FailureRateExceeded,
     GoalError,
     InvalidInput,
@@ -218,6 +219,25 @@ def test_an_objective_may_be_a_method() -> None:
 def test_a_single_seed_has_no_standard_error() -> None:
     """None stands in its place."""
     assert {found.sem for found in hybrid(validate=1).run().validation_scores.values()} == {None}
+
+
+def test_more_of_a_phase_goes_on_where_it_was() -> None:
+    """Other numbers of trials count when it is run again: what was explored stays."""
+    store = MemoryStore()
+    before = hybrid(name="h", store=store).run()
+    after = hybrid(name="h", store=store, explore=8).run()
+    assert [trial.params for trial in after.exploration_results[:6]] == [trial.params for trial in before.exploration_results]
+    assert len(after.exploration_results) == 8
+
+
+def test_another_search_under_its_name_is_refused() -> None:
+    """Another search space or optimizer is another experiment: the difference is shown."""
+    store = MemoryStore()
+    hybrid(name="h", store=store).run()
+    with pytest.raises(DefinitionChanged, match=r"settings\.search_space"):
+        hybrid(name="h", store=store, search_space={"x": Uniform(0.0, 1.0)}).run()
+    with pytest.raises(DefinitionChanged, match=r"settings\.modeler"):
+        hybrid(name="h", store=store, modeler=RandomOptimizer()).run()
 
 
 def test_a_budget_bounds_the_whole() -> None:
