@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Never
 
 __all__ = ["Given", "Remembers", "given_to", "remade", "settings_of", "takes_any"]
@@ -75,7 +76,8 @@ def given_to(thing: object) -> dict[str, Any] | None:
         if any(bound.signature.parameters[name].kind in _MANY for name in bound.arguments):
             return None
         return {**bound.arguments, **given.keywords}
-    parameters = _parameters(next(iter(_constructors(thing)), type(thing)))
+    kind: Any = type(thing)
+    parameters = _parameters(next(iter(_constructors(thing)), kind))
     names = [parameter.name for parameter in parameters if parameter.kind not in _MANY]
     if not names or not all(hasattr(thing, name) for name in names):
         return None
@@ -104,10 +106,11 @@ def _takes_more(parameter: inspect.Parameter) -> bool:
     return parameter.kind is parameter.VAR_KEYWORD and parameter.annotation not in _NEVER
 
 
-def _parameters(callee: Any) -> list[inspect.Parameter]:
+@lru_cache(maxsize=512)
+def _parameters(callee: Any) -> tuple[inspect.Parameter, ...]:
     try:
         signature = inspect.signature(callee)
     except (TypeError, ValueError):
-        return []
-    found = list(signature.parameters.values())
+        return ()
+    found = tuple(signature.parameters.values())
     return found if isinstance(callee, type) else found[1:]
