@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from metta_sweep.experiments.stores import resolve_store
 from metta_sweep.experiments.tree.node import enclosing
 from metta_sweep.pipeline.keeping.artifact import ArtifactLost
+from metta_sweep.pipeline.keeping.shelf import read_from
 from metta_sweep.records import RunRow, Store
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ def revived(value: Any, store: Store) -> Any:
 
 def _stores(known: Store | None, live: SweepResult | None, path: str | None) -> Iterator[Store]:
     """Where its run may be kept: where it is known to be, in the store of the experiment that reads it, where it was kept then."""
-    if known is not None:
-        yield known
+    for store in (known, read_from.get()):
+        if store is not None:
+            yield store
     if live is not None:
         yield live.store
     node = enclosing()

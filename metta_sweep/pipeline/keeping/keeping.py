@@ -253,7 +253,8 @@ class Keeping:
         if found.schema != self._contract.schema_digest:
             changed.append("its contract")
         try:
-            output, migrated = self._load(shelf, found)
+            with shelf.being_read():
+                output, migrated = self._load(shelf, found)
         except IllFormed:
             return Judged("rerun", _DAMAGED, lost=True)
         except ArtifactLost as error:

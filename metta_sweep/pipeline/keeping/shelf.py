@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
 from metta_sweep.pipeline.hook_table import CodeChange
 from metta_sweep.records import Recorder, Store
 
-__all__ = ["Origins", "Shelf"]
+__all__ = ["Origins", "Shelf", "read_from"]
 
 logger: Final = logging.getLogger("metta_sweep")
 
 
+read_from: Final[ContextVar[Store | None]] = ContextVar("metta_sweep_read_from", default=None)
+"""The store out of which an output is being read; None: out of none."""
 _MOST: Final = 4096
 """Values that cannot be watched for their end are remembered up to this number."""
 
@@ -84,6 +88,15 @@ class Shelf:
         """The store that holds what runs share; None: there is none."""
         store: Store | None = getattr(self.recorder, "store", None)
         return store
+
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """While the block runs, what is read back may look for what it refers to in the store."""
+        token = read_from.set(self.cache)
+        try:
+            yield
+        finally:
+            read_from.reset(token)
 
     def warn_once(self, stage: str, what: str, *values: object) -> None:
         """Warn, once in a run for a stage, whatever the number of its executions."""
