@@ -11,7 +11,7 @@ from metta_sweep.core.budget import Spend
 from metta_sweep.errors import StoreError
 from metta_sweep.experiments.experiment_result import ExperimentResult, RunFacts
 from metta_sweep.experiments.fold import SweepState
-from metta_sweep.experiments.forking import begun_fork
+from metta_sweep.experiments.forking import Fork, begun_fork
 from metta_sweep.experiments.kept_result import revived
 from metta_sweep.experiments.recorder import SweepRecorder
 from metta_sweep.experiments.result import SweepResult
@@ -60,7 +60,7 @@ def read_sweep(store: Store | SqliteReader, row: RunRow, note: StartNote | None 
         reader = cast("Store", _Beginning(reader, end))
     state = SweepState(note.goal)
     recorder = SweepRecorder(reader, row.run_id, state)
-    recorder.replay(begun_fork(row, note.fork))
+    recorder.replay(_fork_of(row, note))
     used, inherited = recorder.active_before, recorder.inherited
     cost = state.cost + sum(spend.cost for spend in recorder.children.values())
     return SweepResult(
@@ -105,6 +105,13 @@ def read_experiment(store: Store, row: RunRow, note: StartNote | None = None) ->
     return ExperimentResult(PipelineResult(context_of(fields), ProfileTable(), seconds), facts)
 
 
+def _fork_of(row: RunRow, note: StartNote) -> Fork | None:
+    """The fork that a run is. One that has not been taken up has used nothing itself."""
+    if row.forked_from is None:
+        return None
+    return begun_fork(row, note.fork) or Fork(row.forked_from, 0, 0, None)
+
+
 def address_of(row: RunRow) -> str:
     """The address of a run in the tree of experiments; empty for a root."""
     return (row.name or "").partition("/")[2]
@@ -116,9 +123,14 @@ def _in_order(address: str) -> list[tuple[int, str]]:
 
 
 def _first_note(store: Store, row: RunRow) -> StartNote:
-    record = next(store.records(row.run_id), None)
-    if record is None or record.kind != "start":
+    starts = store.records(row.run_id, kind="start")
+    record = next(starts, None)
+    if record is None:
         raise StoreError(f"run {row.name or row.run_id!r}", "it has not begun", remedy="Run it, or the experiment that it is in")
+    if row.forked_from is not None:
+        # the first ones are those of its source
+        for record in starts:  # noqa: B007  # the last one
+            pass
     return read_start(row.run_id, record)
 
 

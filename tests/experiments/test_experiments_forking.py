@@ -12,6 +12,7 @@ from metta_sweep import Choice, MemoryStore, Optimizer, Suggestion, SweepResult,
 from metta_sweep.clock import wall_time
 from metta_sweep.core.seeds import unit_floats
 from metta_sweep.errors import DefinitionChanged
+from metta_sweep.experiments.read_back import read_sweep
 from metta_sweep.optimizers import EvolutionOptimizer, OptunaOptimizer, RandomOptimizer, SobolOptimizer
 from metta_sweep.records import RunRow
 from metta_sweep.schedulers import IterationScheduler
@@ -33,6 +34,13 @@ def forked(store: MemoryStore, source: str = "first", name: str = "second") -> N
     row = store.find_run(source)
     assert row is not None
     store.fork_run(row.run_id, RunRow(f"id-of-{name}", name, wall_time()))
+
+
+def read(store: MemoryStore, name: str) -> SweepResult:
+    """The result of a run, read back from its store."""
+    row = store.find_run(name)
+    assert row is not None
+    return read_sweep(store, row)
 
 
 @pytest.mark.parametrize("search", SEARCH)
@@ -138,4 +146,9 @@ def test_what_the_source_has_used_is_no_spend_of_the_fork() -> None:
     assert (first.spend.trials, first.spend.seconds) == (3, 3.0)
     assert (second.spend.trials, second.spend.seconds, len(second.trials)) == (2, 2.0, 5)
     assert result_of("second", 5).spend == second.spend
+    assert read(store, "second").spend == second.spend
     assert result_of("second", 6).spend.trials == 3
+    assert (read(store, "first").spend, read(store, "second").spend.trials) == (first.spend, 3)
+    forked(store, "second", "third")
+    assert read(store, "third").spend == (0, 0.0, 0.0)
+    assert len(read(store, "third").trials) == 6
