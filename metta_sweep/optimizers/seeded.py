@@ -51,11 +51,11 @@ class SeededOptimizer(Optimizer):
             seed = check_int(seed, f"{kind}(seed=)", OptimizerError, remedy="Leave it out to take the sweep's")
         self.seed = seed
         # kept apart from what a run fills in, which is no setting of this optimizer
-        self._given: dict[str, Any] = {}
+        self._settings: dict[str, Any] = {}
         if self.search_space is not None:
-            self._given["search_space"] = self.search_space.describe()
+            self._settings["search_space"] = self.search_space.describe()
         if seed is not None:
-            self._given["seed"] = seed
+            self._settings["seed"] = seed
         if self.search_space is not None:
             self.begin(self.search_space, seed or 0)
 
@@ -83,7 +83,7 @@ class SeededOptimizer(Optimizer):
 
     def describe(self) -> dict[str, Any]:
         """Its class, its options, and the search space and seed that it was given."""
-        return {**described(self, without=("search_space", "seed")), **self._given}
+        return {**described(self, without=("search_space", "seed")), **self._settings}
 
     @property
     def space(self) -> SearchSpace:

@@ -12,6 +12,7 @@ import pytest
 
 from metta_sweep import SweepExperiment
 from metta_sweep.core.distributions import Choice, Constant, Integer, LogUniform, Uniform
+from metta_sweep.core.given import remade
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
@@ -305,6 +306,12 @@ def test_wrong_settings_are_refused(options: dict[str, Any], message: str) -> No
     """At once."""
     with pytest.raises(OptimizerError, match=message):
         BayesianOptimizer(**options)
+
+
+def test_one_like_it_has_the_defaults_of_its_other_settings() -> None:
+    """What was left out, and follows from what was changed, is chosen anew."""
+    other = remade(BayesianOptimizer(initial_trials=3), {"acquisition": "UCB"})
+    assert (other.initial_trials, other.exploration) == (3, BayesianOptimizer(acquisition="UCB").exploration)
 
 
 def test_unknown_options_are_refused() -> None:
