@@ -145,11 +145,16 @@ async def _drive(experiment: Experiment, options: RunOptions, console: Console) 
         raise UsageError("--input", "the experiment is a sweep, which takes no inputs", remedy="Leave --input out")
     plan = experiment.build()
     async with experiment.open(options.budget, more=options.more, fresh=options.fresh) as run, shown(run, console):
-        return await drive(run, plan)
+        results = await drive(run, plan)
+    from metta_sweep.experiments.comparison import ComparisonExperiment
+
+    return experiment.comparison_of(results) if isinstance(experiment, ComparisonExperiment) else results
 
 
 def _tell(result: Any, options: RunOptions) -> int:
-    if not isinstance(result, SweepResult):
+    from metta_sweep.experiments.comparison import Comparison
+
+    if not isinstance(result, SweepResult | Comparison):
         print(as_json(_plain_output(result)) if options.json else plain(str(result)))  # noqa: T201
         return DONE
     print(shown_json(result.to_json()) if options.json else plain(result.summary()))  # noqa: T201

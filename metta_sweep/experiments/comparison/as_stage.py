@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, get_origin
 
-from metta_sweep.core.budget import Spend
+from metta_sweep.core.budget import Spend, StopReason
 from metta_sweep.experiments.comparison.result import ComparedRun, Comparison
 from metta_sweep.pipeline.contracts.contract import Contract
 from metta_sweep.pipeline.parts.guest import Guest
@@ -19,7 +19,7 @@ PICKED: Final[Mapping[str, Any]] = {
     "runs": tuple[ComparedRun, ...],
     "seed": int,
     "spend": Spend,
-    "stop_reason": str | None,
+    "stop_reason": StopReason | None,
     "stop_detail": str,
 }
 """What a contract may pick of a comparison, and as what."""

@@ -29,7 +29,6 @@ from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.settings import slots_of
 from metta_sweep.experiments.signals import how_to_go_on
-from metta_sweep.experiments.stream import Updates
 from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.pipeline.parts.guest import Guest
 from metta_sweep.records import Store
@@ -148,7 +147,7 @@ class ComparisonExperiment(SweepExperiment):
             RunInUse: it is being run already.
             FailureRateExceeded: the first runs of a side all raised an error.
         """
-        given = self._caps(budget, unknown)
+        given = self._checked(budget, None, unknown)
         return run_either_way(
             lambda: self._compared(given, fresh=fresh),
             f"{type(self).__name__}.run()",
@@ -160,11 +159,7 @@ class ComparisonExperiment(SweepExperiment):
         self, budget: int | Budget | None = None, *, fresh: bool = False, **unknown: Never
     ) -> Comparison:
         """The coroutine behind ``run``, for ``asyncio.run`` and task groups."""
-        return await self._compared(self._caps(budget, unknown), fresh=fresh)
-
-    def stream(self, budget: int | Budget | None = None, *, fresh: bool = False, **unknown: Never) -> Updates:  # type: ignore[override]
-        """Run, and tell of the runs on the way: ``for update in experiment.stream()``. The comparison is ``run()`` of the same."""
-        return super().stream(self._caps(budget, unknown), fresh=fresh)
+        return await self._compared(self._checked(budget, None, unknown), fresh=fresh)
 
     def __as_stage__(self, stage: str, constants: Mapping[str, Any], /) -> Guest:
         """What a pipeline needs to know to take it as a stage: its output is the comparison."""
@@ -177,9 +172,9 @@ class ComparisonExperiment(SweepExperiment):
 
     async def _compared(self, budget: Budget, *, fresh: bool) -> Comparison:
         self._warn_of_too_few()
-        return self._comparison(await self._run(budget, None, fresh=fresh))
+        return self.comparison_of(await self._run(budget, None, fresh=fresh))
 
-    def _comparison(self, results: SweepResult) -> Comparison:
+    def comparison_of(self, results: SweepResult) -> Comparison:
         """What the runs say. Raises ``FailureRateExceeded`` where they say nothing of a side, since all of its runs are broken."""
         ended = [trial for trial in results.trials if trial.state in _ENDED]
         for side in self._sides:
@@ -202,17 +197,24 @@ class ComparisonExperiment(SweepExperiment):
             seed=results.seed,
             runs=tuple(sorted(runs, key=self._place)),
             spend=results.spend,
-            stop_reason=None if results.stop_reason is None else results.stop_reason.value,
+            stop_reason=results.stop_reason,
             stop_detail=results.stop_detail,
         ).of_sweep(results)
 
     def _place(self, run: ComparedRun) -> tuple[int, int, int]:
         return run.repeat, self._names.index(run.problem), list(self._sides).index(run.side)
 
-    def _caps(self, budget: int | Budget | None, unknown: Mapping[str, Any]) -> Budget:
+    def _checked(self, budget: int | Budget | None, more: int | None, unknown: Mapping[str, Any]) -> Budget:
         """The caps on the comparison: all its runs, or fewer."""
-        refuse_unknown(f"{type(self).__name__}.run", unknown, ("budget", "fresh"))
-        given = Budget.of(budget)
+        if more is not None:
+            raise BudgetError(
+                f"{type(self).__name__}.run(more=)",
+                "a comparison is as large as its repeats say",
+                found=more,
+                expected="no number of further runs",
+                remedy=f"Make it with more repeats under the same name: repeats={self.repeats + 10}, say",
+            )
+        given = super()._checked(budget, more, unknown) or Budget()
         runs = self.repeats * len(self._names) * len(self._sides)
         return Budget(runs if given.trials is None else min(runs, given.trials), given.seconds, given.cost)
 

@@ -94,7 +94,7 @@ class Comparison:
     """All runs that ended, repeat by repeat."""
     spend: Spend
     """Runs, active seconds and cost of the whole comparison."""
-    stop_reason: str | None
+    stop_reason: StopReason | None
     stop_detail: str
 
     @property
@@ -170,7 +170,7 @@ class Comparison:
         Raises:
             Interrupted: there are runs to come.
         """
-        if self.stop_reason == StopReason.INTERRUPTED:
+        if self.stop_reason is StopReason.INTERRUPTED:
             raise Interrupted(f"the comparison {self.name or self.run_id!r} stopped by {self.stop_reason}: {self.stop_detail}.")
         return self
 
@@ -232,7 +232,7 @@ class Comparison:
             "pairs": [pair.to_dict() for pair in self.pairs],
             "winner": self.winner,
             "spend": self.spend._asdict(),
-            "stop_reason": self.stop_reason,
+            "stop_reason": None if self.stop_reason is None else self.stop_reason.value,
             "stop_detail": self.stop_detail,
             "runs": [{**asdict(run), "curve": [list(point) for point in run.curve]} for run in self.runs],
         }

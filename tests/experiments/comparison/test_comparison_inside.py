@@ -109,7 +109,7 @@ def test_a_comparison_that_was_interrupted_says_so() -> None:
         async with experiment.open() as run:
             run.interrupt()
             await experiment.build().run(recorder=run.recorder, seed=run.seed, inputs={"sweep": run})
-            return experiment._comparison(run.result())
+            return experiment.comparison_of(run.result())
 
     found = asyncio.run(main())
     assert found.runs == ()
