@@ -268,34 +268,39 @@ async def inner(trial):
 async def outer(x):
     return (await SweepExperiment(name="inner", objective=inner, search_space=space, slots=1).run(budget=2)).best_score
 
-dead = SweepExperiment(NAME objective=outer, search_space=space, slots=1, store="kept.db")
+dead = SweepExperiment(name="dead", objective=outer, search_space=space, slots=1, store="kept.db")
 if __name__ == "__main__": dead.run(budget=2)
 """
 
 
-@pytest.mark.parametrize("name", ["name='dead',", ""])
-def test_a_run_whose_process_is_gone_goes_on_with_its_root(cli: Cli, name: str) -> None:
-    """Which it names; and it says so where that has no name, and cannot."""
-    script = cli.file("dies.py", DIES.replace("NAME", name))
+def test_a_run_whose_process_is_gone_goes_on_with_its_root(cli: Cli) -> None:
+    """Which it names."""
+    script = cli.file("dies.py", DIES)
     died = subprocess.run([sys.executable, script], env=environment(DIE="1"), stderr=subprocess.DEVNULL, check=False)
     assert died.returncode == 9
-    (root,) = json.loads(cli("list", "--json").out)
-    called = root["name"] or root["run_id"]
-    assert sum("broken off" in line for line in cli("tree", called).lines) == 2
-    said = cli("show", called, "trial[0]>inner").out
-    if not name:
-        assert (
-            f"broken off: the process that ran it is gone; it goes on with {called} only, which has no name and so cannot" in said
-        )
-        return
-    assert "broken off: the process that ran it is gone; run dead again to go on" in said
+    assert sum("broken off" in line for line in cli("tree", "dead").lines) == 2
+    assert "broken off: the process that ran it is gone; run dead again to go on" in cli("show", "dead", "trial[0]>inner").out
     assert cli("resume", "dies.py:dead").code == 0
     assert "broken off" not in cli("tree", "dead").out
 
 
+def test_a_run_inside_one_without_a_name_cannot_go_on(cli: Cli) -> None:
+    """It says why."""
+    with SqliteStore("kept.db") as store:
+        ran = SweepExperiment(objective=leaf, search_space=SPACE, goal=GOAL, store=store).run(budget=1)
+        start = next(store.records(ran.run_id, kind="start"))
+        store.begin_run(RunRow("inner", f"{ran.run_id}/trial[0]>inner", 1.0), [start])
+        store.release("inner")
+        store.begin_run(RunRow("orphan", "gone/trial[0]>inner", 1.0), [start])
+        store.release("orphan")
+    for root, name in ((ran.run_id, f"{ran.run_id}/trial[0]>inner"), ("gone", "gone/trial[0]>inner")):
+        told = f"broken off: the process that ran it is gone; it goes on with {root} only, which has no name and so cannot"
+        assert told in cli("show", name).out
+
+
 def test_what_ran_inside_a_run_is_kept_aside_with_it(cli: Cli) -> None:
     """When it starts over; the new run has children of its own."""
-    cli.file("dies.py", DIES.replace("NAME", "name='dead',"))
+    cli.file("dies.py", DIES)
     assert cli("run", "dies.py:dead", "--budget", "2").code == 0
     before = cli("tree", "dead").lines
     assert cli("run", "dies.py:dead", "--budget", "1", "--fresh").code == 0
