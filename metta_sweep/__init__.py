@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from metta_sweep.experiments.comparison.comparing import compare as compare
     from metta_sweep.experiments.curriculum import CurriculumExperiment as CurriculumExperiment
     from metta_sweep.experiments.experiment import Experiment as Experiment
+    from metta_sweep.experiments.experiment_result import ExperimentResult as ExperimentResult
     from metta_sweep.experiments.hybrid import HybridExperiment as HybridExperiment
     from metta_sweep.experiments.meta import MetaExperiment as MetaExperiment
     from metta_sweep.experiments.optimizer_optimizer import OptimizerOptimizer as OptimizerOptimizer
@@ -69,6 +70,7 @@ _HOMES = {
     "Context": "pipeline",
     "CurriculumExperiment": "experiments.curriculum",
     "Experiment": "experiments.experiment",
+    "ExperimentResult": "experiments.experiment_result",
     "FailurePolicy": "core.failures",
     "HybridExperiment": "experiments.hybrid",
     "Integer": "core.distributions",

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from metta_sweep.experiments.experiment import Experiment
+from metta_sweep.experiments.experiment_result import ExperimentResult
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.stages import dispatch, fan_out, pick, score
@@ -43,6 +44,7 @@ _LATE = {
 
 __all__ = [  # noqa: PLE0604  # names of strings
     "Experiment",
+    "ExperimentResult",
     "FannedOut",
     "Happened",
     "Picked",

@@ -39,7 +39,9 @@ class Children(Mapping[str, "SweepResult | ExperimentResult"]):
             return {}
         cut = len(self._parent) + 1
         within = ((row.name[cut:], row) for row in self._store.runs(under=self._parent) if row.name is not None)
-        return {address: row for address, row in within if address.count(">") == 1}
+        direct = {address: row for address, row in within if address.count(">") == 1}
+        # a process that died just then may have left one that never began
+        return {address: row for address, row in direct.items() if next(self._store.records(row.run_id), None) is not None}
 
     def __getitem__(self, address: str) -> SweepResult | ExperimentResult:
         from metta_sweep.experiments.read_back import read_result

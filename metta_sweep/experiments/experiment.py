@@ -53,6 +53,8 @@ class Experiment(Remembers):
 
     _settings: ClassVar[tuple[str, ...]] = ("name", "seed", "slots")
     """What the constructor takes and checks, and what therefore stays as it is."""
+    _made_plain: ClassVar = "await x.run()"
+    """How contracts say that a result is made of it."""
     _made = False
     _given_store: Store | str | os.PathLike[str] | None = None
 
