@@ -25,6 +25,7 @@ from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.experiments.tree.anew import begins_anew, reads_of
 from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
 from metta_sweep.experiments.tree.node import Node, enclosing
 from metta_sweep.experiments.tree.suspects import events_inside
@@ -56,7 +57,7 @@ async def open_run(
         if node.parent is not None:
             plan = plan._replace(name=node.name, seed=derived_seed(node) if plan.seed is None else plan.seed)
         drawn = plan.seed if plan.seed is not None else draw_seed()
-        row, strategies = _take(plan, store, drawn, state, stack, fresh=fresh)
+        row, strategies = _take(plan, store, drawn, state, stack, fresh=fresh or _has_another_question(plan, store, node))
         if node.parent is None:
             node.root = row.name or row.run_id
             say_where(store, row)
@@ -100,7 +101,7 @@ async def open_run(
             await stack.enter_async_context(plan.executor)
             run.attend()
             warm_start = plan.warm_start.payload if plan.warm_start is not None and last is None else None
-            recorder.note_start(_start_note(plan, seed, given, fork, in_file=files_beside(store) is not None), warm_start)
+            recorder.note_start(_start_note(plan, seed, given, fork, node, in_file=files_beside(store) is not None), warm_start)
             lost = events_inside(node, [live.id for live in state.to_start.values() if live.lost])
             if lost:
                 recorder.note_headway(lost)
@@ -207,9 +208,16 @@ def _last_start(store: Store, run_id: str) -> StartNote | None:
     return None if found is None else read_start(run_id, found)
 
 
-def _start_note(plan: Blueprint, seed: int, budget: Budget, fork: Fork | None, *, in_file: bool) -> bytes:
+def _has_another_question(plan: Blueprint, store: Store, node: Node) -> bool:
+    """Whether what it did before was done for other values that its stage read."""
+    row = store.find_run(plan.name) if plan.name is not None and reads_of(node) else None
+    return row is not None and begins_anew(node, _last_start(store, row.run_id), plan.definition, plan.code)
+
+
+def _start_note(plan: Blueprint, seed: int, budget: Budget, fork: Fork | None, node: Node, *, in_file: bool) -> bytes:
     from pydantic_core import to_json
 
+    reads = reads_of(node)
     return to_json(
         {
             "version": 1,
@@ -220,6 +228,7 @@ def _start_note(plan: Blueprint, seed: int, budget: Budget, fork: Fork | None, *
             "code": plan.code,
             "provenance": provenance(git=in_file),
             **({} if fork is None else {"forked": fork.note()}),
+            **({"reads": reads} if reads else {}),
         }
     )
 

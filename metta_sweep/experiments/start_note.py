@@ -32,6 +32,8 @@ class StartNote(NamedTuple):
     provenance: Mapping[str, Any]
     fork: Fork | None = None
     """That the run, or one that it is a fork of, is a fork."""
+    reads: str = ""
+    """The digest of what the stage read in which it ran; empty outside of kept stages."""
 
     @property
     def is_sweep(self) -> bool:
@@ -55,4 +57,11 @@ def _note_in(note: Any) -> StartNote:
         raise TypeError(f"its provenance is {a_kind(provenance)}")
     budget = {} if definition.get("kind") in NO_SWEEPS else note["budget"]
     goal = Goal.from_description(definition.get("goal") or _GOAL_UNKNOWN)
-    return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance, kept_fork(note))
+    reads = _text(note.get("reads", ""))
+    return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance, kept_fork(note), reads)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"what its stage read is {a_kind(value)}")
+    return value

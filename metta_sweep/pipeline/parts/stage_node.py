@@ -99,7 +99,7 @@ class StageNode:
         run = scope.run
         for room in run.rooms:
             await room()
-        inputs = self.keeping.inputs(scope) if run.needs_inputs else ""
+        inputs = scope.reads = self.keeping.inputs(scope) if run.needs_inputs else ""
         found, key = self._found(scope, address, inputs) if run.needs_inputs or self.caching is not None else (None, "")
         if found is not None:
             return found.output

@@ -179,7 +179,20 @@ class Run:
 class Scope:
     """Where in a run its nodes are: the values, and the address of what encloses them."""
 
-    __slots__ = ("_prefix", "attempt", "attempt_context", "deadline", "index", "item", "kept", "node", "path", "run", "values")
+    __slots__ = (
+        "_prefix",
+        "attempt",
+        "attempt_context",
+        "deadline",
+        "index",
+        "item",
+        "kept",
+        "node",
+        "path",
+        "reads",
+        "run",
+        "values",
+    )
 
     def __init__(self, run: Run, values: dict[str, Any], path: str, *, deadline: float | None = None, item: Any = None) -> None:
         self.run = run
@@ -197,6 +210,8 @@ class Scope:
         self._prefix: str | None = None
         self.node = ""
         """The name of the node that runs now."""
+        self.reads = ""
+        """The digest of what it reads, where that is kept."""
         self.attempt = 1
         """The number of its attempt."""
         self.attempt_context: StageContext | None = None
