@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 from metta_sweep.address import join
 from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Budget, Spend, StopReason
+from metta_sweep.core.described import setting
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.errors import BuildError, ContractError, Fault, MettaSweepError
 from metta_sweep.pipeline.contracts.contract import Contract
 from metta_sweep.pipeline.contracts.typeforms import type_name
+from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
 from metta_sweep.pipeline.parts.guest import ABSENT, Guest, last_of
 from metta_sweep.pipeline.proof.flow import FieldState
 from metta_sweep.pipeline.proof.signature import MISSING, Parameter, ReadSignature, read_signature
@@ -283,9 +285,10 @@ def guest_of_class(kind: type[Experiment], stage: str, constants: Mapping[str, A
             faults.append(Fault("", str(error)))
         else:
             guest = guest_of(experiment, stage, {name: value for name, value in constants.items() if name not in names})
-            return replace(guest, run=_maker(kind, names), **_taking(guest, asked, names))
+            return replace(guest, run=_maker(kind, names), told=_told(constants), **_taking(guest, asked, names))
     blank = _unmade_sweep(kind, stage, constants) if issubclass(kind, SweepExperiment) else _unmade(kind, stage)
-    return replace(blank, run=_maker(kind, names), faults=(*faults, *blank.faults), **_taking(blank, asked, names))
+    faults += blank.faults
+    return replace(blank, run=_maker(kind, names), faults=tuple(faults), told=_told(constants), **_taking(blank, asked, names))
 
 
 def _taking(guest: Guest, asked: ReadSignature, names: Collection[str]) -> dict[str, Any]:
@@ -294,6 +297,19 @@ def _taking(guest: Guest, asked: ReadSignature, names: Collection[str]) -> dict[
     made = [known.get(name) or Parameter(name, MISSING, ABSENT, False, "") for name in names]
     rest = [parameter for parameter in guest.signature.parameters if parameter.name not in names]
     return {"signature": guest.signature._replace(parameters=(*made, *rest))}
+
+
+def _told(constants: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of what constants hold that has no content which could be compared: optimizers, schedulers."""
+    return {name: setting(value) for name, value in constants.items() if not _has_content(value)}
+
+
+def _has_content(value: object) -> bool:
+    try:
+        fingerprint(value)
+    except NoFingerprint:
+        return False
+    return True
 
 
 def _maker(kind: type[Experiment], names: Collection[str]) -> Callable[..., Awaitable[Any]]:

@@ -12,6 +12,7 @@ from metta_sweep.errors import BuildError, ContractError, FailureRateExceeded, S
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.optimizers import SuggestionQueue
 from metta_sweep.pipeline.keeping.artifact import ArtifactLost
+from metta_sweep.records import RunRow
 from metta_sweep.store import MemoryStore
 
 
@@ -332,6 +333,16 @@ def test_children_are_the_results_of_what_ran_directly_inside() -> None:
         children["iner>Inner"]
     assert "inner>Inner" in children
     assert "nothing" not in children
+
+
+def test_a_run_that_never_began_is_no_child() -> None:
+    """What a process left that died before the first record is passed over; it begins when the parent runs again."""
+    store = MemoryStore()
+    outer = Outer(name="outer", store=store)
+    outer.broken = False
+    result = outer.run()
+    store.create_run(RunRow("left-1", "outer/last>Left", 0.0))
+    assert list(result.children) == ["explore>SweepExperiment", "inner>Inner"]
 
 
 def test_a_sweep_knows_what_ran_inside_its_trials() -> None:

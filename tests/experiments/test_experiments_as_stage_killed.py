@@ -11,9 +11,10 @@ from dying import DieAt, Died
 
 from metta_sweep import Experiment, MemoryStore, Pipeline, SweepExperiment, Uniform
 from metta_sweep.clock import crash_points
-from metta_sweep.errors import BuildError, DefinitionChanged
+from metta_sweep.errors import BuildError
 from metta_sweep.experiments.codec import decode_trial
 from metta_sweep.experiments.result import SweepResult
+from metta_sweep.optimizers import EvolutionOptimizer
 from metta_sweep.store import SqliteStore
 
 SPACE = {"x": Uniform(0.0, 1.0)}
@@ -164,7 +165,7 @@ def test_a_resume_is_told_before_it_happens() -> None:
 
 
 def test_another_sweep_in_a_stage_is_not_taken_for_the_one_before() -> None:
-    """Where the definition of a sweep changed, its recorded output is not used; its run is refused with the difference."""
+    """Where the definition of a sweep changed, its recorded output is not used: it begins anew, and the old run is kept aside."""
     store = MemoryStore()
 
     class Changing(Experiment):
@@ -176,14 +177,34 @@ def test_another_sweep_in_a_stage_is_not_taken_for_the_one_before() -> None:
 
     Changing(name="changing", store=store).run()
     changed = Changing(name="changing", store=store)
-    changed.space = {"x": Uniform(0.0, 2.0)}
-    with pytest.raises(DefinitionChanged, match="search_space"):
-        changed.run()
+    changed.space = {"x": Uniform(2.0, 3.0)}
+    children = changed.run().children
+    assert {trial.params["x"] >= 2.0 for trial in children["tune>SweepExperiment"].trials} == {True}
+    assert {trial.params["x"] <= 1.0 for trial in children["tune>SweepExperiment@1"].trials} == {True}
 
 
 def tell_x(x: float) -> float:
     """It."""
     return x
+
+
+def test_an_optimizer_for_a_class_is_compared_by_its_settings(caplog: pytest.LogCaptureFixture) -> None:
+    """A stage whose class gets an optimizer is not run again when the run is resumed, unless the settings of that changed."""
+
+    class Given(Experiment):
+        population = 4
+
+        def pipeline(self) -> Pipeline:
+            optimizer = EvolutionOptimizer(population_size=self.population, tournament_size=2)
+            return Pipeline().stage("tune", Tuned, best=0.5, optimizer=optimizer, budget=2).through(best_score=float)
+
+    store = MemoryStore()
+    Given(name="given", store=store).run()
+    assert [type(event).__name__ for event in Given(name="given", store=store).run().trace] == ["StageReused"]
+    assert not caplog.records
+    other = Given(name="given", store=store)
+    other.population = 5
+    assert [row.reason for row in other.plan_resume().rows] == ["changed since: constant optimizer, experiment"]
 
 
 async def test_results_are_kept_by_pipelines_that_are_run_by_hand(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ class Guest:
     """What it calls: its code."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """What its output depends on besides: its definition."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What constants are that have no content which could be compared, as JSON: the settings of an optimizer."""
     seeded: bool = True
     """It takes its seed from the run that it is in."""
     faults: tuple[Fault, ...] = ()
@@ -138,7 +140,8 @@ class GuestSpec(StageSpec):
 
     def content(self) -> dict[str, Any]:
         """What its output depends on besides the fields that it reads: constants, and what it is."""
-        return {**super().content(), **self.guest.content}
+        told = {f"constant {name}": value for name, value in self.guest.told.items()}
+        return {**super().content(), **told, **self.guest.content}
 
     def node(self, bound: StageBinding | None, flow: Flow) -> StageNode | None:
         """Check what is attached to its output, and make it runnable."""
