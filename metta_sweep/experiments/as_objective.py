@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from metta_sweep.core.described import function_name
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.metrics import BARE_METRIC
 from metta_sweep.core.trial import Metric
 from metta_sweep.core.values import plain_scalar
 from metta_sweep.errors import InvalidInput, MetricError, ObjectiveError
-from metta_sweep.experiments.as_stage import common_parameters, functions_of, own_parameters
+from metta_sweep.experiments.as_stage import functions_of
+from metta_sweep.experiments.class_as_stage import common_parameters, own_parameters
 from metta_sweep.experiments.experiment_result import ExperimentResult
 from metta_sweep.experiments.tree.node import enclosing
 from metta_sweep.pipeline.proof.signature import MISSING, UNRESOLVED, Parameter
@@ -39,6 +42,8 @@ def trial_function(objective: Any, goal: Goal) -> Any:
     """
     from metta_sweep.experiments.experiment import Experiment
 
+    if isinstance(objective, partial) and isinstance(objective.func, type) and issubclass(objective.func, Experiment):
+        return _of_class(objective.func, goal, objective)
     if isinstance(objective, type):
         return _of_class(objective, goal) if issubclass(objective, Experiment) else objective
     return _of_instance(objective, goal) if isinstance(objective, Experiment) else objective
@@ -49,7 +54,7 @@ class ExperimentObjective:
 
     def __init__(
         self,
-        made_of: Experiment | type[Experiment],
+        made_of: Experiment | type[Experiment] | partial[Any],
         parameters: Iterable[inspect.Parameter],
         functions: tuple[Callable[..., Any], ...],
         goal: Goal,
@@ -63,13 +68,13 @@ class ExperimentObjective:
         self._takes_inputs = takes_inputs
         self._goal = goal
         self.__signature__ = inspect.Signature(list(parameters))
-        self.__qualname__ = (made_of if isinstance(made_of, type) else type(made_of)).__qualname__
+        self.__qualname__ = function_name(made_of)
 
     async def __call__(self, **params: Any) -> Any:
         """Run one with these parameters."""
         made_of = self.made_of
         if not self._takes_inputs:
-            experiment: Any = made_of(**params) if isinstance(made_of, type) else made_of
+            experiment: Any = made_of(**params) if callable(made_of) else made_of
             result = await experiment.arun()
         else:
             experiment = made_of() if isinstance(made_of, type) else made_of
@@ -87,19 +92,20 @@ class ExperimentObjective:
         return f"the experiment {self.__qualname__}"
 
 
-def _of_class(kind: type[Experiment], goal: Goal) -> ExperimentObjective:
+def _of_class(kind: type[Experiment], goal: Goal, given: partial[Any] | None = None) -> ExperimentObjective:
     from metta_sweep.experiments.sweep import SweepExperiment
 
-    own = own_parameters(kind)
-    if not own and not issubclass(kind, SweepExperiment):
+    told = {} if given is None else given.keywords
+    own = [parameter for parameter in own_parameters(kind) if parameter.name not in told]
+    if given is None and not own and not issubclass(kind, SweepExperiment):
         try:
             inputs = _inputs_of(kind())
         except InvalidInput as error:
             raise ObjectiveError(_WHERE, f"no {kind.__name__} can be made: {error}", found=kind) from error
         return ExperimentObjective(kind, inputs, (kind,), goal, takes_inputs=True)
     # options that all experiments have are no parameters unless one is suggested: what they are annotated with says nothing here
-    rest = [Parameter(name, MISSING, None, False, "") for name in common_parameters(kind)]
-    return ExperimentObjective(kind, map(_as_parameter, (*own, *rest)), (kind,), goal, takes_inputs=False)
+    rest = [Parameter(name, MISSING, None, False, "") for name in common_parameters(kind) if name not in told]
+    return ExperimentObjective(given or kind, map(_as_parameter, (*own, *rest)), (kind,), goal, takes_inputs=False)
 
 
 def _of_instance(experiment: Experiment, goal: Goal) -> ExperimentObjective:

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 from metta_sweep.address import join
 from metta_sweep.core.branch import BranchStats
 from metta_sweep.core.budget import Budget, Spend, StopReason
-from metta_sweep.core.described import setting
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.errors import BuildError, ContractError, Fault, MettaSweepError
 from metta_sweep.pipeline.contracts.contract import Contract
 from metta_sweep.pipeline.contracts.typeforms import type_name
-from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
 from metta_sweep.pipeline.parts.guest import ABSENT, Guest, last_of
 from metta_sweep.pipeline.proof.flow import FieldState
-from metta_sweep.pipeline.proof.signature import MISSING, Parameter, ReadSignature, read_signature
+from metta_sweep.pipeline.proof.signature import MISSING, Parameter, ReadSignature
 
 if TYPE_CHECKING:
     from metta_sweep.experiments.experiment import Experiment
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from metta_sweep.experiments.sweep import SweepExperiment
     from metta_sweep.pipeline import Plan
 
-__all__ = ["RESULT_FIELDS", "common_parameters", "functions_of", "guest_of", "guest_of_class", "own_parameters"]
+__all__ = ["BUDGET", "RESULT_FIELDS", "functions_of", "guest_of", "run_options", "sweep_guest"]
 
 RESULT_FIELDS: Final[Mapping[str, Any]] = {
     "best": Trial,
@@ -73,50 +71,48 @@ def _of_sweep(sweep: SweepExperiment, stage: str, constants: Mapping[str, Any]) 
     async def run(budget: int | Budget | None = None) -> SweepResult:
         return (await sweep.arun(budget)).raise_for_stop()
 
-    faults = list(_sweep_faults(constants))
-    if sweep.objective is None:
-        faults.append("the sweep has no objective, so there is nothing to run. Give it objective=train.")
-    return Guest(
-        name=sweep.name or type(sweep).__name__,
-        title=type(sweep).__name__,
-        signature=ReadSignature((_BUDGET, *_extra(constants, "more")), False, MISSING, 0),
-        run=run,
-        provides=_whole_result(stage),
-        ends=_ends(sweep.name or type(sweep).__name__),
-        whole=_whole,
-        values=_Values,
-        may_be_none=_OF_THE_BEST,
-        functions=() if sweep.objective is None else (sweep.objective,),
-        content={"experiment": sweep._blueprint().definition},  # noqa: SLF001  # what makes it the one that it is
-        seeded=sweep.seed is None,
-        faults=tuple(Fault("", message) for message in faults),
-        remedy="What else makes a sweep goes to its constructor.",
-    )
+    kind = type(sweep)
+    guest = sweep_guest(sweep.name or kind.__name__, kind.__name__, stage, constants, run, seeded=sweep.seed is None)
+    definition = {"experiment": sweep._blueprint().definition}  # noqa: SLF001  # what makes it the one that it is
+    if sweep.objective is not None:
+        return replace(guest, functions=(sweep.objective,), content=definition)
+    missing = Fault("", "the sweep has no objective, so there is nothing to run. Give it objective=train.")
+    return replace(guest, content=definition, faults=(*guest.faults, missing))
 
 
-_BUDGET: Final = Parameter("budget", int | Budget | None, None, False, "int | Budget | None")
+BUDGET: Final = Parameter("budget", int | Budget | None, None, False, "int | Budget | None")
+"""The one input that all sweeps have."""
 
 
-def _extra(constants: Mapping[str, Any], *names: str) -> Iterator[Parameter]:
-    yield from (Parameter(name, MISSING, None, False, "") for name in names if name in constants)
+def sweep_guest(
+    name: str, title: str, stage: str, constants: Mapping[str, Any], run: Callable[..., Awaitable[Any]], *, seeded: bool
+) -> Guest:
+    """What all sweeps are to a pipeline."""
+    from metta_sweep.experiments.result import SweepResult
 
-
-def _sweep_faults(constants: Mapping[str, Any]) -> Iterator[str]:
+    faults: list[Fault] = []
+    inputs = [BUDGET]
     if "more" in constants:
-        yield (
+        inputs.append(Parameter("more", MISSING, None, False, ""))
+        message = (
             f"more= adds trials whenever the stage runs, also when the run is resumed; found more={constants['more']!r}; "
             "expected a total. Write budget=."
         )
-
-
-def _whole_result(stage: str) -> Contract:
-    from metta_sweep.experiments.result import SweepResult
-
-    return Contract(stage, {stage: SweepResult})
-
-
-def _ends(provider: str) -> dict[str, FieldState]:
-    return {name: FieldState(form, provider, definite=True) for name, form in RESULT_FIELDS.items()}
+        faults.append(Fault("", message))
+    return Guest(
+        name=name,
+        title=title,
+        signature=ReadSignature(tuple(inputs), False, MISSING, 0),
+        run=run,
+        provides=Contract(stage, {stage: SweepResult}),
+        ends={field: FieldState(form, name, definite=True) for field, form in RESULT_FIELDS.items()},
+        whole=_whole,
+        values=_Values,
+        may_be_none=_OF_THE_BEST,
+        seeded=seeded,
+        faults=tuple(faults),
+        remedy="What else makes a sweep goes to its constructor.",
+    )
 
 
 def _whole(name: str, form: Any) -> str | None:
@@ -166,21 +162,20 @@ class _Values(Mapping[str, Any]):
 
 
 def _of_pipeline(experiment: Experiment, stage: str) -> Guest:
-    async def run(**inputs: Any) -> Any:
-        return await experiment.arun(inputs=inputs)
+    async def run(**values: Any) -> Any:
+        return await experiment.arun(**run_options(values, inputs))
 
     name = experiment.name or type(experiment).__name__
     plan, faults = _built(experiment)
     nodes = () if plan is None else plan.nodes
+    inputs = {} if plan is None else plan.inputs
     optional = () if plan is None else plan.optional
-    parameters = tuple(
-        Parameter(field, form, ABSENT if field in optional else MISSING, False, "")
-        for field, form in ({} if plan is None else plan.inputs).items()
-    )
+    parameters = [Parameter(field, form, ABSENT if field in optional else MISSING, False, "") for field, form in inputs.items()]
     return Guest(
         name=name,
         title=type(experiment).__name__,
-        signature=ReadSignature(parameters, plan is None, MISSING, 0),
+        signature=ReadSignature((*parameters, *([] if "budget" in inputs else [BUDGET])), plan is None, MISSING, 0),
+        never_fields=frozenset({"budget"}) - inputs.keys(),
         run=run,
         provides=Contract(stage, {stage: Any}) if plan is None else last_of(stage, plan),
         ends=None if plan is None else plan.outputs,
@@ -195,6 +190,12 @@ def _of_pipeline(experiment: Experiment, stage: str) -> Guest:
         parts=tuple(node.outline() for node in nodes),
         remedy="Write Pipeline({name}=...) in its pipeline(), or leave it out.",
     )
+
+
+def run_options(values: Mapping[str, Any], inputs: Collection[str] = ()) -> dict[str, Any]:
+    """How an experiment is run with these values: its inputs, and its budget, unless that is an input."""
+    given = {name: value for name, value in values.items() if name != "budget" or name in inputs}
+    return {"inputs": given, **{name: value for name, value in values.items() if name not in given}}
 
 
 def _built(experiment: Experiment) -> tuple[Plan | None, Sequence[Fault]]:
@@ -240,122 +241,3 @@ def _specs(nodes: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
         path = join(prefix, node.name)
         yield path, node.spec
         yield from _specs(getattr(node, "nodes", ()), path)
-
-
-# -- classes ---------------------------------------------------------------------------------------------------------------------
-
-
-def own_parameters(kind: type[Experiment]) -> tuple[Parameter, ...]:
-    """What the constructor of a class asks for beyond the options that all experiments, or all sweeps, have."""
-    common = _common(kind)
-    return tuple(parameter for parameter in read_signature(kind).parameters if parameter.name not in common)
-
-
-def common_parameters(kind: type[Experiment]) -> tuple[str, ...]:
-    """The options of all experiments, or all sweeps, that the constructor of a class takes."""
-    asked, common = read_signature(kind), _common(kind)
-    return tuple(common) if asked.takes_kwargs else tuple(one.name for one in asked.parameters if one.name in common)
-
-
-def _common(kind: type[Experiment]) -> dict[str, None]:
-    from metta_sweep.experiments.experiment import Experiment
-    from metta_sweep.experiments.sweep import SweepExperiment
-
-    bases = (base for base in (Experiment, SweepExperiment) if issubclass(kind, base))
-    return {parameter.name: None for base in bases for parameter in read_signature(base).parameters}
-
-
-def guest_of_class(kind: type[Experiment], stage: str, constants: Mapping[str, Any]) -> Guest:
-    """What a class of experiments is to a pipeline: one is made with what the constructor asks for, each time the stage runs.
-
-    Where constants alone give that, one is made now: what it tells is known of all of them.
-    """
-    from metta_sweep.experiments.sweep import SweepExperiment
-
-    asked, own = read_signature(kind), own_parameters(kind)
-    sweep = issubclass(kind, SweepExperiment)
-    known = {parameter.name: parameter for parameter in asked.parameters}
-    given = [name for name in constants if name in known or (asked.takes_kwargs and not (sweep and name == "budget"))]
-    names = {parameter.name for parameter in own} | set(given)
-    faults: list[Fault] = []
-    if all(parameter.name in constants for parameter in own):
-        try:
-            experiment = kind(**{name: constants[name] for name in given})
-        except MettaSweepError as error:
-            faults.append(Fault("", str(error)))
-        else:
-            guest = guest_of(experiment, stage, {name: value for name, value in constants.items() if name not in names})
-            return replace(guest, run=_maker(kind, names), told=_told(constants), **_taking(guest, asked, names))
-    blank = _unmade_sweep(kind, stage, constants) if issubclass(kind, SweepExperiment) else _unmade(kind, stage)
-    faults += blank.faults
-    return replace(blank, run=_maker(kind, names), faults=tuple(faults), told=_told(constants), **_taking(blank, asked, names))
-
-
-def _taking(guest: Guest, asked: ReadSignature, names: Collection[str]) -> dict[str, Any]:
-    """What the guest takes beside what its constructor asks for; the options that all experiments have come from constants only."""
-    known = {parameter.name: parameter for parameter in asked.parameters}
-    made = [known.get(name) or Parameter(name, MISSING, ABSENT, False, "") for name in names]
-    rest = [parameter for parameter in guest.signature.parameters if parameter.name not in names]
-    return {"signature": guest.signature._replace(parameters=(*made, *rest))}
-
-
-def _told(constants: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of what constants hold that has no content which could be compared: optimizers, schedulers."""
-    return {name: setting(value) for name, value in constants.items() if not _has_content(value)}
-
-
-def _has_content(value: object) -> bool:
-    try:
-        fingerprint(value)
-    except NoFingerprint:
-        return False
-    return True
-
-
-def _maker(kind: type[Experiment], names: Collection[str]) -> Callable[..., Awaitable[Any]]:
-    """Makes one of a class, and runs it."""
-    from metta_sweep.experiments.sweep import SweepExperiment
-
-    async def run(**values: Any) -> Any:
-        experiment = kind(**{name: value for name, value in values.items() if name in names})
-        rest = {name: value for name, value in values.items() if name not in names}
-        if isinstance(experiment, SweepExperiment):
-            return (await experiment.arun(**rest)).raise_for_stop()
-        return await experiment.arun(inputs=rest)
-
-    return run
-
-
-def _unmade_sweep(kind: type[SweepExperiment], stage: str, constants: Mapping[str, Any]) -> Guest:
-    """A class of sweeps, of which none can be made yet."""
-    return Guest(
-        name=kind.name or kind.__name__,
-        title=kind.__name__,
-        signature=ReadSignature((_BUDGET, *_extra(constants, "more")), False, MISSING, 0),
-        run=_maker(kind, ()),
-        provides=_whole_result(stage),
-        ends=_ends(kind.name or kind.__name__),
-        whole=_whole,
-        values=_Values,
-        may_be_none=_OF_THE_BEST,
-        functions=(kind,),
-        seeded=kind.seed is None,
-        faults=tuple(Fault("", message) for message in _sweep_faults(constants)),
-        remedy="Let its constructor ask for it.",
-    )
-
-
-def _unmade(kind: type[Experiment], stage: str) -> Guest:
-    """A class of experiments, of which none can be made yet."""
-    return Guest(
-        name=kind.name or kind.__name__,
-        title=kind.__name__,
-        signature=ReadSignature((), False, MISSING, 0),
-        run=_maker(kind, ()),
-        provides=Contract(stage, {}),
-        ends=None,
-        values=lambda result: result.context,
-        functions=(kind,),
-        seeded=kind.seed is None,
-        remedy="Let its constructor ask for it.",
-    )

@@ -14,7 +14,8 @@ from metta_sweep.core.budget import Budget
 from metta_sweep.core.given import Remembers
 from metta_sweep.core.numbers import check_int
 from metta_sweep.errors import BudgetError, InvalidInput, RunInUse, UnknownOption, refuse_unknown
-from metta_sweep.experiments.as_stage import guest_of, guest_of_class
+from metta_sweep.experiments.as_stage import guest_of
+from metta_sweep.experiments.class_as_stage import guest_of_class
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.experiment_result import ExperimentResult
 from metta_sweep.experiments.pending import run_either_way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from metta_sweep.core.budget import Budget
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.errors import MetricError, ObjectiveError
 from metta_sweep.experiments.result import SweepResult
-from metta_sweep.optimizers import SuggestionQueue
+from metta_sweep.optimizers import RandomOptimizer, SuggestionQueue
 
 SPACE = {"rate": Uniform(0.0, 2.0)}
 
@@ -72,6 +73,16 @@ def test_a_class_of_sweeps_gets_the_parameters_and_counts_as_its_best_score() ->
     """Each trial makes one of the class and runs it; the score is that of its best trial."""
     results = sweep(Tuned, 0.25, 1.5).run()
     assert [trial.score for trial in results.trials] == [-0.25, -0.5]
+
+
+def test_a_partial_of_a_class_has_some_of_its_options_already() -> None:
+    """``partial(SweepExperiment, search_space=...)`` is a trial function of the other options; a search may be of one of them."""
+    assert only(sweep(partial(Tuned, slots=1), 0.25).run()).score == -0.25
+    base = partial(SweepExperiment, objective=lambda x: x, search_space={"x": Uniform(0.0, 1.0)}, optimizer=RandomOptimizer())
+    seeds = SweepExperiment(objective=base, optimizer=SuggestionQueue([{"seed": 1}, {"seed": 2}]), slots=1).run()
+    assert [child.seed for child in seeds.children.values()] == [1, 2]
+    with pytest.raises(ObjectiveError, match="Did you mean 'rates'"):
+        SweepExperiment(objective=partial(Tuned, slots=1), search_space={"rates": Uniform(0.0, 1.0)})
 
 
 def test_a_function_that_returns_an_experiment_has_it_run() -> None:

@@ -170,6 +170,19 @@ async def test_an_experiment_gets_its_inputs_from_fields_and_gives_what_its_last
     assert "doubled" not in result.context
 
 
+async def test_an_experiment_may_have_a_budget_of_its_own() -> None:
+    """``budget=`` caps what runs inside it, unless its pipeline has an input of that name; a field is not taken for it."""
+    capped = await Pipeline(budget=int).stage("inner", Inner(), budget=1).build().run(budget=7)
+    free = await Pipeline(budget=int).stage("inner", Inner()).build().run(budget=1)
+    assert (len(capped.found.trials), len(free.found.trials)) == (1, 2)
+
+    class Own(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline(budget=int).stage("give", lambda budget: budget).through(given=int)
+
+    assert (await Pipeline(budget=int).stage("own", Own()).build().run(budget=7)).given == 7
+
+
 async def test_a_contract_picks_any_field_of_an_experiment() -> None:
     """Also one that an earlier stage of it provides; inputs may be constants."""
     result = await Pipeline().stage("inner", Halved(), n=6).through(doubled=int, halve=float).build().run()
