@@ -15,7 +15,6 @@ from metta_sweep.optimizers.ask_tell import AskTellOptimizer
 from metta_sweep.optimizers.nevergrad_space import NevergradSpace
 from metta_sweep.optimizers.own_randomness import OwnRandomness
 from metta_sweep.optimizers.quiet import Quiet, hush
-from metta_sweep.optimizers.supports import Supports
 
 if TYPE_CHECKING:
     from metta_sweep.core.search_space import SearchSpace
@@ -72,7 +71,6 @@ class NevergradOptimizer(AskTellOptimizer[_Asked]):
     stays_inside = True
     needs_search_space = True
     slow = True
-    supports = Supports(most_ordered=0)
 
     tunable: ClassVar[Mapping[str, Distribution]] = {
         "method": Choice(["NGOpt", "DE", "PSO", "CMA", "TwoPointsDE", "OnePlusOne"]),

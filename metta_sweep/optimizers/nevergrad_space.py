@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, LogUniform, Uniform
+from metta_sweep.core.distributions import Choice, Constant, Distribution, Integer, LogInteger, LogUniform, Permutation, Uniform
 from metta_sweep.core.levels import Level
 from metta_sweep.errors import OptimizerError
 
@@ -24,8 +24,8 @@ class NevergradSpace:
     """The parametrization of a search space, and the way between its values and parameters.
 
     Ranges are ``Scalar`` and ``Log``, for whole numbers with integer casting. Options are known by position: those that are
-    ascending numbers as a ``TransitionChoice``, others as a ``Choice``, sub-spaces as a ``Choice`` between ``Dict``s. What has one
-    value only is a constant.
+    ascending numbers as a ``TransitionChoice``, others as a ``Choice``, sub-spaces as a ``Choice`` between ``Dict``s. An order is a
+    ``Scalar`` for each item, by which they are sorted (SOURCE: Bean 1994, random keys). What has one value only is a constant.
 
     Args:
         level: the top of the search space.
@@ -74,12 +74,14 @@ class NevergradSpace:
             case Choice(options):
                 numbers = list(range(len(options)))
                 return p.TransitionChoice(numbers) if is_ordered(distribution) else p.Choice(numbers)
+            case Permutation(items):
+                return p.Dict(**{str(number): p.Scalar(lower=0.0, upper=1.0) for number in range(len(items))})
         raise OptimizerError(
             "NevergradOptimizer(search_space=)",
             f"it knows no {type(distribution).__name__}",
             found=distribution,
-            expected="Uniform, LogUniform, Integer, LogInteger, Choice or Constant",
-            remedy="Use one of those; EvolutionOptimizer and RandomOptimizer search orders, too",
+            expected="Uniform, LogUniform, Integer, LogInteger, Choice, Permutation or Constant",
+            remedy="Use one of those",
         )
 
     def _single(self, name: str, distribution: Distribution) -> bool:
@@ -106,6 +108,9 @@ class NevergradSpace:
                 params[name] = max(distribution.lower, min(distribution.upper, int(found)))
             elif isinstance(distribution, Choice):
                 params[name] = copy.deepcopy(distribution.options[int(found)])
+            elif isinstance(distribution, Permutation):
+                keys = [float(found[str(number)]) for number in range(len(distribution.items))]
+                params[name] = distribution.of_places(sorted(range(len(keys)), key=keys.__getitem__))
         for space, inner in below:
             self._read(space, inner, params)
 
@@ -119,6 +124,9 @@ class NevergradSpace:
                         candidate[name].value = alternative.value
             elif isinstance(distribution, Choice) and not self._single(name, distribution):
                 candidate[name].value = distribution.position(params[name])
+            elif isinstance(distribution, Permutation) and not self._single(name, distribution):
+                for number, place in enumerate(distribution.places(params[name]) or ()):
+                    candidate[name][str(place)].value = (number + 0.5) / len(distribution.items)
             elif not self._single(name, distribution):
                 candidate[name].value = params[name]
 

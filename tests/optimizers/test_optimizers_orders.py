@@ -36,6 +36,7 @@ from metta_sweep.optimizers import (
     Supports,
 )
 from metta_sweep.optimizers.mutation import crossed, mutated
+from metta_sweep.optimizers.nevergrad_space import NevergradSpace
 from metta_sweep.optimizers.orders import of_both, reordered
 from metta_sweep.optimizers.seen import SeenParams, point_at, size_of
 
@@ -48,6 +49,12 @@ class Plan(BaseModel):
     """A search space as a model."""
 
     order: Annotated[list[str], Permutation(TASKS)]
+
+
+class Plain(RandomOptimizer):
+    """Says that it searches no orders."""
+
+    supports = Supports(most_ordered=0)
 
 
 def misplaced(order: list[Any]) -> float:
@@ -137,6 +144,7 @@ def searching(name: str) -> Optimizer:
         "bayesian": lambda: BayesianOptimizer(initial_trials=5),
         "protein": ProteinOptimizer,
         "optuna": OptunaOptimizer,
+        "nevergrad": lambda: NevergradOptimizer(method="OnePlusOne"),
         "queue": lambda: SuggestionQueue([{"order": TASKS[::-1], "rate": 0.5}, {"order": tuple(TASKS), "rate": 0.1}]),
         "portfolio": lambda: PortfolioOptimizer({"evolution": EvolutionOptimizer(), "random": RandomOptimizer()}),
         "phases": lambda: Phases([Phase(RandomOptimizer(), trials=6), Phase(EvolutionOptimizer(population_size=4))]),
@@ -147,7 +155,7 @@ def searching(name: str) -> Optimizer:
         pytest.skip(str(missing))
 
 
-EACH = ["random", "grid", "sobol", "evolution", "bayesian", "protein", "optuna", "queue", "portfolio", "phases"]
+EACH = ["random", "grid", "sobol", "evolution", "bayesian", "protein", "optuna", "nevergrad", "queue", "portfolio", "phases"]
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -162,7 +170,7 @@ def test_it_searches_orders(name: str) -> None:
     assert results.best_score == max(trial.score for trial in results.trials if trial.score is not None)
 
 
-@pytest.mark.parametrize("kind", [NevergradOptimizer, pytest.param(AxOptimizer, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [AxOptimizer, Plain])
 def test_one_that_does_not_search_orders_is_refused_when_the_sweep_is_made(kind: type[Optimizer]) -> None:
     """With the parameter, and the optimizers that do; also as a member, and when it is given the space itself."""
     try:
@@ -176,8 +184,26 @@ def test_one_that_does_not_search_orders_is_refused_when_the_sweep_is_made(kind:
     assert kind.__name__ not in str(no.value).split("Optimizers that do")[1]
     with pytest.raises(OptimizerError, match="its member 'one'"):
         run(PortfolioOptimizer({"one": optimizer, "random": RandomOptimizer()}))
+
+
+@pytest.mark.slow
+def test_ax_refuses_orders_that_it_is_given_itself() -> None:
+    """When it is asked, where there is no sweep that would have refused them."""
+    pytest.importorskip("ax")
     with pytest.raises(OptimizerError, match="it knows no Permutation"):
-        list(kind(search_space=SearchSpace.of(SPACE)).suggest(1))  # type: ignore[call-arg]
+        AxOptimizer(SPACE).suggest(1)
+
+
+def test_nevergrad_sorts_items_by_a_number_of_each() -> None:
+    """An order becomes a candidate that gives the order again; fixed orders have one value."""
+    pytest.importorskip("nevergrad")
+    level = SearchSpace.of(SPACE).top
+    space = NevergradSpace(level, {})
+    for number in range(24):
+        params = {"order": SPACE["order"].from_unit((number + 0.5) / 24), "rate": 0.5}
+        assert space.params(space.candidate(params).value)["order"] == params["order"]
+    fixed = NevergradSpace(level, {"order": TASKS})
+    assert fixed.params(fixed.candidate({"order": TASKS, "rate": 0.25}).value)["order"] == TASKS
 
 
 def test_optuna_searches_orders_of_five_items_and_refuses_six() -> None:
