@@ -14,6 +14,7 @@ from metta_sweep.address import child, join
 from metta_sweep.clock import wall_time
 from metta_sweep.core.budget import Budget
 from metta_sweep.errors import StoreError
+from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.experiments.tree.node import Node
 from metta_sweep.records import RunRow
 
@@ -92,6 +93,8 @@ def forked(node: Node, place: str, name: str, before: Lineage | None) -> str:
     store, full = node.store, f"{node.root}/{address}"
     there = store.find_run(full)
     if there is None:
+        if isinstance(node.run, SweepRun):
+            node.run.recorder.flush()  # that it goes on from there must outlive the process as the fork does
         store.fork_run(before.run, RunRow(f"{name}-{os.urandom(4).hex()}", full, wall_time()))
     elif there.forked_from != before.run:
         raise StoreError(
