@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeGuard, runtime_checkable
 
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Metric, Trial, TrialError
@@ -20,6 +21,9 @@ __all__ = [
     "StopCause",
     "TrialEvent",
     "TrialTask",
+    "hands_out_gpus",
+    "has_own_time",
+    "keeps_checkpoints",
 ]
 
 StopCause = Literal["verdict", "pause", "complete", "deadline", "interrupt"]
@@ -199,3 +203,24 @@ class OwnTime(Protocol):
         Called once after it was entered, with None where every report is judged. Reports that are not judged need not be delivered
         at once: they may come with the next event of any trial that counts, in the order of time.
         """
+
+
+@cache
+def _has(kind: type, protocol: type) -> bool:
+    """Whether a class has what a protocol asks for. Python's own check takes longer than a trial, and sweeps ask several."""
+    return all(hasattr(kind, name) for name in vars(protocol) if not name.startswith("_"))
+
+
+def hands_out_gpus(executor: Any) -> TypeGuard[HandsOutGpus]:
+    """Whether an executor hands out GPUs."""
+    return _has(type(executor), HandsOutGpus)
+
+
+def keeps_checkpoints(executor: Any) -> TypeGuard[KeepsCheckpoints]:
+    """Whether an executor keeps the directories of paused trials."""
+    return _has(type(executor), KeepsCheckpoints)
+
+
+def has_own_time(executor: Any) -> TypeGuard[OwnTime]:
+    """Whether an executor has a time of its own."""
+    return _has(type(executor), OwnTime)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from metta_sweep.core.events import Wait
 from metta_sweep.core.resources import Resources
-from metta_sweep.executors.executor import Executor, HandsOutGpus
+from metta_sweep.executors.executor import Executor, HandsOutGpus, hands_out_gpus
 from metta_sweep.schedulers.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -94,4 +94,4 @@ def slots_with_gpus(slots: int, resources: Resources, scheduler: Scheduler, exec
 
 
 def _that_hands_out(executor: object) -> HandsOutGpus | None:
-    return executor if isinstance(executor, HandsOutGpus) and executor.gpus is not None else None
+    return executor if hands_out_gpus(executor) and executor.gpus is not None else None

@@ -13,7 +13,7 @@ from metta_sweep.core.events import Stop
 from metta_sweep.core.seeds import draw_seed
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import BudgetError, StoreError, message_of
-from metta_sweep.executors.executor import OwnTime
+from metta_sweep.executors.executor import has_own_time
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import check_same_definition, provenance, warn_of_changed_code
 from metta_sweep.experiments.fold import SweepState
@@ -25,7 +25,7 @@ from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
-from metta_sweep.experiments.tree.anew import begins_anew, reads_of
+from metta_sweep.experiments.tree.anew import question_of, reads_of, sweep_begins_anew
 from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
 from metta_sweep.experiments.tree.node import Node, enclosing
 from metta_sweep.experiments.tree.suspects import events_inside
@@ -120,7 +120,7 @@ def _joined(plan: Blueprint, open_store: Callable[[], Store]) -> AbstractContext
         open_store,
         own_store=plan.own_store,
         slots=plan.slots if own_slots else None,
-        takes_slots=not isinstance(plan.executor, OwnTime),
+        takes_slots=not has_own_time(plan.executor),
     )
 
 
@@ -211,7 +211,9 @@ def _last_start(store: Store, run_id: str) -> StartNote | None:
 def _has_another_question(plan: Blueprint, store: Store, node: Node) -> bool:
     """Whether what it did before was done for other values that its stage read."""
     row = store.find_run(plan.name) if plan.name is not None and reads_of(node) else None
-    return row is not None and begins_anew(node, _last_start(store, row.run_id), plan.definition, plan.code)
+    if row is None:
+        return False
+    return sweep_begins_anew(node, _last_start(store, row.run_id), question_of(plan.objective, plan.definition))
 
 
 def _start_note(plan: Blueprint, seed: int, budget: Budget, fork: Fork | None, node: Node, *, in_file: bool) -> bytes:
@@ -228,7 +230,7 @@ def _start_note(plan: Blueprint, seed: int, budget: Budget, fork: Fork | None, n
             "code": plan.code,
             "provenance": provenance(git=in_file),
             **({} if fork is None else {"forked": fork.note()}),
-            **({"reads": reads} if reads else {}),
+            **({"reads": reads, "question": question_of(plan.objective, plan.definition)} if reads else {}),
         }
     )
 

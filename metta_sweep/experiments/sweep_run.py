@@ -13,7 +13,7 @@ from metta_sweep.core.budget import Budget, Spend
 from metta_sweep.core.events import Dispatch, Draw, Error, Event
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.trial import Trial, TrialState
-from metta_sweep.executors.executor import OwnTime, StopCause
+from metta_sweep.executors.executor import StopCause, has_own_time
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.devices import GpuQueue
 from metta_sweep.experiments.fold import SweepState
@@ -138,7 +138,7 @@ class SweepRun:
         recorder.elapsed = self.elapsed
 
     def _set_clock(self) -> None:
-        self.own_time = isinstance(self.executor, OwnTime)
+        self.own_time = has_own_time(self.executor)
         """Whether time is the executor's, not the event loop's: waiting takes none, nor does deciding."""
         self._time: Callable[[], float] = float if self.own_time else asyncio.get_running_loop().time
         self._began = self._time()
@@ -176,7 +176,7 @@ class SweepRun:
         """The executor is open: from now on its time counts, where it has its own, and what it keeps may be removed."""
         executor = self.executor
         self.recorder.after_flush = self._tidying.committed
-        if isinstance(executor, OwnTime):
+        if has_own_time(executor):
             self._time = executor.clock
             self.recorder.gather_by(time.monotonic)
             executor.judge_by(self.next_judged)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from metta_sweep.core.events import Event, Reported
-from metta_sweep.executors.executor import Executor, KeepsCheckpoints
+from metta_sweep.executors.executor import Executor, keeps_checkpoints
 from metta_sweep.experiments.fold import SweepState
 
 __all__ = ["Tidying"]
@@ -21,7 +21,7 @@ class Tidying:
     """Tells an executor which checkpoints are needed: those that trials in flight paused with, or go on from."""
 
     def __init__(self, executor: Executor, state: SweepState) -> None:
-        self._executor = executor if isinstance(executor, KeepsCheckpoints) else None
+        self._executor = executor if keeps_checkpoints(executor) else None
         self._state = state
         self._kept = any(live.checkpoint is not None for live in state.live.values())
         """Whether there ever was a pause."""

@@ -17,7 +17,7 @@ from unittest import SkipTest
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Trial
 from metta_sweep.executors.context import TrialContext
-from metta_sweep.executors.executor import Ended, Executor, OwnTime, ReportMade, TrialEvent, TrialTask
+from metta_sweep.executors.executor import Ended, Executor, ReportMade, TrialEvent, TrialTask, has_own_time
 
 __all__ = ["Drive", "ExecutorCase", "Objective", "drive", "refused", "task_of"]
 
@@ -65,11 +65,11 @@ class Drive:
     def now(self) -> float:
         """The executor's clock."""
         executor = self.executor
-        return executor.clock() if isinstance(executor, OwnTime) else asyncio.get_running_loop().time()
+        return executor.clock() if has_own_time(executor) else asyncio.get_running_loop().time()
 
     def work(self) -> None:
         """Let an epoch pass in a trial function: really, unless the executor counts it by itself."""
-        if not isinstance(self.executor, OwnTime):
+        if not has_own_time(self.executor):
             time.sleep(self.epoch)
 
     def epochs(self, trial: TrialContext) -> Iterator[dict[str, Any]]:

@@ -1,18 +1,29 @@
-"""Whether an experiment inside a stage goes on with what it did there before, or has something else to do now."""
+"""Whether an experiment inside a stage goes on with what it did there before, or is asked something else now.
+
+A stage runs again when it reads other values. What runs inside it has the same address as before; but what it did was an answer to
+other values. So it begins anew, and what it did then is kept beside it, as ``name@1``. A sweep that is what it was goes on: its
+trial function is the same, with all that it closes over, and only how much is to be done of it may have changed.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from metta_sweep.experiments.start_note import StartNote
 from metta_sweep.experiments.tree.node import Node
+from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
+from metta_sweep.pipeline.keeping.recording import StoreRecorder
 from metta_sweep.pipeline.running.run import Scope
+from metta_sweep.records import Store
 
-__all__ = ["begins_anew", "reads_of"]
+__all__ = ["note_reads", "pipeline_begins_anew", "question_of", "reads_of", "sweep_begins_anew"]
 
 logger: Final = logging.getLogger("metta_sweep")
+
+_KIND: Final = "reads"
 
 
 def reads_of(node: Node) -> str:
@@ -20,22 +31,53 @@ def reads_of(node: Node) -> str:
     return node.place.reads if isinstance(node.place, Scope) else ""
 
 
-def begins_anew(node: Node, last: StartNote | None, definition: Mapping[str, Any], code: object) -> bool:
-    """Whether the stage around a sweep reads other values than when the sweep was begun, and the sweep is another one, too.
+def question_of(objective: object, definition: Mapping[str, Any]) -> str:
+    """The digest of what a sweep asks: its trial function by content, and its definition. Empty where that has no content."""
+    try:
+        return fingerprint([objective, definition])
+    except NoFingerprint:
+        return ""
 
-    Its trials are answers to another question then. Where only the stage reads other values (a larger budget, say), and the sweep
-    is what it was, it goes on.
+
+def sweep_begins_anew(node: Node, last: StartNote | None, question: str) -> bool:
+    """Whether the stage around a sweep reads other values than when that was taken up last, and it asks another question, or may.
 
     Args:
         node: the sweep, in its place.
         last: what was noted when it was last taken up; None: it was not.
-        definition: what it is now.
-        code: the digest of its trial function, with what that closes over.
+        question: what it asks now.
     """
     reads = reads_of(node)
-    if last is None or not reads or not last.reads or reads == last.reads:
+    if last is None or not reads or not last.reads or reads == last.reads or (question and question == last.question):
         return False
-    if last.code == code and last.definition == definition:
-        return False
-    logger.info("%s begins anew: its stage reads other values now. What it did before is kept beside it", node.address)
+    _say(node)
     return True
+
+
+def pipeline_begins_anew(node: Node, store: Store) -> bool:
+    """Whether the stage around an experiment without trials reads other values than when that was taken up last."""
+    reads = reads_of(node)
+    row = store.find_run(node.name) if reads else None
+    before = None if row is None else _last_reads(store, row.run_id)
+    if before is None or before == reads:
+        return False
+    _say(node)
+    return True
+
+
+def note_reads(kept: StoreRecorder, node: Node) -> None:
+    """Keep what the stage around it reads, where that is something new."""
+    reads = reads_of(node)
+    if reads and _last_reads(kept.store, kept.run_id) != reads:
+        kept.note(_KIND, json.dumps(reads).encode())
+
+
+def _last_reads(store: Store, run_id: str) -> str | None:
+    last = None
+    for record in store.records(run_id, kind=_KIND):
+        last = record
+    return None if last is None else str(json.loads(last.payload))
+
+
+def _say(node: Node) -> None:
+    logger.info("%s begins anew: its stage reads other values now; what it did before is kept beside it", node.address)

@@ -13,6 +13,7 @@ from metta_sweep.core.seeds import draw_seed
 from metta_sweep.errors import StoreError
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.experiment_result import ExperimentResult, RunFacts, Tracing
+from metta_sweep.experiments.tree.anew import note_reads, pipeline_begins_anew
 from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
 from metta_sweep.experiments.tree.node import Node, inside
 from metta_sweep.experiments.tree.pipeline_run import PipelineRun
@@ -116,12 +117,14 @@ def _kept(asked: Asked, node: Node) -> Iterator[StoreRecorder]:
     """Its outputs are kept under its name in the tree; in the end the journal is told how it ended."""
     asked.plan.check_keepable()
     store, name = node.store, node.name
-    if not asked.fresh:
+    fresh = asked.fresh or pipeline_begins_anew(node, store)
+    if not fresh:
         check_name_is_free(name, store, asked.definition)
     given = asked.seed if node.parent is None else _seed(asked, node)
-    kept, node.seed = open_kept(store, name, given, asked.definition, fresh=asked.fresh)
+    kept, node.seed = open_kept(store, name, given, asked.definition, fresh=fresh)
     node.run_id = kept.run_id
     try:
+        note_reads(kept, node)
         yield kept
         kept.note_end("done")
     except BaseException as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 __all__ = ["Lease", "Slots"]
 
@@ -18,13 +17,6 @@ class Lease:
         """Whether none of them uses it now."""
         self.users = 0
         """How many experiments the trial waits for."""
-
-
-class _Token(NamedTuple):
-    counted: tuple[Slots, ...]
-    """The experiments in whose use it counts: from the one whose trial it is up to the root, or to the trial that lent it."""
-    lease: Lease | None
-    """Where it was lent."""
 
 
 class Slots:
@@ -48,7 +40,12 @@ class Slots:
         self.used = 0
         self.counts = above is not None
         """Whether its trials take tokens: those of an experiment that is alone in its tree need none."""
-        self._held: list[_Token] = []
+        self.path: tuple[Slots, ...] = (self, *(() if above is None else above.path))
+        """The experiments in whose use its tokens count: itself, and those around it, up to the root."""
+        self._free = 0
+        """How many tokens it holds that are free again for all when it gives them back."""
+        self._lent: list[int] = []
+        """Those that were lent to it, or to one around it: each by the place in the path of the one to which it was lent."""
         self._wish = 0
         self.waiting: dict[Slots, None] = {} if above is None else above.waiting
         """Those in the tree that have fewer tokens than they could use, first come, first served."""
@@ -66,25 +63,29 @@ class Slots:
         While it holds fewer than ``wish`` (None: as many as it wished before) it waits for more: it gets them as they come, and is
         woken.
         """
-        held = self._held
-        given = len(held) > count
-        while len(held) > count:
-            self._give(held.pop())
-        while len(held) < count and (token := self._take()) is not None:
-            self._put(token)
+        held = self.held
+        if held > count:
+            self._give(held - count)
+        elif held < count:
+            self._take(count - held)
         self._wish = max(count, self._wish if wish is None else wish)
-        if len(held) < self._wish:
+        if self.held < self._wish:
             self.waiting[self] = None
         else:
             self.waiting.pop(self, None)
-        if given and self.waiting:
+        if held > count and self.waiting:
             self._hand_out()
-        return len(held)
+        return self.held
+
+    @property
+    def held(self) -> int:
+        """How many tokens it holds."""
+        return self._free + len(self._lent)
 
     def room(self) -> int | None:
         """How many tokens it could hold now, those that it holds included; None: any number."""
         more = self.available()
-        return None if more is None else len(self._held) + more
+        return None if more is None else self.held + more
 
     def available(self) -> int | None:
         """How many more tokens there are for it, lent to it and free in the tree; None: any number."""
@@ -98,12 +99,11 @@ class Slots:
 
     def serve(self) -> None:
         """Take what it waits for, as far as that is there now."""
-        before = len(self._held)
-        while len(self._held) < self._wish and (token := self._take()) is not None:
-            self._put(token)
-        if len(self._held) >= self._wish:
+        before = self.held
+        self._take(self._wish - before)
+        if self.held >= self._wish:
             self.waiting.pop(self, None)
-        if len(self._held) > before and self.wake is not None:
+        if self.held > before and self.wake is not None:
             self.wake()
 
     def close(self) -> None:
@@ -114,32 +114,43 @@ class Slots:
             if not self.lease.users:
                 self.lease.free = False
 
-    def _take(self) -> _Token | None:
-        """A token: the nearest that was lent to it, else one that is free in the whole tree."""
-        counted: list[Slots] = []
-        level: Slots | None = self
-        while level is not None:
+    def _take(self, count: int) -> None:
+        """Take up to so many tokens: those that were lent, the nearest first, then those that are free in the whole tree."""
+        while count > 0 and self._take_lent():
+            count -= 1
+        for level in self.path:
+            if level.cap is not None:
+                count = min(count, level.cap - level.used)
+        if count > 0:
+            self._free += count
+            for level in self.path:
+                level.used += count
+
+    def _take_lent(self) -> bool:
+        for place, level in enumerate(self.path):
             if level.cap is not None and level.used >= level.cap:
-                return None
-            counted.append(level)
-            lease = level.lease
-            if lease is not None and lease.free:
-                lease.free = False
-                break
-            level = level.above
-        for slots in counted:
-            slots.used += 1
-        return _Token(tuple(counted), None if level is None else level.lease)
+                return False
+            if level.lease is not None and level.lease.free:
+                level.lease.free = False
+                self._lent.append(place)
+                for counted in self.path[: place + 1]:
+                    counted.used += 1
+                return True
+        return False
 
-    def _put(self, token: _Token) -> None:
-        """Those that were lent are given back last: nobody else can use them."""
-        self._held.insert(0 if token.lease is not None else len(self._held), token)
-
-    def _give(self, token: _Token) -> None:
-        for slots in token.counted:
-            slots.used -= 1
-        if token.lease is not None:
-            token.lease.free = True
+    def _give(self, count: int) -> None:
+        """Give so many tokens back; those that were lent last: nobody else can use them."""
+        free = min(count, self._free)
+        self._free -= free
+        for level in self.path:
+            level.used -= free
+        for _ in range(count - free):
+            place = self._lent.pop()
+            for counted in self.path[: place + 1]:
+                counted.used -= 1
+            lease = self.path[place].lease
+            if lease is not None:
+                lease.free = True
 
     def _hand_out(self) -> None:
         """The deepest first, so that what has begun is finished before more begins; of one depth the one that waits longest."""

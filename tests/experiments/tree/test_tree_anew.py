@@ -81,3 +81,64 @@ def test_a_larger_budget_goes_on() -> None:
     after = Shifted(8, name="it", store=store, seed=1).run(shift=0.0)
     assert (before.spend.trials, after.spend.trials) == (3, 8)
     assert names(store) == ["it/fit>SweepExperiment"]
+
+
+class Rated(SweepExperiment):
+    """A sweep whose trial function reads an attribute of the sweep."""
+
+    search_space = {"x": Uniform(0.0, 1.0)}  # noqa: RUF012
+    slots = 1
+
+    def __init__(self, rate: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.rate = rate
+
+    async def objective(self, x: float) -> float:
+        """What it reads is no part of its definition."""
+        return x + self.rate
+
+
+class Inner(Experiment):
+    """An experiment without inputs, which runs what it was made with."""
+
+    def __init__(self, rate: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.made = [rate]
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+        return Pipeline().stage("search", self.search).through(found=float)
+
+    async def search(self) -> float:
+        """The best score of its sweep."""
+        score = (await Rated(self.made[0]).run(budget=3)).best_score
+        assert score is not None
+        return score
+
+
+class Outer(Experiment):
+    """Makes an experiment of an input of its stage."""
+
+    def __init__(self, kind: type[Rated | Inner], **options: Any) -> None:
+        super().__init__(**options)
+        self.kind = kind
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+        return Pipeline(rate=float).stage("fit", self.fit).through(best=float)
+
+    async def fit(self, rate: float) -> float:
+        """What it found."""
+        if self.kind is Rated:
+            return float((await Rated(rate).run(budget=3)).best_score or 0.0)
+        return float((await Inner(rate).run()).found)
+
+
+@pytest.mark.parametrize("kind", [Rated, Inner])
+def test_what_an_experiment_was_made_with_counts(kind: type[Rated | Inner]) -> None:
+    """Where its content cannot be seen, or it has stages, it begins anew whenever the stage around it reads other values."""
+    store = MemoryStore()
+    for rate in (0.0, 5.0, 5.0):
+        assert rate < Outer(kind, name="it", store=store, seed=1).run(rate=rate).best < rate + 1
+    assert [name for name in names(store) if name.endswith("@1")] == [f"it/fit>{kind.__name__}@1"]
+    assert not [name for name in names(store) if name.endswith("@2")]

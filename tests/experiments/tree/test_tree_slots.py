@@ -81,11 +81,11 @@ def test_there_are_never_more_leaves_than_slots(seed: int, cap: int) -> None:
     waiting: dict[Slots, int] = {}
 
     def leaves() -> int:
-        return sum(len(slots._held) for slots, _ in tree) - sum(waiting.values())
+        return sum(slots.held for slots, _ in tree) - sum(waiting.values())
 
     for _ in range(80):
         slots, parent = random.choice(tree)
-        free = len(slots._held) - waiting.get(slots, 0)
+        free = slots.held - waiting.get(slots, 0)
         move = random.random()
         if move < 0.3 and free:
             child = Slots(random.choice([None, None, 1, 2]), slots, Lease())
