@@ -34,6 +34,8 @@ class StartNote(NamedTuple):
     """That the run, or one that it is a fork of, is a fork."""
     reads: str = ""
     """The digest of what the stage read in which it ran; empty outside of kept stages."""
+    question: str = ""
+    """The digest of what it asked there: of its trial function, with all that this closes over, and its definition."""
 
     @property
     def is_sweep(self) -> bool:
@@ -58,10 +60,11 @@ def _note_in(note: Any) -> StartNote:
     budget = {} if definition.get("kind") in NO_SWEEPS else note["budget"]
     goal = Goal.from_description(definition.get("goal") or _GOAL_UNKNOWN)
     reads = _text(note.get("reads", ""))
-    return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance, kept_fork(note), reads)
+    reads, question = _text(note.get("reads", "")), _text(note.get("question", ""))
+    return StartNote(seed, Budget(**budget), goal, definition, note.get("code"), provenance, kept_fork(note), reads, question)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"what its stage read is {a_kind(value)}")
+        raise TypeError(f"a digest in it is {a_kind(value)}")
     return value
