@@ -11,6 +11,7 @@ from metta_sweep.core.bandit import Best, Picker
 from metta_sweep.core.described import described
 from metta_sweep.core.distributions import Distribution
 from metta_sweep.core.events import Event
+from metta_sweep.core.given import Remembers
 from metta_sweep.core.setup import Setup
 from metta_sweep.errors import SchedulerError
 from metta_sweep.schedulers.scheduler import Offer
@@ -34,7 +35,7 @@ class Listener(Protocol):
         """Take note of one event: the only place where its history grows."""
 
 
-class BranchPicker(ABC):
+class BranchPicker(Remembers, ABC):
     """The settings of a rule that chooses between branches. Write your own: ``begin`` returns a ``metta_sweep.core.bandit.Picker``.
 
     What it returns is told of each branch by ``set``; where it is a ``Learner``, of each reward; where it is a ``Listener``, of
@@ -74,7 +75,7 @@ class SuggestionIndex(Listener, Protocol):
         """Count the reward ``low`` as 0 and ``high`` as 1."""
 
 
-class SuggestionPicker(ABC):
+class SuggestionPicker(Remembers, ABC):
     """The settings of a rule that chooses between the suggestions that wait, by what they are."""
 
     tunable: ClassVar[Mapping[str, Distribution]] = {}
