@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeGuard, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeGuard, runtime_checkable
 
 from metta_sweep.core.resources import Resources
 from metta_sweep.core.trial import Metric, Trial, TrialError
@@ -205,22 +204,29 @@ class OwnTime(Protocol):
         """
 
 
-@cache
-def _has(kind: type, protocol: type) -> bool:
-    """Whether a class has what a protocol asks for. Python's own check takes longer than a trial, and sweeps ask several."""
-    return all(hasattr(kind, name) for name in vars(protocol) if not name.startswith("_"))
+_known: Final[dict[tuple[type, str], bool]] = {}
 
 
-def hands_out_gpus(executor: Any) -> TypeGuard[HandsOutGpus]:
+def _has(executor: object, protocol: type) -> bool:
+    """Whether it has what a protocol asks for. Looked up once per class: Python's own check takes longer than a trial."""
+    kind = type(executor)
+    known = _known.get((kind, protocol.__name__))
+    if known is None:
+        known = all(hasattr(kind, name) for name in vars(protocol) if not name.startswith("_"))
+        _known[kind, protocol.__name__] = known
+    return known
+
+
+def hands_out_gpus(executor: object) -> TypeGuard[HandsOutGpus]:
     """Whether an executor hands out GPUs."""
-    return _has(type(executor), HandsOutGpus)
+    return _has(executor, HandsOutGpus)
 
 
-def keeps_checkpoints(executor: Any) -> TypeGuard[KeepsCheckpoints]:
+def keeps_checkpoints(executor: object) -> TypeGuard[KeepsCheckpoints]:
     """Whether an executor keeps the directories of paused trials."""
-    return _has(type(executor), KeepsCheckpoints)
+    return _has(executor, KeepsCheckpoints)
 
 
-def has_own_time(executor: Any) -> TypeGuard[OwnTime]:
+def has_own_time(executor: object) -> TypeGuard[OwnTime]:
     """Whether an executor has a time of its own."""
-    return _has(type(executor), OwnTime)
+    return _has(executor, OwnTime)

@@ -16,11 +16,12 @@ from metta_sweep.errors import InvalidInput
 from metta_sweep.executors.executor import StopCause
 from metta_sweep.experiments.facts import facts_of, start_due
 from metta_sweep.experiments.following import follow_up
+from metta_sweep.experiments.grace import CHILDS_SHARE
 from metta_sweep.experiments.offer import SweepOffer
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.scoring import score_all, verdicts
 from metta_sweep.experiments.stopping import Barrier, barrier, why_over
-from metta_sweep.experiments.sweep_run import CHILDS_SHARE, Follower, SweepRun
+from metta_sweep.experiments.sweep_run import Follower, SweepRun
 from metta_sweep.experiments.tree.node import enclosing, inside
 from metta_sweep.experiments.tree.taking import free_slots, settle, trials_left
 from metta_sweep.pipeline import StageContext

@@ -18,6 +18,7 @@ from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.devices import GpuQueue
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import GoalFit
+from metta_sweep.experiments.grace import CHILDS_SHARE, grace_for
 from metta_sweep.experiments.judging import next_judged_of
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
@@ -31,15 +32,11 @@ from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
 
-__all__ = ["CHILDS_SHARE", "Follower", "SweepRun", "grace_for"]
+__all__ = ["Follower", "SweepRun"]
 
-MAX_GRACE: Final = 10.0
-GRACE_SHARE: Final = 0.1
 MIN_BEAT: Final = 1.0
 MAX_BEAT: Final = 10.0
 BEAT_SHARE: Final = 0.01
-CHILDS_SHARE: Final = 0.8
-"""Of the grace of a run, what experiments inside it get: they end before their parents' trials are cut."""
 
 
 class Follower(Protocol):
@@ -213,8 +210,7 @@ class SweepRun:
 
     def held_by_leaks(self) -> bool:
         """Whether no slot is free because attempts that could not be ended still run."""
-        leaked = self.executor.leaked_slots
-        return leaked > 0 and len(self.state.running) + leaked >= self.slots
+        return 0 < self.executor.leaked_slots >= self.slots - len(self.state.running)
 
     def held(self) -> bool:
         """Whether nothing starts though it may: attempts that could not be ended, or other experiments, have the slots or GPUs."""
@@ -347,13 +343,6 @@ class SweepRun:
                     self.not_before[fact.trial_id] = self._time() + fact.backoff
             elif self.not_before and isinstance(fact, Dispatch):
                 self.not_before.pop(fact.trial_id, None)
-
-
-def grace_for(given: float | None, budget: Budget) -> float:
-    """Seconds that what runs gets at the end: those given, else a tenth of those of the budget, at most 10."""
-    if given is not None:
-        return given
-    return MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
 
 
 def _back_offs(state: SweepState, zero: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from metta_sweep.core.budget import Budget, Spend, StopReason
 from metta_sweep.errors import Interrupted
-from metta_sweep.experiments.sweep_run import CHILDS_SHARE, grace_for
+from metta_sweep.experiments.grace import CHILDS_SHARE, grace_for
 from metta_sweep.experiments.tree.node import Node
 from metta_sweep.experiments.tree.spent import read_spent, spent_payload
 from metta_sweep.pipeline.keeping.recording import StoreRecorder
