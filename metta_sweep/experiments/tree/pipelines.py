@@ -19,6 +19,7 @@ from metta_sweep.experiments.tree.node import Node, inside
 from metta_sweep.experiments.tree.pipeline_run import PipelineRun
 from metta_sweep.pipeline import Plan
 from metta_sweep.pipeline.keeping.recording import StoreRecorder, open_kept
+from metta_sweep.pipeline.running.main_guard import refuse_while_main_loads
 from metta_sweep.records import Store
 
 __all__ = ["Asked", "run_in_tree"]
@@ -50,6 +51,7 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
     Raises:
         Interrupted: the experiment that it runs inside ends, or its own seconds are over.
     """
+    refuse_while_main_loads("a run")
     options = dict(asked.options)
     asked.plan.check_call(asked.inputs, listeners=options["listeners"], on_code_change=options["on_code_change"])
     with ExitStack() as stack:
