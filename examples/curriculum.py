@@ -20,8 +20,8 @@ from metta_sweep.optimizers import BayesianOptimizer
 Task = dict[str, Any]
 
 TASKS: list[Task] = [
-    {"name": "two digits", "digits": [3, 8], "noise": 0, "accuracy": 0.96},
-    {"name": "ten digits", "digits": list(range(10)), "noise": 0, "accuracy": 0.94},
+    {"name": "two-digits", "digits": [3, 8], "noise": 0, "accuracy": 0.94},
+    {"name": "ten-digits", "digits": list(range(10)), "noise": 0, "accuracy": 0.94},
     {"name": "noisy", "digits": list(range(10)), "noise": 4, "accuracy": 0.83},
     {"name": "noisier", "digits": list(range(10)), "noise": 6, "accuracy": 0.71},
 ]

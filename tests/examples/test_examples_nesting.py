@@ -63,7 +63,7 @@ def test_a_curriculum_that_is_killed_goes_on(tmp_path: Path) -> None:
     whole = printed("curriculum")
     assert printed("curriculum", str(tmp_path / "runs.db")) == whole
     tasks = re.findall(r"^(.*?) +\d+ +4 +(\S+) +(\S+)  (yes|no)$", whole, flags=re.MULTILINE)
-    assert [name for name, *_, mastered in tasks if mastered == "yes"] == ["two digits", "ten digits", "noisy", "noisier"]
+    assert [name for name, *_, mastered in tasks if mastered == "yes"] == ["two-digits", "ten-digits", "noisy", "noisier"]
     assert all((float(reached) >= float(needed)) == (mastered == "yes") for _, reached, needed, mastered in tasks)
 
 
