@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,10 +14,13 @@ from metta_sweep.experiments.definition import as_kept
 from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.pipeline import Pipeline, Plan
+from metta_sweep.records import digest
 
 __all__ = ["Origin", "definition_of"]
 
 _WHERE: Final = "MetaExperiment(base=)"
+_LONGEST: Final = 10_000
+"""The longest setting that is kept as it is, in characters of JSON."""
 _REMEDY: Final = "Write base=SweepExperiment(search_space={...}), a class of experiments, or a function that returns one"
 
 
@@ -158,18 +162,22 @@ class Origin:
 
 
 def definition_of(experiment: Experiment) -> dict[str, Any]:
-    """What makes an experiment the one that it is, as JSON values."""
-    if isinstance(experiment, SweepExperiment):
-        return experiment._blueprint().definition  # noqa: SLF001  # of the same room
-    return {**experiment._definition, "settings": {name: _plain(getattr(experiment, name)) for name in _own_settings(experiment)}}  # noqa: SLF001
-
-
-def _own_settings(experiment: Experiment) -> list[str]:
-    return [name for name in settings_of(experiment) if name not in ("name", "store", "seed") and hasattr(experiment, name)]
+    """What makes an experiment the one that it is, as JSON values: with the settings that its class adds."""
+    known = settings_of(SweepExperiment if isinstance(experiment, SweepExperiment) else Experiment)
+    told = experiment._blueprint().definition if isinstance(experiment, SweepExperiment) else experiment._definition  # noqa: SLF001
+    own = {
+        name: _plain(getattr(experiment, name))
+        for name in settings_of(experiment)
+        if name not in (*known, *told) and hasattr(experiment, name)
+    }
+    return {**told, "settings": own} if own else told
 
 
 def _plain(value: object) -> Any:
-    return as_kept({"value": setting(value)})["value"]
+    """A setting as it is kept: data that is given to a constructor by its digest."""
+    plain = as_kept({"value": setting(value)})["value"]
+    text = json.dumps(plain)
+    return plain if len(text) <= _LONGEST else {"digest": digest(text.encode())}
 
 
 def _check_maker(given: Any) -> None:

@@ -12,6 +12,7 @@ from meta_kit import SPACE, base, meta, run, worth
 from metta_sweep import (
     Budget,
     Choice,
+    Experiment,
     FailurePolicy,
     Integer,
     LocalExecutor,
@@ -28,9 +29,10 @@ from metta_sweep import (
 )
 from metta_sweep.errors import DefinitionChanged, ObjectiveError
 from metta_sweep.experiments.codec import decode_trial
+from metta_sweep.experiments.meta.origin import definition_of
 from metta_sweep.experiments.meta.scores import RESULT_NAMES
-from metta_sweep.optimizers import RandomOptimizer, SobolOptimizer, SuggestionQueue
-from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, IterationScheduler
+from metta_sweep.optimizers import EvolutionOptimizer, RandomOptimizer, SobolOptimizer, SuggestionQueue
+from metta_sweep.schedulers import ASHAScheduler, FIFOScheduler, IterationScheduler, PBTScheduler
 
 C = {"scheduler.c": Uniform(0.0, 4.0)}
 
@@ -93,6 +95,22 @@ def test_the_base_is_part_of_the_definition() -> None:
         )
     with pytest.raises(DefinitionChanged, match=r"base_budget\.trials: kept 5, given 6"):
         run(meta(name="tuned", search_space=C, store=store, base_budget=6))
+
+
+def test_settings_that_a_class_adds_are_part_of_the_definition() -> None:
+    """Of sweeps and of pipelines."""
+    store = MemoryStore()
+    space = {"failures.retries": Integer(0, 2)}
+    run(meta(name="tuned", base=Shifted(1.0), search_space=space, store=store), 1)
+    with pytest.raises(DefinitionChanged, match=r"base\.settings\.shift: kept 1\.0, given 2\.0"):
+        run(meta(name="tuned", base=Shifted(2.0), search_space=space, store=store), 2)
+
+
+def test_data_that_a_class_is_given_is_told_by_its_digest() -> None:
+    """However much of it there is."""
+    few, many = (definition_of(Trained(rows=[1.0] * count))["settings"]["rows"] for count in (3, 10_000))
+    assert few == [1.0, 1.0, 1.0]
+    assert list(many) == ["digest"]
 
 
 # -- what copies are made of -------------------------------------------------------------------------------------------------------
@@ -211,6 +229,37 @@ def test_a_copy_that_is_cut_at_the_deadline_has_no_score() -> None:
     assert [trial.state for trial in first.trials] == [TrialState.COMPLETED, TrialState.COMPLETED, TrialState.STOPPED]
     assert first.trials[2].score is None
     assert first.stop_reason == "budget_time"
+
+
+class Trained(Experiment):
+    """Is given data."""
+
+    def __init__(self, rows: list[float]) -> None:
+        super().__init__()
+        self.rows = rows
+
+
+class Shifted(SweepExperiment):
+    """A sweep whose constructor takes something of its own, and says the rest itself."""
+
+    def __init__(self, shift: float = 0.0) -> None:
+        super().__init__(search_space=SPACE, optimizer=EvolutionOptimizer(population_size=4), slots=1)
+        self.shift = shift
+
+    async def objective(self, x: float, arm: str) -> float:
+        """Moved, and scaled by what was set later."""
+        return (await worth(x, arm) + self.shift) * getattr(self, "factor", 1.0)
+
+
+@pytest.mark.parametrize("steps", [{}, {"optimizer": PBTScheduler(population_size=2, num_generations=2)}])
+def test_a_class_with_a_constructor_of_its_own(steps: dict[str, Any]) -> None:
+    """Its own settings go to its constructor; those that it keeps to itself are set all the same, and what was set later stays."""
+    original = Shifted()
+    vars(original)["factor"] = 10.0
+    space = {"shift": Uniform(1.0, 2.0), "optimizer.mutation_scale": Uniform(0.1, 1.0), "failures.retries": Integer(0, 2)}
+    result = run(meta(base=original, search_space=space, **steps), 2)
+    assert [trial.error for trial in result.trials] == [None, None]
+    assert min(trial.score or 0.0 for trial in result.trials) > 10.0
 
 
 # -- seeds -------------------------------------------------------------------------------------------------------------------------
