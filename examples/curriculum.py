@@ -85,7 +85,8 @@ if __name__ == "__main__":
     for done in result.history:
         told = "yes" if done.mastered else "no"
         print(f"{done.task:12} {done.round:5} {done.trials:7} {done.best_score:9.3f} {needed[done.task]:7.2f}  {told}")
-    print(f"the model of the last task: {result.best_params}")
+    best = ", ".join(f"{name} = {value:.3g}" for name, value in result.best_params.items())
+    print(f"the model of the last task: {best}")
     print("\ntrials until a task was mastered, or given up")
     for task in needed:
         begun, alike = (sum(done.trials for done in tried.history if done.task == task) for tried in (result, without))

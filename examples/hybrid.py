@@ -50,10 +50,11 @@ if __name__ == "__main__":
     for phase, trials in phases.items():
         scores = [trial.score for trial in trials]
         print(f"{phase:8} {len(trials):6}  {max(scores):.3f}  {sum(scores) / len(scores):.3f}")
-    print("\ncandidate    found by     when found  median again  mean and its error    C        gamma")
+    print("\ncandidate    found by     when found  median again  mean and its error  C        gamma")
     for name, found in result.validation_scores.items():
         print(
             f"{name:12} {found.found_by:12} {found.found_score:10.3f} {found.median:13.3f}"
-            f"   {found.mean:.3f} +- {found.sem:.3f}    {found.params['C']:<8.3g} {found.params['gamma']:.3g}"
+            f"   {f'{found.mean:.3f} +- {found.sem:.3f}':18}  {found.params['C']:<8.3g} {found.params['gamma']:.3g}"
         )
-    print(f"\nchosen: {result.best_params}, which reads {100 * result.best_score:.1f} % of the images in the median")
+    chosen = ", ".join(f"{name} = {value:.3g}" for name, value in result.best_params.items())
+    print(f"\nchosen: {chosen}, which reads {100 * result.best_score:.1f} % of the images in the median")

@@ -39,4 +39,5 @@ if __name__ == "__main__":
         config = tried.config
         told = f"{config['acquisition_fn']:11}  {config['exploration_rate']:11.3f}  {config['batch_size']:10}"
         print(f"{tried.round:5}  {told}  {tried.performance:.3f}")
-    print(f"\nbest: {result.best_config}, with {result.best_performance:.3f}")
+    best = result.best_config
+    print(f"\nbest: {best['acquisition_fn']}, exploration {best['exploration_rate']:.3f}, batches of {best['batch_size']}")
