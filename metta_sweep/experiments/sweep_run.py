@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -301,12 +302,12 @@ class SweepRun:
 
     def wake_at(self) -> float | None:
         """When dispatch must look up though nothing happened: at the deadline, or when an attempt may be tried again."""
-        times: list[float] = []
+        times = [] if self.deadline is None or self.asked_to_end else [self.deadline]
         if self.not_before and self.slots > len(self.state.running) + self.executor.leaked_slots and not self.halted():
-            times.extend(self.not_before.values())
-        if self.deadline is not None and not self.asked_to_end:
-            times.append(self.deadline)
-        return min(times) if times else None
+            # one that is due, and for which there is no slot, is started when one comes
+            now = self._time() if self.held() else -math.inf
+            times.extend(due for due in self.not_before.values() if due > now)
+        return min(times, default=None)
 
     def beat_at(self) -> float | None:
         """When the journal is to be told that the run goes on, so that a kill loses few of its seconds; None: never."""
