@@ -6,12 +6,12 @@ Arguments: the folder, the kind, slots, where to die (``commit.after:3``: at its
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from recovery_process import dies_at
 
 from metta_sweep import SweepExperiment, SweepResult, TrialContext, Uniform
 from metta_sweep.clock import crash_points
@@ -56,19 +56,6 @@ def run(folder: Path, kind: str, slots: int) -> SweepResult:
     return experiment.run(budget=BUDGETS[kind])
 
 
-def _dies_at(place: str) -> Callable[[str], None]:
-    point, _, occurrence = place.partition(":")
-    passages = 0
-
-    def die(name: str) -> None:
-        nonlocal passages
-        passages += name == point
-        if name == point and passages == int(occurrence):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return die
-
-
 if __name__ == "__main__":
-    with crash_points(_dies_at(sys.argv[4])):
+    with crash_points(dies_at(sys.argv[4])):
         run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

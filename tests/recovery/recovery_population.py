@@ -7,10 +7,9 @@ it opens anything, and a line after each leaf trial.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Callable
+
+from recovery_process import dies_at
 
 from metta_sweep import MetaExperiment, SweepExperiment, SweepResult, TrialContext, Uniform
 from metta_sweep.clock import crash_points
@@ -51,20 +50,7 @@ def run(store: Store | str, slots: int) -> SweepResult:
     return population.run()
 
 
-def _dies_at(place: str) -> Callable[[str], None]:
-    point, _, occurrence = place.partition(":")
-    passages = 0
-
-    def die(name: str) -> None:
-        nonlocal passages
-        passages += name == point
-        if name == point and passages == int(occurrence):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return die
-
-
 if __name__ == "__main__":
     print("started", flush=True)  # noqa: T201  # the parent listens
-    with crash_points(_dies_at(sys.argv[3])):
+    with crash_points(dies_at(sys.argv[3])):
         run(sys.argv[1], int(sys.argv[2]))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from recovery_process import dies_at
 
 from metta_sweep import Choice, FailurePolicy, Optimizer, Suggestion, SweepExperiment, Trial, TrialContext, Uniform
 from metta_sweep.clock import crash_points
@@ -104,23 +105,10 @@ class Witnessed(SweepExperiment):
         self.scored += [(event.trial_id, event.score) for event in output.events if event.kind == "score"]
 
 
-def _dies_at(place: str) -> Callable[[str], None]:
-    point, _, occurrence = place.partition(":")
-    passages = 0
-
-    def die(name: str) -> None:
-        nonlocal passages
-        passages += name == point
-        if name == point and passages == int(occurrence):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return die
-
-
 def main(path: str, witness: str, setup: str, slots: str, trials: str, die_at: str) -> None:
     """Run it to its end, or to its own."""
     print("started", flush=True)  # noqa: T201  # the parent listens
-    with crash_points(_dies_at(die_at)), Path(witness).open("ab", buffering=0) as seen:
+    with crash_points(dies_at(die_at)), Path(witness).open("ab", buffering=0) as seen:
         told = 0
         for update in Witnessed(setup, path, int(slots)).stream(budget=int(trials)):
             line = {"trials": update.trials, "scored": update.report[told:], "best": update.best and update.best.score}

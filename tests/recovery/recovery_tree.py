@@ -7,11 +7,10 @@ Arguments: the database, the kind, slots, where to die (``commit.after:3``: at i
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Callable
 from typing import Any
+
+from recovery_process import dies_at
 
 from metta_sweep import Budget, Experiment, FailurePolicy, Pipeline, SweepExperiment, TrialContext, Uniform
 from metta_sweep.clock import crash_points
@@ -38,7 +37,12 @@ async def leaf(trial: TrialContext) -> dict[str, float]:
 def sweep(objective: Any, budget_name: str | None = None, **options: Any) -> SweepExperiment:
     """A sweep over one parameter, which goes on whatever fails."""
     return SweepExperiment(
-        name=budget_name, objective=objective, search_space=SPACE, failures=FailurePolicy(tolerated_rate=1), metric="score", **options
+        name=budget_name,
+        objective=objective,
+        search_space=SPACE,
+        failures=FailurePolicy(tolerated_rate=1),
+        metric="score",
+        **options,
     )
 
 
@@ -90,20 +94,7 @@ def run(store: Store | str, kind: str, slots: int) -> Any:
     return sweep(root, NAME, seed=5, store=store, slots=slots).run(budget=ROOTS)
 
 
-def _dies_at(place: str) -> Callable[[str], None]:
-    point, _, occurrence = place.partition(":")
-    passages = 0
-
-    def die(name: str) -> None:
-        nonlocal passages
-        passages += name == point
-        if name == point and passages == int(occurrence):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return die
-
-
 if __name__ == "__main__":
     print("started", flush=True)  # noqa: T201  # the parent listens
-    with crash_points(_dies_at(sys.argv[4])):
+    with crash_points(dies_at(sys.argv[4])):
         run(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
-import time
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -14,13 +10,12 @@ from typing import Any
 
 import pytest
 from recovery_population import MEMBERS, NAME, STEPS, TRIALS, run
+from recovery_process import ended, killed_after, process_of
 
 from metta_sweep import MemoryStore, SqliteStore, TrialState
 from metta_sweep.experiments.codec import decode_trial
 from metta_sweep.records import Store
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = Path(__file__).with_name("recovery_population.py")
 POINTS = {
     "fork.copied": (1, 3, 6),
     "checkpoint.manifest": (1, 4),
@@ -40,19 +35,7 @@ ALL = [f"{point}:{occurrence}" for point, occurrences in POINTS.items() for occu
 
 def process(folder: Path, slots: int, place: str = "") -> subprocess.Popen[bytes]:
     """A process that runs the population, or goes on with it."""
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder / "population.db"), str(slots), place],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def ended(running: subprocess.Popen[bytes]) -> bool:
-    """Wait for its end; whether it was killed."""
-    _, errors = running.communicate(timeout=60)
-    assert running.returncode in {0, -signal.SIGKILL}, errors.decode()
-    return running.returncode != 0
+    return process_of("recovery_population.py", folder / "population.db", slots, place)
 
 
 def essence(store: Store) -> dict[str, Any]:
@@ -122,14 +105,7 @@ def test_a_population_that_is_killed_at_random_moments_goes_on(tmp_path: Path) -
         folder.mkdir()
         slots = (1, 3)[runs % 2]
         for _ in range(6):
-            running = process(folder, slots)
-            assert running.stdout is not None
-            for _ in range(1 + random.randrange(8)):
-                if not running.stdout.readline():
-                    break
-            time.sleep(random.random() * 0.01)
-            running.kill()
-            if not ended(running):
+            if not killed_after(process(folder, slots), 1 + random.randrange(8), random.random() * 0.01):
                 break
             killed += 1
         assert not ended(process(folder, slots))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -14,6 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from recovery_process import ended, killed_after, process_of
 from recovery_tree import LEAVES, NAME, ROOTS, SWEEPS, run
 
 from metta_sweep import MemoryStore, SqliteStore
@@ -24,8 +23,6 @@ from metta_sweep.experiments.codec import decode_events, decode_trial
 from metta_sweep.records import StoreReader
 from metta_sweep.store import open_reader
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = Path(__file__).with_name("recovery_tree.py")
 POINTS = {
     "checkpoint.before": (1, 3),
     "checkpoint.after": (1, 3),
@@ -51,31 +48,7 @@ ALL = [f"{point}:{occurrence}" for point, occurrences in POINTS.items() for occu
 
 def process(folder: Path, kind: str, slots: int, place: str = "") -> subprocess.Popen[bytes]:
     """A process that runs the tree, or goes on with it."""
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder / "tree.db"), kind, str(slots), place],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def ended(running: subprocess.Popen[bytes]) -> bool:
-    """Wait for its end; whether it was killed."""
-    _, errors = running.communicate(timeout=60)
-    assert running.returncode in {0, -signal.SIGKILL}, errors.decode()
-    return running.returncode != 0
-
-
-def killed_after(folder: Path, kind: str, slots: int, lines: int, seconds: float) -> bool:
-    """Kill it so many lines of its output, and then so many seconds, after its start. Whether it was alive then."""
-    running = process(folder, kind, slots)
-    assert running.stdout is not None
-    for _ in range(lines):
-        if not running.stdout.readline():
-            break
-    time.sleep(seconds)
-    running.kill()
-    return ended(running)
+    return process_of("recovery_tree.py", folder / "tree.db", kind, slots, place)
 
 
 def essence(store: StoreReader, under: str = NAME) -> dict[str, Any]:
@@ -153,7 +126,7 @@ def die_twice_at(folder: Path, kind: str, slots: int, place: str) -> int:
 @pytest.mark.parametrize("kind", ["sweeps", "tasks"])
 def test_a_tree_that_is_killed_on_its_way_goes_on(tmp_path: Path, kind: str) -> None:
     """Killed in the middle of a leaf, at the end of a sweep of leaves and between two commits, with one slot."""
-    assert killed_after(tmp_path, kind, 1, 4, 0.0)
+    assert killed_after(process(tmp_path, kind, 1), 4, 0.0)
     for place in ("end.before:1", "commit.after:9"):
         assert ended(process(tmp_path, kind, 1, place))
     assert not ended(process(tmp_path, kind, 1))
@@ -219,7 +192,7 @@ def test_a_tree_that_is_killed_very_often_goes_on(tmp_path: Path) -> None:
         # one that makes no headway is followed by one that does: leaves that are lost three times in a row are given up
         for number in range(8):
             lines = 2 + random.randrange(5) if number % 2 else 1
-            if not killed_after(folder, kind, slots, lines, random.random() * (0.01 if lines > 1 else 0.4)):
+            if not killed_after(process(folder, kind, slots), lines, random.random() * (0.01 if lines > 1 else 0.4)):
                 break
             check_counted_once(folder)
             killed += 1
