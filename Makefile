@@ -44,6 +44,7 @@ bench: $(BENCH)  ## Measure the cost of the framework, beside Optuna, hand-writt
 	$(PY) benchmarks/stages.py
 	$(PY) benchmarks/ucb.py
 	$(PY) benchmarks/footprint.py
+	$(PY) benchmarks/nesting.py --repeats 3
 
 lint: $(DEV)  ## Check style and formatting
 	$(RUFF) check .
