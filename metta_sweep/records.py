@@ -26,7 +26,8 @@ class Record(NamedTuple):
     kind: str
     """``events``: a list of sweep events. ``start``: a process took the run up. ``end``: it left the run in order.
     ``alive``: it waits, and drives it still. ``warm``: what its optimizer began with. ``child``: what an experiment inside it used.
-    ``headway``: what has got on inside it."""
+    ``headway``: what has got on inside it. Of a pipeline also ``budget``: what it may use; ``outputs``: which fields it gives;
+    ``reads``: the digest of what the stage around it reads."""
     time: float
     """Wall clock, seconds since 1970: for people."""
     elapsed: float
