@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from metta_sweep.core.metrics import as_metrics
 from metta_sweep.core.trial import Metric, TrialError
-from metta_sweep.errors import MetricError, TrialTimeout
+from metta_sweep.errors import Interrupted, MetricError, TrialTimeout
 from metta_sweep.executors.attempt import Attempt
 from metta_sweep.executors.context import TrialContext, has_noticed, kept_metadata
 from metta_sweep.executors.executor import Ended
@@ -19,6 +19,9 @@ from metta_sweep.executors.pausing import restore
 from metta_sweep.here import here
 
 __all__ = ["awaitable", "ended_of", "in_thread", "is_unrun", "metrics_of", "timeout_error"]
+
+_INTERRUPTED: Final = error_name(Interrupted)
+"""What an experiment raises that was ended inside a trial, since that one is to end."""
 
 
 def in_thread(objective: BoundObjective, attempt: Attempt, context: TrialContext) -> Any:
@@ -65,7 +68,7 @@ def ended_of(attempt: Attempt, seconds: float, metrics: dict[str, Metric] | None
         error = error or trial_error(wrong)
     if attempt.timed_out:
         error = timeout_error(attempt)
-    elif error is not None and attempt.excused:
+    elif error is not None and (attempt.excused or (attempt.stopping and error.type == _INTERRUPTED)):
         metadata = {"error": f"{error.type}: {error.message}", **(metadata or {})}
         metrics = error = None
     if error is not None:

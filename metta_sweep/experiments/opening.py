@@ -26,7 +26,14 @@ from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.experiments.tree.anew import question_of, reads_of, sweep_begins_anew
-from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
+from metta_sweep.experiments.tree.joining import (
+    derived_seed,
+    earlier_attempts_ended,
+    joined,
+    leftovers_ended,
+    opened,
+    tell_parent,
+)
 from metta_sweep.experiments.tree.node import Node, enclosing
 from metta_sweep.experiments.tree.suspects import events_inside
 from metta_sweep.experiments.warm_start import WarmStart, kept_or_given
@@ -53,6 +60,7 @@ async def open_run(
     state = SweepState(plan.goal)
     async with AsyncExitStack() as stack:
         node = stack.enter_context(_joined(plan, open_store))
+        await earlier_attempts_ended(node)
         store = node.store
         if node.parent is not None:
             plan = plan._replace(name=node.name, seed=derived_seed(node) if plan.seed is None else plan.seed)
@@ -92,23 +100,21 @@ async def open_run(
             budget=given,
             budget_note=_note(budget, more, last, given),
         )
-        opened(node, run, given)
+        opened(node, run, given, run.grace)
         stack.push_async_callback(leftovers_ended, node)
-        if node.parent is not None and (ending := why_ending(node)):
-            run.end_early(ending, run.grace)
-        if kept_stop is None or more is not None or _goes_on(kept_stop, given, last):
+        if kept_stop is None or more is not None or _goes_on(kept_stop, given, last) or _was_cut(kept_stop, run):
             plan.executor.prepare(plan.objective, plan.search_space, run_id=row.run_id, root=files_beside(store))
             await stack.enter_async_context(plan.executor)
             run.attend()
             warm_start = plan.warm_start.payload if plan.warm_start is not None and last is None else None
             recorder.note_start(_start_note(plan, seed, given, fork, node, in_file=files_beside(store) is not None), warm_start)
-            lost = events_inside(node, [live.id for live in state.to_start.values() if live.lost])
-            if lost:
-                recorder.note_headway(lost)
+            _note_headway(run)
             stack.enter_context(_left(run))
         if node.parent is None:
             stack.enter_context(attached(run))
         yield run
+    if state.stop is not None and state.stop.reason == StopReason.INTERRUPTED:
+        tell_parent(node)
 
 
 def _joined(plan: Blueprint, open_store: Callable[[], Store]) -> AbstractContextManager[Node]:
@@ -122,6 +128,13 @@ def _joined(plan: Blueprint, open_store: Callable[[], Store]) -> AbstractContext
         slots=plan.slots if own_slots else None,
         takes_slots=not has_own_time(plan.executor),
     )
+
+
+def _note_headway(run: SweepRun) -> None:
+    """Trials that were lost with the process before this one are no suspects where what runs inside them got on."""
+    lost = events_inside(run.node, [live.id for live in run.state.to_start.values() if live.lost])
+    if lost:
+        run.recorder.note_headway(lost)
 
 
 @contextmanager
@@ -282,6 +295,18 @@ def _goes_on(stop: Stop, budget: Budget, last: StartNote | None) -> bool:
     return any(
         before is not None and (now is None or now > before) for before, now in zip(_caps(last.budget), _caps(budget), strict=True)
     )
+
+
+def _was_cut(stop: Stop, run: SweepRun) -> bool:
+    """Whether a run had less than its own budget, since one around it was spent, which has grown by now."""
+    budget, state = run.budget, run.state
+    if stop.reason == StopReason.BUDGET_TRIALS:
+        own = budget.trials is not None and state.picked >= budget.trials
+    elif stop.reason == StopReason.BUDGET_COST:
+        own = budget.cost is not None and state.cost + run.node.cost_inside() >= budget.cost
+    else:
+        return False
+    return not own and run.node.blocked() is None
 
 
 def _caps(budget: Budget) -> tuple[float | None, ...]:

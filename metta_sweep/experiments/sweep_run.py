@@ -304,8 +304,7 @@ class SweepRun:
         """When dispatch must look up though nothing happened: at the deadline, or when an attempt may be tried again."""
         times = [] if self.deadline is None or self.asked_to_end else [self.deadline]
         if self.not_before and self.slots > len(self.state.running) + self.executor.leaked_slots and not self.halted():
-            # one that is due, and for which there is no slot, is started when one comes
-            now = self._time() if self.held() else -math.inf
+            now = self._time() if self.held() else -math.inf  # one that is due then starts when there is a slot
             times.extend(due for due in self.not_before.values() if due > now)
         return min(times, default=None)
 

@@ -19,7 +19,7 @@ from metta_sweep.pipeline.running.run import Scope
 from metta_sweep.records import Store
 from metta_sweep.store.places import file_of
 
-__all__ = ["derived_seed", "joined", "leftovers_ended", "opened", "tell_parent", "why_ending"]
+__all__ = ["derived_seed", "earlier_attempts_ended", "joined", "leftovers_ended", "opened", "tell_parent", "why_ending"]
 
 logger: Final = logging.getLogger("metta_sweep")
 
@@ -102,11 +102,27 @@ async def leftovers_ended(node: Node) -> None:
         await asyncio.wait(tasks)
 
 
-def opened(node: Node, run: Runs, budget: Budget) -> None:
-    """The run of an experiment is open: its parent counts what it uses."""
+async def earlier_attempts_ended(node: Node) -> None:
+    """End what attempts before this one left running in its trial or stage: it has the addresses of what runs there now."""
+    parent = node.parent
+    if parent is None:
+        return
+    left = [child.task for child in parent.children if child.at == node.at and child.attempt < node.attempt]
+    tasks = [task for task in left if task is not None and task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def opened(node: Node, run: Runs, budget: Budget, grace: float = 0.0) -> None:
+    """The run of an experiment is open: its parent counts what it uses. It ends within ``grace`` where what is around it ends."""
     node.run, node.budget = run, budget
     if node.parent is not None:
         node.parent.joined(node)
+        ending = why_ending(node)
+        if ending:
+            run.end_early(ending, grace)
 
 
 def why_ending(node: Node) -> str:
@@ -125,7 +141,7 @@ def tell_parent(node: Node) -> None:
     Raises:
         Interrupted: it ran in a stage, which must not go on with half of it.
     """
-    around = node.ending()
+    around = why_ending(node)
     if node.parent is None or not around:
         return
     if node.parent.run is not None:

@@ -81,6 +81,8 @@ class Node:
         self.place = place
         self.at = "" if place is None else place.place
         """The address of its place, within its parent."""
+        self.attempt = 1 if place is None else place.attempt
+        """The attempt of its place in which it runs."""
         self.depth: int = 1 if parent is None else parent.depth + 1
         self.address: str = "" if parent is None else child_address(join(parent.address, self.at), name or kind)
         """Its address in the tree; empty for the root."""

@@ -14,7 +14,7 @@ from metta_sweep.errors import StoreError
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.experiment_result import ExperimentResult, RunFacts, Tracing
 from metta_sweep.experiments.tree.anew import note_reads, pipeline_begins_anew
-from metta_sweep.experiments.tree.joining import derived_seed, joined, leftovers_ended, opened, why_ending
+from metta_sweep.experiments.tree.joining import derived_seed, earlier_attempts_ended, joined, leftovers_ended, opened
 from metta_sweep.experiments.tree.node import Node, inside
 from metta_sweep.experiments.tree.pipeline_run import PipelineRun
 from metta_sweep.pipeline import Plan
@@ -65,6 +65,7 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
                 counts_trials=True,
             )
         )
+        await earlier_attempts_ended(node)
         node.kept = asked.name is not None if node.parent is None else node.parent.kept
         kept = stack.enter_context(_kept(asked, node)) if node.kept else None
         if kept is None:
@@ -72,8 +73,6 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
         budget = _budget(asked.budget, kept)
         run = PipelineRun(node, budget, kept)
         opened(node, run, budget)
-        if node.parent is not None and (ending := why_ending(node)):
-            run.end_early(ending, 0.0)
         tracing = Tracing()
         options["listeners"] = [*options["listeners"], tracing]
         try:

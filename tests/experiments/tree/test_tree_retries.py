@@ -72,3 +72,54 @@ def test_an_attempt_that_is_due_while_the_gpus_are_taken_waits_for_them() -> Non
         store=MemoryStore(),
     )
     assert run_virtual(timed(experiment.arun(budget=2))) == ({"completed": 2}, 102.0)
+
+
+async def slow(x: float) -> float:
+    """Takes a second, and a while to end when it is cancelled."""
+    try:
+        await asyncio.sleep(1.0)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0.05)
+        raise
+    return x
+
+
+async def test_an_attempt_waits_for_what_the_one_before_left_running() -> None:
+    """A thread is given up at its time limit while the experiment inside it ends: the next attempt takes that one up afterwards."""
+
+    async def brief(x: float) -> float:
+        try:
+            await asyncio.sleep(0.02)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.02)
+            raise
+        return x
+
+    def outer(trial: TrialContext) -> float:
+        return sweep(brief, name="inner", slots=1).run(budget=8).best_score or 0.0
+
+    store = MemoryStore()
+    failures, resources = FailurePolicy(retries=50), Resources(time_limit=0.15)
+    results = await sweep(outer, name="root", store=store, slots=1, resources=resources, failures=failures).arun(budget=1)
+    assert results.states == {"completed": 1}
+    row = store.find_run("root/trial[0]>inner")
+    assert row is not None
+    assert len(list(store.trial_rows(row.run_id))) == 8
+
+
+def test_what_an_attempt_left_behind_is_ended_before_the_next_one_runs_it_again() -> None:
+    """A task that nobody waits for holds the address of the experiment that the next attempt runs."""
+    store = MemoryStore()
+
+    async def outer(trial: TrialContext) -> float:
+        inner = sweep(slow, name="inner", slots=1)
+        if trial.attempt == 1:
+            left.append(asyncio.create_task(inner.arun(budget=4)))
+            await asyncio.sleep(2.5)
+            raise RuntimeError("left it behind")
+        return float(len((await inner.run(budget=4)).trials))
+
+    left: list[asyncio.Task[Any]] = []
+    experiment = sweep(outer, name="root", store=store, failures=FailurePolicy(retries=1), slots=1)
+    assert run_virtual(experiment.arun(budget=1)).best_score == 4.0
+    assert left[0].cancelled()
