@@ -54,7 +54,7 @@ def compare(
 
     Raises:
         InvalidInput: an experiment cannot be run on a problem, or anything else cannot be; nothing has run then.
-        FailureRateExceeded: all runs of a side raised an error.
+        FailureRateExceeded: the first three runs of a side all raised an error.
     """
     experiment = ComparisonExperiment(
         experiments=experiments,
