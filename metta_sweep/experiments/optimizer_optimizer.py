@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Never
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.distributions import Choice, Distribution, Integer, LogInteger, LogUniform, Uniform
 from metta_sweep.core.goal import Goal
+from metta_sweep.core.levels import active_parameters
 from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
@@ -183,7 +184,7 @@ class OptimizerOptimizer(OneObjective):
 
     async def run_sweep_with_config(self, config: Context) -> float | None:
         """Run sweeps with the optimizer of this configuration; the median of their best scores. ``config`` has its fields."""
-        chosen = {field: config[field] for field in self.config_space.names if config[field] is not None}
+        chosen = self._chosen(config)
         scores: list[float] = []
         for number in range(self.repeats):
             sweep = self.create_sweep(**self.settings_of(chosen), **self._named(number))
@@ -194,8 +195,7 @@ class OptimizerOptimizer(OneObjective):
 
     def update_meta_model(self, history: list[TriedConfig], config: Context, performance: float | None) -> list[TriedConfig]:
         """All that the meta-optimizer has learned, with this round."""
-        chosen = {field: config[field] for field in self.config_space.names if config[field] is not None}
-        return [*history, TriedConfig(len(history), chosen, performance)]
+        return [*history, TriedConfig(len(history), self._chosen(config), performance)]
 
     def conclude(self, history: list[TriedConfig]) -> dict[str, Any]:
         """The best configuration, the first of equal ones, and what it reached; None where none reached anything."""
@@ -228,6 +228,12 @@ class OptimizerOptimizer(OneObjective):
         return {"config_space": self.config_space.describe(), "meta_optimizer": self.meta_optimizer.describe()}
 
     # -- pieces ------------------------------------------------------------------------------------------------------------------
+
+    def _chosen(self, config: Context) -> dict[str, Any]:
+        """What was suggested: fields without a value are those of other alternatives, unless None is one of their options."""
+        fields = {field: config[field] for field in self.config_space.names}
+        there = active_parameters(self.config_space.top, fields)
+        return {name: fields[name] for name, form in there if fields[name] is not None or form.contains(None)}
 
     def _named(self, number: int) -> dict[str, str]:
         """The name of a sweep, where one configuration has several: they are siblings."""

@@ -134,7 +134,9 @@ def named_tasks(tasks: object, where: str) -> tuple[list[Any], dict[str, Any]]:
         labels: list[Any] = list(objects)
     elif isinstance(tasks, Iterable) and not isinstance(tasks, str | bytes):
         objects = {}
+        tasks = list(tasks)
         labels = [_label(task, objects, f"{where}[{number}]") for number, task in enumerate(tasks)]
+        _refuse_doubles(tasks, objects, where)
     else:
         remedy = "Write tasks=['easy', 'hard'], or tasks={'easy': easy_task, 'hard': hard_task}"
         raise InvalidInput(where, "tasks are a list, or a mapping of names to objects", found=tasks, remedy=remedy)
@@ -163,6 +165,14 @@ def _label(task: Any, objects: dict[str, Any], where: str) -> Any:
         what = f"two tasks are called {name!r}"
         raise InvalidName(where, what, found=task, expected="names that occur once", remedy="Rename one of them")
     return name
+
+
+def _refuse_doubles(tasks: list[Any], objects: Mapping[str, Any], where: str) -> None:
+    """Refuse a text that is the name of an object, too: both flow as that text."""
+    for number, task in enumerate(tasks):
+        if isinstance(task, str) and task in objects:
+            what = f"two tasks are called {task!r}: a text, and an object of that name"
+            raise InvalidName(f"{where}[{number}]", what, found=task, expected="names that occur once", remedy="Rename one of them")
 
 
 def checked_mastery(mastered: Any, where: str) -> Any:

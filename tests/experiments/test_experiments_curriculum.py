@@ -276,6 +276,7 @@ def test_a_sweep_that_ends_badly_ends_the_curriculum() -> None:
         ({"tasks": []}, InvalidInput, "there are no tasks"),
         ({"tasks": ["a", object()]}, InvalidInput, r"tasks=\)\[1\]: an object has neither a JSON form nor a name.*Name it"),
         ({"tasks": [Task("a", 0.1), Task("a", 0.2)]}, InvalidName, "two tasks are called 'a'"),
+        ({"tasks": ["a", Task("b", 0.1), "b"]}, InvalidName, r"\[2\]: two tasks are called 'b': a text, and an object"),
         ({"tasks": {"a b": 1}}, InvalidName, "white space"),
         ({"sweep": make_sweep("a")}, InvalidInput, r"all tasks would share one sweep.*sweep=lambda task"),
         ({"sweep": 3}, InvalidInput, "an int cannot be called"),

@@ -216,6 +216,21 @@ def test_a_configuration_may_have_a_sub_space() -> None:
     assert {call["mutation_scale"] for call in seen if call["kind"] == "random"} == {0.3}
 
 
+def test_none_may_be_an_option_of_a_configuration() -> None:
+    """It is told to the maker of optimizers, and to the meta-optimizer, as any other value."""
+    asked: list[Any] = []
+
+    class Scaled(OptimizerOptimizer):
+        def create_optimizer(self, scale: float | None) -> Optimizer:
+            asked.append(scale)
+            return RandomOptimizer()
+
+    result = evolving(Scaled, config_space={"scale": Choice([None])}, rounds=2).run()
+    assert [tried.config for tried in result.history] == [{"scale": None}] * 2
+    assert result.best_config == {"scale": None}
+    assert set(asked) == {None}
+
+
 def test_more_rounds_go_on_where_the_run_was() -> None:
     """What was tested is not tested again."""
     store = MemoryStore()

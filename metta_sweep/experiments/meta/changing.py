@@ -15,7 +15,7 @@ from metta_sweep.errors import InvalidInput
 from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.sweep import SweepExperiment
 
-__all__ = ["Path", "changed", "has_part", "part_of", "parts_of", "with_parts"]
+__all__ = ["Path", "apart", "changed", "has_part", "part_of", "parts_of", "with_parts"]
 
 Path = tuple[str, ...]
 """The names of parts, each within the one before it; empty for the whole."""
@@ -92,6 +92,15 @@ def with_parts(thing: Any, values: Mapping[str, Any]) -> Any:
     return remade(thing, values)
 
 
+def apart(value: Any) -> Any:
+    """The value, or one like it where it serves one run at a time: copies may run side by side. So do executors."""
+    if isinstance(value, Remembers) and hasattr(value, "acknowledge") and hasattr(value, "capabilities"):
+        return remade(value, {})
+    if isinstance(value, Experiment) and isinstance(getattr(value, "executor", None), Remembers):
+        return with_parts(value, {})
+    return value
+
+
 # -- experiments -------------------------------------------------------------------------------------------------------------------
 
 
@@ -117,12 +126,11 @@ def _is_data(value: object) -> bool:
 
 
 def _experiment_with(experiment: Experiment, values: Mapping[str, Any]) -> Experiment:
-    own = settings_of(experiment)
-    if given_to(experiment) is None:
+    own, given = settings_of(experiment), given_to(experiment)
+    if given is None:
         raise _unknown_making(experiment)
-    executor = getattr(experiment, "executor", None)
-    if isinstance(executor, Remembers):  # it serves one run at a time, and copies may run side by side
-        values = {"executor": remade(executor, {}), **values}
+    there = {"executor": getattr(experiment, "executor", None), **given, **values}
+    values = {name: alone for name, value in there.items() if (alone := apart(value)) is not value or name in values}
     made: Experiment = remade(experiment, {name: value for name, value in values.items() if name in own})
     kept = vars(made)
     # what its user has set since it was made

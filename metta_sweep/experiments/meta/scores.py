@@ -16,6 +16,8 @@ from metta_sweep.experiments.sweep import SweepExperiment
 __all__ = ["RESULT_NAMES", "Score"]
 
 BEST_SCORE: Final = "best_score"
+_OF_THE_BEST: Final = (BEST_SCORE, "best.score", "best_performance")
+"""Names of the best score in results of sweeps, and of pipelines whose stages are sweeps of one objective."""
 RESULT_NAMES: Final = (
     "best_score",
     "best",
@@ -59,11 +61,9 @@ class Score:
             )
 
     def default_goal(self, example: Experiment) -> str:
-        """The direction of a goal that nobody gave: for the best score that of the sweep itself."""
-        if self.given == BEST_SCORE and isinstance(example, SweepExperiment):
-            goal: Goal = example.goal
-            return goal.direction
-        return "maximize"
+        """The direction of a goal that nobody gave: for the best score that of the experiment itself, where it has one."""
+        goal = getattr(example, "goal", None)
+        return goal.direction if self.given in _OF_THE_BEST and isinstance(goal, Goal) else "maximize"
 
     async def of(self, result: Any, where: str) -> Any:
         """A metric or a mapping of metrics.

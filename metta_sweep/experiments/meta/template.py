@@ -11,7 +11,7 @@ from metta_sweep.core.given import remade
 from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.errors import InvalidInput
 from metta_sweep.experiments.experiment import Experiment
-from metta_sweep.experiments.meta.changing import Path, changed, part_of, parts_of, with_parts
+from metta_sweep.experiments.meta.changing import Path, apart, changed, part_of, parts_of, with_parts
 from metta_sweep.experiments.meta.origin import Origin
 from metta_sweep.experiments.meta.paths import Route, Target, Targets
 from metta_sweep.experiments.meta.ranges import check_ends, distributions_in
@@ -104,6 +104,7 @@ class Template:
             Exception: what a constructor raises that refuses a value.
         """
         keywords = {name: self._value(name, value) for name, value in params.items() if self._targets[name].route is Route.KEYWORD}
+        keywords = {name: apart(value) for name, value in keywords.items()}
         made = self.example if self.origin.is_template else self.origin.made(keywords)
         return self._set(made, {name: value for name, value in params.items() if name not in keywords}, settings)
 

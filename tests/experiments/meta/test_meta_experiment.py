@@ -14,11 +14,14 @@ from metta_sweep import (
     Choice,
     Experiment,
     FailurePolicy,
+    HybridExperiment,
     Integer,
     LocalExecutor,
     MemoryStore,
     MetaExperiment,
     Optimizer,
+    OptimizerOptimizer,
+    Pipeline,
     Suggestion,
     SweepExperiment,
     SweepResult,
@@ -216,6 +219,40 @@ def test_copies_side_by_side_have_executors_of_their_own() -> None:
     assert [trial.error for trial in result.trials] == [None] * 6
 
 
+class Holds(Experiment):
+    """Runs a sweep that it was given."""
+
+    def __init__(self, sweep: Any = None, times: int = 1, **options: Any) -> None:
+        super().__init__(**options)
+        self.sweep, self.times = sweep, times
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+        return Pipeline().stage("search", self.sweep, budget=2).through(best_score=float)
+
+
+TWO_AT_ONCE = {"executor": Variants(two=LocalExecutor(slots=2))}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"base": base(slots=2), "search_space": TWO_AT_ONCE},
+        {"base": partial(base, slots=2), "search_space": TWO_AT_ONCE},
+        {"base": Holds(base(executor=LocalExecutor())), "search_space": {"times": Integer(1, 5)}, "base_budget": None},
+        {
+            "base": Holds(base()),
+            "search_space": {"sweep": Variants(two=base(executor=LocalExecutor(slots=2), slots=2))},
+            "base_budget": None,
+        },
+    ],
+)
+def test_executors_that_are_searched_or_deeper_are_not_shared(settings: dict[str, Any]) -> None:
+    """Each copy has one of its own, wherever it is held."""
+    result = run(meta(**settings, slots=3), 6)
+    assert [trial.error for trial in result.trials] == [None] * 6
+
+
 async def slow(x: float, arm: str) -> float:
     """Takes a second."""
     await asyncio.sleep(1.0)
@@ -315,7 +352,18 @@ def test_the_goal_of_the_best_score_is_that_of_the_base() -> None:
     down = base(goal="minimize", scheduler=IterationScheduler(branch_by="arm"))
     assert meta(base=down, search_space=C).goal.direction == "minimize"
     assert meta(base=down, search_space=C, goal="maximize").goal.direction == "maximize"
+    assert meta(base=down, search_space=C, score="best.score").goal.direction == "minimize"
     assert meta(base=down, search_space=C, score="spend.seconds").goal.direction == "maximize"
+
+
+def test_pipelines_of_one_objective_have_a_goal_of_their_own() -> None:
+    """That of their best score is by default the goal here, too."""
+    problem: dict[str, Any] = {"objective": worth, "search_space": SPACE, "goal": "minimize"}
+    hybrid = HybridExperiment(**problem, explore=2, model=0, refine=(2, 0), validate=1)
+    assert MetaExperiment(base=hybrid, search_space={"explore": Integer(1, 3)}).goal.direction == "minimize"
+    rounds = OptimizerOptimizer(**problem, rounds=1, budget=2)
+    made = MetaExperiment(base=rounds, search_space={"repeats": Integer(1, 3)}, score="best_performance")
+    assert made.goal.direction == "minimize"
 
 
 def test_the_names_of_scores_are_those_of_results() -> None:
