@@ -133,10 +133,14 @@ def why_ending(node: Node) -> str:
     return f"{node.at} of {node.parent.shown} is to end"
 
 
-def tell_parent(node: Node) -> None:
+def tell_parent(node: Node, error: Interrupted | None = None) -> None:
     """An experiment has ended before its time. Where something around it is the reason, there is more to come than it returns.
 
     The trial in which it ran has seen then that it is to end, and is not completed with what there is.
+
+    Args:
+        node: the experiment.
+        error: what said so inside it.
 
     Raises:
         Interrupted: it ran in a stage, which must not go on with half of it.
@@ -150,6 +154,6 @@ def tell_parent(node: Node) -> None:
     if isinstance(place, TrialContext):
         _ = place.should_stop
     elif isinstance(place, Scope):
-        error = Interrupted(f"{node.address} ended before its time: {around}. It goes on when {node.root} is run again.")
+        error = error or Interrupted(f"{node.address} ended before its time: {around}. It goes on when {node.root} is run again.")
         place.run.broken = error
         raise error

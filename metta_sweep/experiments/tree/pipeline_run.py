@@ -104,7 +104,7 @@ class PipelineRun:
                 raise
             raise Interrupted(f"{why} before its end. {remedy}") from error
         except Interrupted as error:
-            if self._why == why and self._node.parent is None:
+            if self._why == why:
                 raise Interrupted(f"{why} before its end. {remedy}") from error
             raise
         finally:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.seeds import draw_seed
-from metta_sweep.errors import StoreError
+from metta_sweep.errors import Interrupted, StoreError
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.experiment_result import ExperimentResult, RunFacts, Tracing
 from metta_sweep.experiments.tree.anew import note_reads, pipeline_begins_anew
-from metta_sweep.experiments.tree.joining import derived_seed, earlier_attempts_ended, joined, leftovers_ended, opened
+from metta_sweep.experiments.tree.joining import derived_seed, earlier_attempts_ended, joined, leftovers_ended, opened, tell_parent
 from metta_sweep.experiments.tree.node import Node, inside
 from metta_sweep.experiments.tree.pipeline_run import PipelineRun
 from metta_sweep.pipeline import Plan
@@ -79,6 +79,9 @@ async def run_in_tree(asked: Asked) -> ExperimentResult:
             with inside(node):
                 main = asked.plan.run(recorder=kept, seed=node.seed, inputs=dict(asked.inputs), **options)
                 result = await run.in_time(main)
+        except Interrupted as error:
+            tell_parent(node, error)
+            raise
         finally:
             await leftovers_ended(node)
         reason, detail = run.spent() or (None, "")

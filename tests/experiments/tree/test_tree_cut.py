@@ -133,3 +133,36 @@ def test_more_cost_around_an_experiment_lets_it_go_on() -> None:
     run_virtual(first())
     results = run_virtual(experiment().arun(budget=Budget(trials=1, cost=20.0)))
     assert (results.best_score, results.spend.cost) == (10.0, 10.0)
+
+
+class Guarded(Experiment):
+    """Runs an experiment of stages in a stage that has an answer to every error."""
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+        return Pipeline().stage("outer", self.outer).through(found=int, retry=2, on_error=lambda error: -1)
+
+    async def outer(self) -> int:
+        """What is found inside."""
+        found: int = (await Staged().run())["found"]
+        return found
+
+
+def test_no_stage_around_it_replaces_what_was_interrupted() -> None:
+    """Through any number of experiments of stages, ``retry`` and ``on_error`` make nothing of half a result."""
+    store = MemoryStore()
+    with pytest.raises(Interrupted, match=r"the 5 s of it are over"):
+        run_virtual(Guarded(name="it", store=store).arun(budget=Budget(seconds=5)))
+    assert run_virtual(Guarded(name="it", store=store).arun(budget=Budget(seconds=50)))["found"] == 10
+
+
+def test_an_experiment_of_stages_says_that_its_own_seconds_are_over_inside_another_one() -> None:
+    """Running the root again changes nothing there: a larger budget does."""
+
+    async def outer(trial: TrialContext) -> float:
+        return float((await Staged(name="staged").run(budget=Budget(seconds=5)))["found"])
+
+    results = run_virtual(sweep(outer, store=MemoryStore(), slots=1).arun(budget=1))
+    error = results.trials[0].error
+    assert error is not None
+    assert error.message == "the 5 s of trial[0]>staged are over before its end. A larger budget goes on there."
