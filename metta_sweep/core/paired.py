@@ -40,7 +40,12 @@ def signed_ranks(strata: Sequence[Sequence[float]]) -> SignedRanks:
 
     Args:
         strata: differences, in groups; infinite ones are the largest.
+
+    Raises:
+        ValueError: one is NaN, which has no rank.
     """
+    if any(math.isnan(difference) for differences in strata for difference in differences):
+        raise ValueError("a difference is NaN, which has no rank")
     ranks = [signed for differences in strata for signed in _doubled_ranks(differences)]
     total = sum(abs(rank) for rank in ranks)
     above = sum(rank for rank in ranks if rank > 0)

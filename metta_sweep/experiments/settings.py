@@ -74,11 +74,11 @@ def check_queue(optimizer: Optimizer, space: SearchSpace | None) -> None:
         space.check(suggestion.params, f"{type(optimizer).__name__}[{number}]")
 
 
-def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None) -> int:
-    """How many trials run at once."""
+def slots_of(slots: object, scheduler: Scheduler, executor: Executor | None, where: str = "SweepExperiment(slots=)") -> int:
+    """How many trials run at once. ``where`` is what errors about the number name."""
     if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
         raise BudgetError(
-            "SweepExperiment(slots=)",
+            where,
             "the number of slots must be a whole number",
             found=slots,
             expected="1 or more",

@@ -140,3 +140,10 @@ def test_intervals_cover_the_median() -> None:
         low, high = median_interval([[rng.lognormvariate(0.0, 1.0) for _ in range(30)]], number, resamples=200)
         held += low <= 1.0 <= high
     assert 180 <= held <= 198
+
+
+@pytest.mark.timeout(10)
+def test_what_is_no_number_has_no_rank() -> None:
+    """NaN among the differences is refused: nothing compares with it."""
+    with pytest.raises(ValueError, match="NaN"):
+        signed_ranks([[1.0, math.nan]])

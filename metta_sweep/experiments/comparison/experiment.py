@@ -101,6 +101,14 @@ class ComparisonExperiment(SweepExperiment):
         self.repeats = check_int(own("repeats", repeats), "compare(repeats=)", BudgetError, at_least=1, remedy="Write repeats=30")
         given = own("budget", budget)
         self.budget = None if given is None else Budget.of(given)
+        if self.budget is not None and self.budget.trials == 0:
+            raise BudgetError(
+                "compare(budget=)",
+                "runs of no trials have no score",
+                found=given,
+                expected="1 trial or more",
+                remedy="Write budget=40, say",
+            )
         self.score = check_score(own("score", score))
         searched = {name for side in self._sides.values() for name in side.searched}
         self._problems = problems_of(own("problems", problems), searched)
@@ -109,7 +117,7 @@ class ComparisonExperiment(SweepExperiment):
         self._names = list(self._problems or [OWN])
         widest = max(_slots_of(one) for made in samples.values() for one in made)
         wished = own("slots", slots)
-        total = widest if wished is None else slots_of(wished, Scheduler(), None)
+        total = widest if wished is None else slots_of(wished, Scheduler(), None, "compare(slots=)")
         shared = any(getattr(one, "executor", None) is not None for made in samples.values() for one in made)
         super().__init__(
             name=name,
@@ -183,7 +191,7 @@ class ComparisonExperiment(SweepExperiment):
                 last = errors[-1]
                 raise FailureRateExceeded(
                     f"compare(): all {len(errors)} runs of {side!r} raised an error, so that it cannot be compared; the last: "
-                    f"{last and last.type}: {last and last.message}. Mend it, and start over with fresh=True."
+                    f"{last and last.type}: {last and last.message.rstrip('.')}. Mend it, and start over with fresh=True."
                 )
         runs = [run for run in map(as_run, ended) if run.repeat < self.repeats]
         return Comparison(

@@ -36,8 +36,9 @@ class InPairs(Optimizer):
     stays_inside = True
 
     def __init__(self, problems: Sequence[str], sides: Sequence[str], definition: Mapping[str, Any]) -> None:
-        self._problems = tuple(problems)
-        self._sides = tuple(sides)
+        # in one order, however they are written down: a comparison that goes on must go on with the runs that are left
+        self._problems = tuple(sorted(problems))
+        self._sides = tuple(sorted(sides))
         self._definition = dict(definition)
 
     def suggest(self, n: int, index: int = 0) -> list[Suggestion]:

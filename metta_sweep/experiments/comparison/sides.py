@@ -167,13 +167,21 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
         goal: ``"maximize"``, ``"minimize"``, or None where it was left out.
 
     Raises:
-        GoalError: goals disagree, have several objectives without a score of them, or do not tell what becomes of this score.
+        GoalError: goals disagree, have several objectives without a score of them, or do not tell whether more of it is better.
     """
     given = None if goal is None else Goal.of(goal)
     goals = {name: one.goal for name, one in experiments.items() if isinstance(one, SweepExperiment)}
     if score != BEST_SCORE:
         if given is not None:
             return Goal(given.direction, "score")
+        if isinstance(score, str) and score.startswith("spend."):
+            raise GoalError(
+                "compare(goal=)",
+                "the score is what runs spend: whether more of it is better is not known",
+                found=score,
+                expected="'maximize' or 'minimize'",
+                remedy="Write goal='minimize' if less of it is better",
+            )
         if all(one.sign > 0 for one in goals.values()):
             return Goal("maximize", "score")
         raise GoalError(

@@ -32,8 +32,8 @@ def _head(comparison: Comparison) -> str:
     on = "" if problems == 1 else f" on {problems} problems"
     spend = comparison.spend
     return (
-        f"{comparison.name or comparison.run_id}: {_listed(comparison.sides)}, {comparison.repeats} repeats{on}, "
-        f"{spend.trials} runs in {spend.seconds:.1f} s"
+        f"{comparison.name or comparison.run_id}: {_listed(comparison.sides)}, {_counted(comparison.repeats, 'repeat')}{on}, "
+        f"{_counted(spend.trials, 'run')} in {spend.seconds:.1f} s"
     )
 
 
@@ -69,7 +69,7 @@ def _answer(comparison: Comparison, pair: Pair) -> list[str]:
     lines = [
         f"{verdict}: median {score} {_number(first)} against {_number(second)},",
         f"  {_difference(pair)},",
-        f"  better in {pair.wins} of {pair.pairs} pairs{_tied(pair)}, p = {_p(pair.p_value)}.",
+        f"  better in {pair.wins} of {_counted(pair.pairs, 'pair')}{_tied(pair)}, p = {_p(pair.p_value)}.",
     ]
     if len(comparison.problems) > 1:
         lines += [f"    {problem}: {_alone(one)}" for problem, one in pair.by_problem.items() if one.pairs]
@@ -79,8 +79,7 @@ def _answer(comparison: Comparison, pair: Pair) -> list[str]:
 def _undecided(comparison: Comparison, pair: Pair) -> str:
     needed = pairs_needed(ALPHA, len(comparison.pairs))
     if pair.pairs < needed:
-        pairs = "1 pair" if pair.pairs == 1 else f"{pair.pairs} pairs"
-        return f"{pairs} cannot tell {pair.first} from {pair.second}, {needed} at least are needed"
+        return f"{_counted(pair.pairs, 'pair')} cannot tell {pair.first} from {pair.second}, {needed} at least are needed"
     return f"no difference was found between {pair.first} and {pair.second}"
 
 
@@ -145,6 +144,10 @@ def _spelled(score: str) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _number(value: float) -> str:

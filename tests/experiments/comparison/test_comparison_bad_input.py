@@ -34,6 +34,9 @@ SEEDED = PortfolioOptimizer({"one": RandomOptimizer(seed=1), "two": SobolOptimiz
 SEVERAL = {"gain": "maximize", "loss": "minimize"}
 REFUSED: list[tuple[dict[str, Any], type[InvalidInput], str]] = [
     ({"experiments": [side(), side()]}, InvalidInput, r"a list is no mapping.*'random': SweepExperiment"),
+    ({"budget": 0}, BudgetError, r"compare\(budget=\): runs of no trials have no score; found 0"),
+    ({"slots": 0}, BudgetError, r"compare\(slots=\): the number of slots must be"),
+    ({"score": "spend.seconds"}, GoalError, r"whether more of it is better is not known; found 'spend.seconds'.*goal='minimize'"),
     ({"experiments": {"a": side()}}, InvalidInput, r"one experiment has nothing to be compared with.*two experiments"),
     ({"experiments": {"a": side(), "b": 3}}, InvalidInput, r"\{'b': \.\.\.\}\): an int is no experiment"),
     ({"experiments": {"a": side(), "b c": side()}}, InvalidName, r"the name 'b c' holds ' '"),

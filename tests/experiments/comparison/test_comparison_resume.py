@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from comparison_kit import comparison, essence, side, two
+from comparison_kit import comparison, essence, identity, side, template, two
 from comparison_script import found_in
 from dying import DieAt, Died
 
@@ -102,6 +102,21 @@ def test_a_budget_of_the_whole_ends_it_early() -> None:
     assert run_virtual(experiment.arun()).pairs[0].pairs == 6
 
 
+@pytest.mark.parametrize("ended", [1, 3, 5])
+def test_a_comparison_goes_on_whatever_order_its_sides_and_problems_are_written_in(ended: int) -> None:
+    """Broken off between two runs, it goes on where sides and problems are turned around: no run is done twice or left out."""
+    problems = {"one": identity, "two": identity}
+    sides = {"a": template(), "b": template()}
+    whole = essence(comparison(sides, problems=problems, name="c", repeats=2))
+    store = MemoryStore()
+    ComparisonExperiment(experiments=sides, problems=problems, repeats=2, budget=3, name="c", seed=0, store=store).run(budget=ended)
+    turned = [dict(reversed(given.items())) for given in (sides, problems)]
+    found = comparison(turned[0], problems=turned[1], name="c", repeats=2, store=store)
+    assert sorted(essence(found)) == sorted(whole)
+    assert found.sides == ("b", "a")
+    assert found.problems == ("two", "one")
+
+
 def test_another_comparison_under_the_name_is_refused() -> None:
     """A side, a budget or a score that is not the same makes another comparison, and the difference is shown."""
     store = MemoryStore()
@@ -112,4 +127,4 @@ def test_another_comparison_under_the_name_is_refused() -> None:
     with pytest.raises(DefinitionChanged, match=r"budget.trials: kept 3, given 4"):
         comparison(name="c", store=store, repeats=6, budget=4)
     with pytest.raises(DefinitionChanged, match=r"score: kept 'best_score', given 'spend.seconds'"):
-        comparison(name="c", store=store, repeats=6, score="spend.seconds")
+        comparison(name="c", store=store, repeats=6, score="spend.seconds", goal="maximize")

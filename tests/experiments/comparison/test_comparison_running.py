@@ -144,7 +144,7 @@ def test_scores_may_be_any_number_of_a_result() -> None:
     found = comparison(score=lambda result: len(result.trials), goal="minimize")
     assert {run.score for run in found.runs} == {3.0}
     assert found.direction == "minimize"
-    assert {run.score for run in comparison(score="spend.trials").runs} == {3.0}
+    assert {run.score for run in comparison(score="spend.trials", goal="minimize").runs} == {3.0}
 
 
 def test_several_objectives_are_compared_by_a_function_of_them() -> None:
