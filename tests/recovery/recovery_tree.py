@@ -1,6 +1,7 @@
 """Experiments on three levels, the innermost trials with reports; the process dies where it is told to.
 
-Arguments: the database, the kind, slots, where to die (``commit.after:3``: at its third passage; empty: nowhere). It prints
+Arguments: the database, the kind, slots, where to die (``commit.after:3``: at its third passage; empty: nowhere), and seconds
+that each report of a leaf takes longer, or nothing. It prints
 ``started`` before it opens anything, and a line after each leaf trial.
 """
 
@@ -19,6 +20,7 @@ from metta_sweep.records import Store
 NAME = "tree"
 SPACE = {"x": Uniform(0, 1)}
 LEAVES = 5
+DELAY = float(sys.argv[5]) if len(sys.argv) == 6 and __name__ == "__main__" else 0.0
 SWEEPS = 3
 ROOTS = 2
 
@@ -26,7 +28,7 @@ ROOTS = 2
 async def leaf(trial: TrialContext) -> dict[str, float]:
     """Reports, and gives what depends on its parameters and seed alone, with what it cost."""
     for step in range(1, 3):
-        await asyncio.sleep(trial.seed % 3 / 2000)
+        await asyncio.sleep(DELAY + trial.seed % 3 / 2000)
         trial.report(step, score=trial.params["x"] * step)
     if trial.seed % 7 == 0:
         raise ValueError("unlucky")
