@@ -54,12 +54,12 @@ class CrashPlan:
         self._kill = kill
 
     def __call__(self, passing: str) -> None:
-        """Take note of a crash point; end the run if it is the one. A run that has ended records nothing any more."""
+        """Take note of a crash point; end the run if it is the one. What has ended, and all around it, records nothing."""
         point, _, address = passing.partition(" ")
+        if self.crashed:
+            raise Crashed(f"the run ended {self.moment} {self.address} was recorded; {address or point} came too late")
         if not point.startswith("persist."):
             return
-        if self.crashed:
-            raise Crashed(f"the run ended {self.moment} {self.address} was recorded; {address} came too late")
         if point != self._point:
             return
         self.passed[address] += 1
@@ -96,7 +96,7 @@ def crash_at(
     Args:
         address: of a stage, with its iterations and items: ``train``, ``tasks[3]/fit``, ``train[item=7]``.
         moment: ``before`` it is recorded: the stage runs again on resume. ``after``: it does not.
-        occurrence: 1 for the first time that the block comes there.
+        occurrence: 1 for the first time that the block comes there; of stages inside trials, one time for each trial.
         kill: end the process itself, by SIGKILL, instead of raising ``Crashed``: for a script that is run as a child.
 
     Yields:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from metta_sweep import Experiment, SweepExperiment, Uniform
 from metta_sweep.errors import InvalidInput
 from metta_sweep.pipeline import Pipeline, Plan
 from metta_sweep.store import MemoryStore
@@ -198,3 +199,33 @@ async def test_a_crash_goes_through_blocks_that_wait_for_another_one() -> None:
         after.append("reached")
     assert outer.crashed
     assert after == []
+
+
+def test_a_crash_inside_a_trial_ends_the_whole_tree() -> None:
+    """The sweep around it records no failure of that trial: run again, it goes on in the stage that was not recorded."""
+    ran: list[str] = []
+
+    class Inner(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline(x=float).stage("load", self.load).through(data=int).stage("fit", self.fit).through(score=float)
+
+        async def load(self) -> int:
+            ran.append("load")
+            return 1
+
+        async def fit(self, data: int, x: float) -> float:
+            ran.append("fit")
+            return data * x
+
+    store = MemoryStore()
+
+    def run() -> Any:
+        return SweepExperiment(
+            name="outer", objective=Inner(), search_space={"x": Uniform(0.0, 1.0)}, slots=1, seed=0, store=store
+        ).run(budget=3)
+
+    with crash_at("fit", occurrence=2):
+        run()
+    assert ran == ["load", "fit", "load", "fit"]
+    assert [str(trial.state) for trial in run().trials] == ["completed"] * 3
+    assert ran[4:] == ["fit", "load", "fit"]
