@@ -32,6 +32,7 @@ from metta_sweep.experiments.tree.joining import (
     joined,
     leftovers_ended,
     opened,
+    tell_cut,
     tell_parent,
 )
 from metta_sweep.experiments.tree.node import Node, enclosing
@@ -113,6 +114,8 @@ async def open_run(
         if node.parent is None:
             stack.enter_context(attached(run))
         yield run
+        if state.stop is not None and _had_less(state.stop, run):
+            tell_cut(node)
     if state.stop is not None and state.stop.reason == StopReason.INTERRUPTED:
         tell_parent(node)
 
@@ -299,14 +302,17 @@ def _goes_on(stop: Stop, budget: Budget, last: StartNote | None) -> bool:
 
 def _was_cut(stop: Stop, run: SweepRun) -> bool:
     """Whether a run had less than its own budget, since one around it was spent, which has grown by now."""
+    return _had_less(stop, run) and run.node.blocked() is None
+
+
+def _had_less(stop: Stop, run: SweepRun) -> bool:
+    """Whether a budget was spent that is not its own."""
     budget, state = run.budget, run.state
     if stop.reason == StopReason.BUDGET_TRIALS:
-        own = budget.trials is not None and state.picked >= budget.trials
-    elif stop.reason == StopReason.BUDGET_COST:
-        own = budget.cost is not None and state.cost + run.node.cost_inside() >= budget.cost
-    else:
-        return False
-    return not own and run.node.blocked() is None
+        return budget.trials is None or state.picked < budget.trials
+    if stop.reason == StopReason.BUDGET_COST:
+        return budget.cost is None or state.cost + run.node.cost_inside() < budget.cost
+    return False
 
 
 def _caps(budget: Budget) -> tuple[float | None, ...]:

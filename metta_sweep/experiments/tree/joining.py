@@ -19,7 +19,7 @@ from metta_sweep.pipeline.running.run import Scope
 from metta_sweep.records import Store
 from metta_sweep.store.places import file_of
 
-__all__ = ["derived_seed", "earlier_attempts_ended", "joined", "leftovers_ended", "opened", "tell_parent", "why_ending"]
+__all__ = ["derived_seed", "earlier_attempts_ended", "joined", "leftovers_ended", "opened", "tell_cut", "tell_parent", "why_ending"]
 
 logger: Final = logging.getLogger("metta_sweep")
 
@@ -131,6 +131,18 @@ def why_ending(node: Node) -> str:
     if around or node.parent is None or not isinstance(node.place, TrialContext) or not node.place.should_stop:
         return around
     return f"{node.at} of {node.parent.shown} is to end"
+
+
+def tell_cut(node: Node) -> None:
+    """An experiment had less than its own budget, since one around it is spent: the stages that ran it are not kept.
+
+    They run again when there is more, and so does what reads them. A trial is completed with what there is.
+    """
+    found = node.blocker()
+    inner: Node | None = node
+    while found is not None and inner is not None and inner is not found[0] and isinstance(inner.place, Scope):
+        inner.place.run.cuts += 1
+        inner = inner.parent
 
 
 def tell_parent(node: Node, error: Interrupted | None = None) -> None:

@@ -214,14 +214,19 @@ class Node:
 
     def blocked(self) -> tuple[StopReason, str] | None:
         """Why what is around it lets nothing more start: a budget there is spent."""
+        found = self.blocker()
+        return None if found is None else found[1:]
+
+    def blocker(self) -> tuple[Node, StopReason, str] | None:
+        """The innermost experiment around it whose budget is spent, and why that lets nothing more start."""
         node, direct = self.parent, True
         while node is not None:
             budget = node.budget
             if budget.cost is not None and (cost := node.total().cost) >= budget.cost:
-                return StopReason.BUDGET_COST, f"a cost of {cost:g} of the {budget.cost:g} of {node.shown} is spent"
+                return node, StopReason.BUDGET_COST, f"a cost of {cost:g} of the {budget.cost:g} of {node.shown} is spent"
             direct = direct and node.counts_trials
             if direct and budget.trials is not None and (trials := node.total().trials) >= budget.trials:
-                return StopReason.BUDGET_TRIALS, f"{trials} of the {budget.trials} trials of {node.shown} are picked"
+                return node, StopReason.BUDGET_TRIALS, f"{trials} of the {budget.trials} trials of {node.shown} are picked"
             node = node.parent
         return None
 

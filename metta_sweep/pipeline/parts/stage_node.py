@@ -107,12 +107,13 @@ class StageNode:
             await self.observers.tell_before(scope, self.name, address)
         if run.listeners:
             run.tell(StageStarted(address, self.name))
-        started = run.clock()
+        started, cuts = run.clock(), run.cuts
         output, attempts, replaced = await self.trying.output(scope, address)
-        if self.caching is not None and not replaced:
+        whole = run.cuts == cuts
+        if self.caching is not None and whole and not replaced:
             output = self.caching.put(scope, key, output)
         if run.record is not None:
-            output = self._kept(scope, address, inputs, output)
+            output = self._kept(scope, address, inputs, output, whole=whole)
         seconds = run.clock() - started
         if self.profiled and run.profile is not None:
             run.profile.add(self.path, seconds)
@@ -146,12 +147,12 @@ class StageNode:
             scope.run.broken = error
             raise
 
-    def _kept(self, scope: Scope, address: str, inputs: str, output: Any) -> Any:
-        """The output as a resumed run will find it, recorded."""
+    def _kept(self, scope: Scope, address: str, inputs: str, output: Any, *, whole: bool = True) -> Any:
+        """The output as a resumed run will find it, recorded; as it is where it is not whole, and the stage is to run again."""
         run = scope.run
         try:
             if run.needs_inputs and self.checkpoint:
-                return self.keeping.put(scope, address, inputs, output)
+                return self.keeping.put(scope, address, inputs, output) if whole else output
             if run.needs_inputs:
                 self.keeping.remember_origin(scope, address, inputs, output)
             elif run.record is not None:

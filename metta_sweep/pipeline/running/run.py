@@ -74,6 +74,7 @@ class Run:
         "_run_id",
         "broken",
         "clock",
+        "cuts",
         "keeps",
         "leaks",
         "listeners",
@@ -121,6 +122,8 @@ class Run:
         self.broken: Exception | None = None
         """What ends the run whatever ``retry``, ``on_error`` and ``on_item_error`` of what encloses it say: an error of what keeps
         outputs or, where hooks are strict, of an observer."""
+        self.cuts = 0
+        """How often something inside its stages had less than its own budget: what ran meanwhile is not kept, nor cached."""
         around = here.get()
         self.outer = "" if around is None else around.place
         """The address of the trial or stage, of the experiment that it is in, within which it runs; empty outside of all."""

@@ -11,6 +11,7 @@ import pytest
 from metta_sweep import Budget, Experiment, FailurePolicy, MemoryStore, Pipeline, SweepExperiment, TrialContext, Uniform
 from metta_sweep.core.trial import Trial
 from metta_sweep.errors import Interrupted
+from metta_sweep.pipeline import StageReused
 from metta_sweep.schedulers import FIFOScheduler
 from metta_sweep.testing.virtual import run_virtual
 
@@ -112,6 +113,55 @@ def test_more_trials_around_an_experiment_let_it_go_on() -> None:
         assert len(list(store.trial_rows(row.run_id))) == budget
     results = run_virtual(Staged(name="it", store=store).arun(budget=20))
     assert (results["found"], results.spend.trials) == (10, 10)
+
+
+class Counted(Experiment):
+    """Searches twice, the second time in a pipeline that is a stage, and tells how many trials there were."""
+
+    def pipeline(self) -> Pipeline:
+        """Three stages, each kept."""
+        within = Pipeline().stage("again", self.search).through(second=int)
+        return (
+            Pipeline()
+            .stage("search", self.search)
+            .through(first=int)
+            .stage("within", within)
+            .through(second=int)
+            .stage("add", lambda first, second: first + second)
+            .through(both=int)
+        )
+
+    async def search(self) -> int:
+        """What there is."""
+        return len((await inner().run(budget=10)).trials)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("cap", ["trials", "cost"])
+def test_stages_that_went_on_with_less_run_again_when_there_is_more(depth: int, cap: str) -> None:
+    """They gave back what there was, and are not kept with that; nor are those around them."""
+    store = MemoryStore()
+
+    class Around(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline().stage("counted", Counted()).through(first=int, second=int, both=int)
+
+    kind = Counted if depth == 1 else Around
+    found = []
+    for most in (4, 4, 13, 50, 50):
+        results = run_virtual(kind(name="it", store=store, seed=0).arun(budget=Budget(**{cap: most})))
+        found.append((results["first"], results["second"], results["both"], results.stop_reason is not None))
+    assert found == [(4, 0, 4, True), (4, 0, 4, True), (10, 3, 13, True), (10, 10, 20, False), (10, 10, 20, False)]
+    again = run_virtual(kind(name="it", store=store, seed=0).arun())
+    assert {type(event) for event in again.trace} == {StageReused}
+
+
+def test_stages_with_all_of_their_own_budget_are_kept() -> None:
+    """A cap that is spent by then changes nothing."""
+    store = MemoryStore()
+    run_virtual(Counted(name="it", store=store, seed=0).arun(budget=20))
+    again = run_virtual(Counted(name="it", store=store, seed=0).arun(budget=20))
+    assert {type(event) for event in again.trace} == {StageReused}
 
 
 def test_more_cost_around_an_experiment_lets_it_go_on() -> None:
