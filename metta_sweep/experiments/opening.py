@@ -25,7 +25,7 @@ from metta_sweep.experiments.stores import files_beside, say_where
 from metta_sweep.experiments.strategies import Strategies, branches_of
 from metta_sweep.experiments.stream import left_runs_ended
 from metta_sweep.experiments.sweep_run import SweepRun
-from metta_sweep.experiments.tree.anew import question_of, reads_of, sweep_begins_anew
+from metta_sweep.experiments.tree.anew import begins_anew, question_of, reads_of, sweep_begins_anew
 from metta_sweep.experiments.tree.joining import (
     derived_seed,
     earlier_attempts_ended,
@@ -66,7 +66,9 @@ async def open_run(
         if node.parent is not None:
             plan = plan._replace(name=node.name, seed=derived_seed(node) if plan.seed is None else plan.seed)
         drawn = plan.seed if plan.seed is not None else draw_seed()
-        row, strategies = _take(plan, store, drawn, state, stack, fresh=fresh or _has_another_question(plan, store, node))
+        row, strategies = _take(
+            plan, store, drawn, state, stack, fresh=begins_anew(node, fresh or _has_another_question(plan, store, node))
+        )
         if node.parent is None:
             node.root = row.name or row.run_id
             say_where(store, row)
@@ -86,8 +88,7 @@ async def open_run(
         for address, spend in recorder.children.items():
             node.know(address, spend)
         kept_stop = state.stop
-        if more is not None and last is not None:
-            _check_unspent(more, last.budget, recorder)
+        _check_unspent(more, last, recorder)
         given = _budget(budget, more, last, state, strategies)
         run = SweepRun(
             plan,
@@ -268,9 +269,11 @@ def _budget(given: Budget | None, more: int | None, last: StartNote | None, stat
     return Budget() if bounded else Budget(trials=DEFAULT_TRIALS)
 
 
-def _check_unspent(more: int, before: Budget, recorder: SweepRecorder) -> None:
+def _check_unspent(more: int | None, last: StartNote | None, recorder: SweepRecorder) -> None:
     """Refuse ``more=`` where other caps, which it does not change, let nothing be added."""
-    state = recorder.state
+    if more is None or last is None:
+        return
+    state, before = recorder.state, last.budget
     over = state.stop is not None and state.stop.reason == StopReason.BUDGET_TIME
     spent = ""
     if before.seconds is not None and (over or recorder.active_before >= before.seconds):

@@ -276,7 +276,7 @@ class SweepRun:
 
     def child_ended(self, address: str, spend: Spend) -> None:
         """Keep what an experiment inside it has used, where that counts here."""
-        if spend.cost:
+        if spend.cost or spend == Spend():
             self.recorder.note_child(address, spend)
 
     def ask_to_end(self) -> None:

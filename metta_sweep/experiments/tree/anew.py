@@ -12,6 +12,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from metta_sweep.core.budget import Spend
+from metta_sweep.errors import StoreError
 from metta_sweep.experiments.start_note import StartNote
 from metta_sweep.experiments.tree.node import Node
 from metta_sweep.pipeline.keeping.fingerprint import NoFingerprint, fingerprint
@@ -19,7 +21,7 @@ from metta_sweep.pipeline.keeping.recording import StoreRecorder
 from metta_sweep.pipeline.running.run import Scope
 from metta_sweep.records import Store
 
-__all__ = ["note_reads", "pipeline_begins_anew", "question_of", "reads_of", "sweep_begins_anew"]
+__all__ = ["begins_anew", "count_aside", "note_reads", "pipeline_begins_anew", "question_of", "reads_of", "sweep_begins_anew"]
 
 logger: Final = logging.getLogger("metta_sweep")
 
@@ -70,6 +72,32 @@ def note_reads(kept: StoreRecorder, node: Node) -> None:
     reads = reads_of(node)
     if reads and _last_reads(kept.store, kept.run_id) != reads:
         kept.note(_KIND, json.dumps(reads).encode())
+
+
+def begins_anew(node: Node, fresh: bool) -> bool:
+    """Whether an experiment begins anew, as ``fresh`` says. What it did before is remembered, since that counts in its parent."""
+    row = node.store.find_run(node.name) if fresh and node.parent is not None else None
+    node.aside = "" if row is None else row.run_id
+    return fresh
+
+
+def count_aside(node: Node) -> None:
+    """What an experiment did before it began anew is kept aside; what that cost is spent, and counts where it ran."""
+    from metta_sweep.experiments.read_back import address_of, read_result
+
+    parent, row = node.parent, node.store.find_run(node.aside) if node.aside else None
+    if parent is None or row is None or parent.run is None:
+        return
+    try:
+        cost = read_result(node.store, row).spend.cost
+    except StoreError as error:  # that may be why it begins anew
+        logger.warning("what %s cost before it began anew is not known, and not counted: %s", node.address, error)
+        return
+    if cost:
+        aside = Spend(cost=cost)
+        parent.know(address_of(row), aside)
+        parent.run.child_ended(address_of(row), aside)
+        parent.run.child_ended(node.address, Spend())
 
 
 def _last_reads(store: Store, run_id: str) -> str | None:

@@ -13,6 +13,7 @@ from metta_sweep.core.budget import Budget
 from metta_sweep.core.seeds import derive_seed
 from metta_sweep.errors import Interrupted
 from metta_sweep.executors import TrialContext
+from metta_sweep.experiments.tree.anew import count_aside
 from metta_sweep.experiments.tree.node import Node, Runs, check_depth, enclosing
 from metta_sweep.here import here
 from metta_sweep.pipeline.running.run import Scope
@@ -120,6 +121,7 @@ def opened(node: Node, run: Runs, budget: Budget, grace: float = 0.0) -> None:
     node.run, node.budget = run, budget
     if node.parent is not None:
         node.parent.joined(node)
+        count_aside(node)
         ending = why_ending(node)
         if ending:
             run.end_early(ending, grace)

@@ -94,6 +94,8 @@ class Node:
         """Whether its run is kept in the store of the tree, so that it goes on there."""
         self.seed = 0
         self.run_id = ""
+        self.aside = ""
+        """The id of its run before, where it begins anew inside another one."""
         self.budget = Budget()
         self.run: Runs | None = None
         """Its run, once it is open."""

@@ -13,7 +13,7 @@ from metta_sweep.core.seeds import draw_seed
 from metta_sweep.errors import Interrupted, StoreError
 from metta_sweep.experiments.definition import check_name_is_free
 from metta_sweep.experiments.experiment_result import ExperimentResult, RunFacts, Tracing
-from metta_sweep.experiments.tree.anew import note_reads, pipeline_begins_anew
+from metta_sweep.experiments.tree.anew import begins_anew, note_reads, pipeline_begins_anew
 from metta_sweep.experiments.tree.joining import derived_seed, earlier_attempts_ended, joined, leftovers_ended, opened, tell_parent
 from metta_sweep.experiments.tree.node import Node, inside
 from metta_sweep.experiments.tree.pipeline_run import PipelineRun
@@ -121,7 +121,7 @@ def _kept(asked: Asked, node: Node) -> Iterator[StoreRecorder]:
     """Its outputs are kept under its name in the tree; in the end the journal is told how it ended."""
     asked.plan.check_keepable()
     store, name = node.store, node.name
-    fresh = asked.fresh or pipeline_begins_anew(node, store)
+    fresh = begins_anew(node, asked.fresh or pipeline_begins_anew(node, store))
     if not fresh:
         check_name_is_free(name, store, asked.definition)
     given = asked.seed if node.parent is None else _seed(asked, node)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from dying import DieAt, Died
 
-from metta_sweep import Experiment, MemoryStore, Pipeline, SweepExperiment, Uniform
+from metta_sweep import Budget, Experiment, MemoryStore, Pipeline, SweepExperiment, SweepResult, Uniform
 from metta_sweep.clock import crash_points
 
 
@@ -142,3 +143,68 @@ def test_what_an_experiment_was_made_with_counts(kind: type[Rated | Inner]) -> N
         assert rate < Outer(kind, name="it", store=store, seed=1).run(rate=rate).best < rate + 1
     assert [name for name in names(store) if name.endswith("@1")] == [f"it/fit>{kind.__name__}@1"]
     assert not [name for name in names(store) if name.endswith("@2")]
+
+
+async def costly(x: float) -> dict[str, float]:
+    """The parameter, at a cost of 1, after a moment in which the journal is committed."""
+    await asyncio.sleep(0.001)
+    return {"score": x, "cost": 1.0}
+
+
+def costly_sweep() -> SweepExperiment:
+    """What runs inside."""
+    return SweepExperiment(objective=costly, search_space={"x": Uniform(0.0, 1.0)}, slots=1, metric="score", name="inner")
+
+
+class Costly(Experiment):
+    """Runs it in a stage."""
+
+    def pipeline(self) -> Pipeline:
+        """One stage, which reads an input."""
+        return Pipeline(rate=float).stage("fit", self.fit).through(best=float)
+
+    async def fit(self, rate: float) -> float:
+        """The best score, less the rate."""
+        score = (await costly_sweep().run(budget=3, fresh=True)).best_score
+        assert score is not None
+        return score - rate
+
+
+def test_what_a_sweep_cost_before_it_began_anew_is_spent() -> None:
+    """In a trial, within one run and over several: what is kept aside counts in what it ran in, exactly, and caps it."""
+    store = MemoryStore()
+
+    async def outer(x: float) -> float:
+        inner = costly_sweep()
+        await inner.run(budget=3)
+        for _ in range(2):
+            await inner.run(budget=3, fresh=True)
+        return x
+
+    def run(cost: float) -> SweepResult:
+        options: dict[str, Any] = {"objective": outer, "search_space": {"x": Uniform(0.0, 1.0)}, "slots": 1, "store": store}
+        return SweepExperiment(**options, name="root").run(budget=Budget(trials=2, cost=cost))
+
+    assert run(9.0).spend.cost == 9.0
+    again = run(30.0)
+    assert (again.spend.trials, again.spend.cost) == (2, 18.0)
+    kept = sum(result.spend.cost for result in again.children.values())
+    assert kept == 18.0
+
+
+def test_what_it_cost_counts_in_experiments_of_stages_too() -> None:
+    """A stage runs again with other values, and what is inside it begins anew: both times are paid."""
+    store = MemoryStore()
+    costs = [Costly(name="it", store=store, seed=1).run(rate=rate).spend.cost for rate in (0.0, 1.0, 1.0)]
+    assert costs == [3.0, 6.0, 6.0]
+
+
+def test_what_was_cut_before_it_began_anew_is_spent() -> None:
+    """It died in the middle of the sweep, before that told anybody what it had used."""
+    store = MemoryStore()
+    with crash_points(DieAt(8)), pytest.raises(Died):
+        Costly(name="it", store=store, seed=1).run(rate=0.0)
+    result = Costly(name="it", store=store, seed=1).run(rate=0.0)
+    before = result.children["fit>inner@1"].spend.cost
+    assert 0 < before < 3
+    assert result.spend.cost == 3.0 + before
