@@ -124,8 +124,23 @@ def _of_instance(experiment: Experiment, goal: Goal) -> ExperimentObjective:
 
 
 def _inputs_of(experiment: Experiment) -> list[inspect.Parameter]:
-    """The inputs that its pipeline declares. Raises ``BuildError`` with the faults of that."""
+    """The inputs that its pipeline declares.
+
+    Raises:
+        BuildError: with the faults of the pipeline.
+        ObjectiveError: it declares none, so that the parameters would reach nobody.
+    """
     plan = experiment.build()
+    if not plan.inputs:
+        kind = type(experiment).__name__
+        raise ObjectiveError(
+            _WHERE,
+            f"the pipeline of {kind} declares no inputs, so that each trial would run the same one",
+            found=experiment,
+            expected="an experiment whose pipeline declares the parameters as inputs, or what makes one of them",
+            remedy=f"Write Pipeline(lr=float) there, objective=lambda lr: {kind}(...), or search its settings: "
+            f"MetaExperiment(base={kind}(...), search_space=...)",
+        )
     return [
         _as_parameter(Parameter(name, form, None if name in plan.optional else MISSING, False, ""))
         for name, form in plan.inputs.items()

@@ -74,6 +74,8 @@ def _of_sweep(sweep: SweepExperiment, stage: str, constants: Mapping[str, Any]) 
     kind = type(sweep)
     guest = sweep_guest(sweep.name or kind.__name__, kind.__name__, stage, constants, run, seeded=sweep.seed is None)
     definition = {"experiment": sweep._blueprint().definition}  # noqa: SLF001  # what makes it the one that it is
+    if sweep.goal.has_several:  # no trial is the best one
+        guest = replace(guest, ends={name: state for name, state in (guest.ends or {}).items() if name not in _OF_THE_BEST})
     if sweep.objective is not None:
         return replace(guest, functions=(sweep.objective,), content=definition)
     missing = Fault("", "the sweep has no objective, so there is nothing to run. Give it objective=train.")
@@ -99,6 +101,11 @@ def sweep_guest(
             "expected a total. Write budget=."
         )
         faults.append(Fault("", message))
+    budget = constants.get("budget")
+    if isinstance(budget, int) and not isinstance(budget, bool) and budget < 0:
+        faults.append(
+            Fault("", f"its budget is below 0; found budget={budget}; expected a number of trials. Write budget=100, say.")
+        )
     return Guest(
         name=name,
         title=title,

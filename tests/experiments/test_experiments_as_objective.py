@@ -153,6 +153,21 @@ def test_a_sweep_is_no_trial_function_and_the_error_says_what_is() -> None:
         sweep(Tuned(0.5), 0.25)
 
 
+class Deaf(Experiment):
+    """A pipeline without inputs."""
+
+    def pipeline(self) -> Pipeline:
+        """One stage."""
+        return Pipeline().stage("train", lambda: 1.0).through(score=float)
+
+
+@pytest.mark.parametrize("objective", [Deaf(), Deaf])
+def test_an_experiment_that_takes_nothing_is_no_trial_function(objective: Any) -> None:
+    """All trials would be the same: its settings are what may be searched."""
+    with pytest.raises(ObjectiveError, match=r"Deaf declares no inputs.*Write Pipeline\(lr=float\).*MetaExperiment\(base=Deaf\("):
+        SweepExperiment(objective=objective, search_space=SPACE)
+
+
 def test_parameters_that_nothing_suggests_are_found_when_the_sweep_is_made() -> None:
     """What the constructor of a class, or the pipeline of an experiment, asks for must be in the search space."""
     for objective in (Tuned, Trained, Trained()):

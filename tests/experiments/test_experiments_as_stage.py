@@ -136,9 +136,12 @@ def test_what_a_sweep_cannot_give_is_found_by_the_build() -> None:
         .stage("c", points(1.0), budgets=3)
         .stage("d", SweepExperiment())
         .stage("e", points(1.0), more=3)
+        .stage("f", points(1.0), budget=-1)
+        .stage("g", points(1.0, objective=lambda x: {"a": x, "b": x}, goal={"a": "maximize", "b": "minimize"}))
+        .through(best_score=float)
     )
     said = faults(pipeline)
-    assert "the pipeline has 5 faults" in said
+    assert "the pipeline has 7 faults" in said
     assert "the field 'best_scores', which nothing in it provides" in said
     assert "Did you mean 'best_score'?" in said
     assert "b: the contract of the experiment 'SweepExperiment' needs int, but" in said
@@ -146,6 +149,8 @@ def test_what_a_sweep_cannot_give_is_found_by_the_build() -> None:
     assert "Did you mean 'budget'?" in said
     assert "d: the sweep has no objective" in said
     assert "e: more= adds trials whenever the stage runs" in said
+    assert "f: its budget is below 0; found budget=-1" in said
+    assert "g: the contract of the experiment 'SweepExperiment' has the field 'best_score', which nothing in it provides" in said
 
 
 def test_what_reads_the_result_of_a_sweep_is_checked_against_it() -> None:
