@@ -18,7 +18,7 @@ from metta_sweep.experiments.forking import begun_fork
 from metta_sweep.experiments.start_note import StartNote, read_start
 from metta_sweep.experiments.stores import DEFAULT_PLACE, STORE_VARIABLE
 from metta_sweep.experiments.tree.spent import read_spent
-from metta_sweep.pipeline.keeping.recording import ending_of
+from metta_sweep.pipeline.keeping.recording import ending_of, why_of
 from metta_sweep.records import Record, RunRow, Store
 from metta_sweep.store import SqliteReader, open_reader
 from metta_sweep.store.places import file_of
@@ -240,12 +240,14 @@ def _damaged_outline(row: RunRow) -> Outline:
 
 def _without_trials(reader: SqliteReader, row: RunRow, note: StartNote | None) -> Outline:
     pid = reader.driver_of(row.run_id)
-    kind, status = "unknown", "not begun"
+    kind, status, why = "unknown", "not begun", None
     if note is not None:
         kind, status = "pipeline", ending_of(cast("Store", reader), row.run_id) or "broken off"
+        why = why_of(cast("Store", reader), row.run_id) if pid is None else None
     return Outline(
         *(row.name, row.run_id, kind, status if pid is None else "running", pid, None, None, None, row.created, row.tags),
         class_name=None if note is None else _class_name(note),
+        why=why,
         forked_from=row.forked_from,
     )
 

@@ -103,7 +103,7 @@ def lineage_lines(reader: SqliteReader, row: RunRow, trial: Trial, events: Seque
     if it.follows:
         yield "follows", ", which follows ".join(f"trial[{one}]" for one in it.follows)
     for source, step in it.takes_from:
-        yield "took", f"the checkpoint of trial[{source}] after step {step}"
+        yield "went on", f"from the checkpoint of trial[{source}] after step {step}"
     for source in it.warm_start:
         yield "learned", f"the optimizer began with {source}"
     if it.copied_from is not None:

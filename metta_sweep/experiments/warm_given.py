@@ -15,7 +15,7 @@ from metta_sweep.errors import GoalError, OptimizerError, a_kind
 from metta_sweep.experiments.reading import TrialsView
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.warm_start import WarmSource, WarmStart
-from metta_sweep.optimizers.earlier import check_earlier, check_metrics, ready_to_learn
+from metta_sweep.optimizers.earlier import check_earlier, check_learnable, check_metrics, ready_to_learn
 
 __all__ = ["warm_start_of"]
 
@@ -98,8 +98,11 @@ def _learnable(group: _Group, goal: Goal, space: SearchSpace | None) -> list[Tri
     found: list[Trial] = []
     for position, trial in enumerate(group.trials):
         if ready_to_learn(trial):
-            found.append(_plain(trial, goal, f"{group.where}[{position}] (trial {trial.id!r})"))
-    return check_earlier(found, space, goal if goal.has_several else None, group.where)
+            where = f"{group.where}[{position}] (trial {trial.id!r})"
+            plain = _plain(trial, goal, where)
+            check_learnable(plain, space, goal if goal.has_several else None, where)
+            found.append(plain)
+    return found
 
 
 def _plain(trial: Trial, goal: Goal, where: str) -> Trial:

@@ -11,7 +11,7 @@ from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.trial import Trial, TrialState
 from metta_sweep.errors import OptimizerError, SuggestionError, a_kind
 
-__all__ = ["check_earlier", "check_metrics", "fits", "ready_to_learn"]
+__all__ = ["check_earlier", "check_learnable", "check_metrics", "fits", "ready_to_learn"]
 
 _TAUGHT: Final = frozenset({TrialState.COMPLETED, TrialState.FAILED, TrialState.STOPPED})
 _CUT: Final = ("deadline", "interrupt")
@@ -67,12 +67,13 @@ def check_earlier(trials: Iterable[Trial], space: SearchSpace | None, several: G
                 remedy="Give results.trials, or make one: Trial(id='0', number=0, params={...}, state=COMPLETED, score=0.5)",
             )
         if ready_to_learn(trial):
-            _check(trial, space, several, f"{place} (trial {trial.id!r})")
+            check_learnable(trial, space, several, f"{place} (trial {trial.id!r})")
             found.append(trial)
     return found
 
 
-def _check(trial: Trial, space: SearchSpace | None, several: Goal | None, where: str) -> None:
+def check_learnable(trial: Trial, space: SearchSpace | None, several: Goal | None, where: str) -> None:
+    """Raise ``OptimizerError`` unless a trial lies in the search space and, where it has completed, has finite scores."""
     if space is not None:
         try:
             space.check(trial.params, where)

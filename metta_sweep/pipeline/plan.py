@@ -213,7 +213,7 @@ class Plan:
             return result
         except (Exception, *_CANCELLED) as error:
             with suppress(StoreError):  # the error that ends the run is the one to be seen
-                kept.note_end("cancelled" if isinstance(error, _CANCELLED) else "failed")
+                kept.note_end("cancelled" if isinstance(error, _CANCELLED) else "failed", error)
             raise
         finally:
             store.release(kept.run_id)

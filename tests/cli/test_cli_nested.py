@@ -167,7 +167,7 @@ def test_a_checkpoint_that_was_taken_over_is_told(cli: Cli) -> None:
     taken = [json.loads(line) for line in cli("trace", "population", "--kind", "resume", "--json").lines]
     event = next(event for event in taken if event["source"] is not None)
     said = cli("show", "population", f"trial[{event['trial_id']}]")
-    assert f"took     the checkpoint of trial[{event['source']}] after step {event['step']}" in said.lines
+    assert f"went on  from the checkpoint of trial[{event['source']}] after step {event['step']}" in said.lines
 
 
 def test_a_stage_shows_what_ran_inside_it(ran: Cli) -> None:

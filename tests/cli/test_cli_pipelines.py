@@ -152,7 +152,7 @@ def test_the_list_tells_how_it_ended(piped: Cli) -> None:
         piped("run", "piped.py", "--input", "n=14", "--input", "label=a")
     assert [signal.getsignal(number) for number in CAUGHT] == handlers
     assert status(piped) == "failed"
-    assert "status  failed: it ended with an error; run it again to go on" in piped("show", "squares-1").lines
+    assert "status  failed: ValueError: unlucky; run it again to go on" in piped("show", "squares-1").lines
     assert piped("run", "piped.py", "--input", "n=3", "--input", "label=a").code == 0
     assert status(piped) == "done"
     piped.file("piped.py", PIPED.replace("x == 13", "x == 15"))

@@ -14,7 +14,7 @@ import pytest
 from cli_kit import Cli
 from nested_kit import fill, leaf
 
-from metta_sweep import SweepExperiment, TrialContext, Uniform
+from metta_sweep import Experiment, Pipeline, SweepExperiment, TrialContext, Uniform
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader, SqliteStore
 
@@ -272,6 +272,28 @@ def test_states_of_experiments_in_a_tree(cli: Cli) -> None:
     assert "cancelled" in top
     assert "damaged" in inner
     assert "not begun" in more
+
+
+def test_a_pipeline_that_failed_says_why(cli: Cli) -> None:
+    """At the top and inside another one, in a tree and by itself."""
+
+    class Fails(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline().stage("fit", self.fit).through(x=float)
+
+        async def fit(self) -> float:
+            raise ValueError("no data\nat all")
+
+    async def trial(x: float) -> float:
+        return (await Fails(name="inner").run()).x
+
+    outer = SweepExperiment(name="it", objective=trial, search_space={"x": Uniform(0, 1)}, slots=1, store="kept.db")
+    asyncio.run(outer.arun(budget=1))
+    with pytest.raises(ValueError, match="no data"):
+        asyncio.run(Fails(name="alone", store="kept.db").arun())
+    assert re.search(r"inner \(Fails\) +failed .*  ValueError: no data$", cli("tree", "it").lines[2])
+    assert re.search(r"alone \(Fails\) +failed .*  ValueError: no data$", cli("tree", "alone").lines[1])
+    assert "status  failed: ValueError: no data; run it again to go on" in cli("show", "alone").lines
 
 
 @pytest.mark.parametrize("columns", ["84", "77"])

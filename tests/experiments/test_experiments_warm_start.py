@@ -389,6 +389,11 @@ def test_what_is_kept_and_damaged_is_an_error() -> None:
         (lambda: trials(params={"y": 1.0}), OptimizerError, ["'old-0'", "'x' is missing", "'y'"]),
         (lambda: [trials()[0], replace(trials()[1], params={"x": 7.0}, id="far")], OptimizerError, ["[1]", "'far'", "'x' = 7.0"]),
         (lambda: trials(score=None, metrics={}), OptimizerError, ["without a finite score"]),
+        (
+            lambda: [*trials(2, state=TrialState.RUNNING), *trials(1, params={"x": 7.0})],
+            OptimizerError,
+            ["warm_start=)[2] (trial 'old-0')"],
+        ),
         (lambda: trials(score=float("inf"), metrics={}), OptimizerError, ["without a finite score"]),
         (lambda: trials(params={"x": object()}), InvalidInput, ["'old-0'", "JSON"]),
         (lambda: run(sweep(goal="minimize", store=MemoryStore(), name="down"), 2), GoalError, ["'down'", "it is to minimize"]),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metta_sweep.pipeline import Pipeline
-from metta_sweep.pipeline.keeping.recording import ending_of
+from metta_sweep.pipeline.keeping.recording import ending_of, why_of
 from metta_sweep.store import MemoryStore
 from metta_sweep.testing import Crashed, crash_at
 
@@ -31,6 +31,25 @@ async def test_done_and_failed() -> None:
     for _ in range(3):
         await PLAN.run(name="it", store=store, n=1)
     assert told(store) == ("done", ["start", "end", "alive", "end"])
+
+
+async def test_why_it_failed() -> None:
+    """The error is kept beside the ending; another takes its place, though nothing was recorded in between."""
+
+    def fails(n: int) -> float:
+        raise ValueError(f"no \ud800 {n}")
+
+    plan = Pipeline(n=int).stage("divide", fails).through(x=float).build()
+    store = MemoryStore()
+    for n in (1, 2, 2):
+        with pytest.raises(ValueError, match=f" {n}"):
+            await plan.run(name="it", store=store, n=n)
+        row = store.find_run("it")
+        assert row is not None
+        assert why_of(store, row.run_id) == f"ValueError: no \\ud800 {n}"
+    assert told(store) == ("failed", ["start", "end", "end"])
+    await PLAN.run(name="it", store=store, n=1)
+    assert why_of(store, row.run_id) is None
 
 
 async def test_cancelled() -> None:

@@ -134,7 +134,7 @@ def _kept(asked: Asked, node: Node) -> Iterator[StoreRecorder]:
     except BaseException as error:
         ended = isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit)
         with suppress(StoreError):  # the error that ends the run is the one to be seen
-            kept.note_end("cancelled" if ended else "failed")
+            kept.note_end("cancelled" if ended else "failed", error)
         raise
     finally:
         store.release(kept.run_id)

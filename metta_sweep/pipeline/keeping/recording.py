@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from metta_sweep.clock import wall_time
-from metta_sweep.errors import DefinitionChanged, StoreError, a_kind
+from metta_sweep.errors import DefinitionChanged, StoreError, a_kind, message_of
 from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
-__all__ = ["BY_HAND", "StoreRecorder", "ending_of", "keep_aside", "open_kept", "read_note", "seed_and_definition"]
+__all__ = ["BY_HAND", "StoreRecorder", "ending_of", "keep_aside", "open_kept", "read_note", "seed_and_definition", "why_of"]
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ BY_HAND: Final = {"kind": "pipeline"}
 """What a kept run is when nothing else is said: a pipeline that somebody runs by hand."""
 
 
-_ENDING: Final = re.compile(rb'\{"ended":"(done|failed|cancelled)"\}')
+_ENDING: Final = re.compile(rb'\{"ended":"(done|failed|cancelled)"[,}]')
 
 _REMEMBERED: Final = 1 << 16
 """Addresses of a new run that are remembered, so that nothing is looked for where nothing can be: some 10 MB at most."""
@@ -95,8 +96,8 @@ class StoreRecorder:
         self._run_id = run_id
         self._all: set[str] | None = set() if new else None
         """Every address at which something is recorded; None: the store must be asked."""
-        self._ended: str | None = None
-        """How the run ended, as its journal says; None: it goes on."""
+        self._ended: bytes | None = None
+        """The note of how the run ended, as its journal has it; None: it goes on."""
         self.elapsed: Callable[[], float] = float
         """Active seconds of the run, over all the times it was taken up, for what is noted."""
 
@@ -121,17 +122,26 @@ class StoreRecorder:
         if seed != kept:
             self.note("start", _start_note(seed, definition))
         else:
-            self._ended = ending_of(self.store, self._run_id)
+            self._ended = _note_of_end(self.store, self._run_id)
         return seed
 
-    def note_end(self, how: Literal["done", "failed", "cancelled"]) -> None:
-        """Keep how the run has ended. One that had ended so before, and has recorded nothing since, has it kept already."""
-        if self._ended != how:
-            self.note("end", b'{"ended":"%s"}' % how.encode(), length=1)
-            self._ended = how
+    def note_end(self, how: Literal["done", "failed", "cancelled"], error: BaseException | None = None) -> None:
+        """Keep how the run has ended. One that had ended so before, and has recorded nothing since, has it kept already.
+
+        Args:
+            how: it ended.
+            error: with which it failed.
+        """
+        why = {} if how != "failed" or error is None else {"why": f"{type(error).__name__}: {message_of(error)}"}
+        # JSON escapes what UTF-8 cannot hold
+        ending = json.dumps({"ended": how, **why}, separators=(",", ":")).encode()
+        if self._ended != ending:
+            self.note("end", ending, length=1)
+            self._ended = ending
 
     def note(self, kind: str, payload: bytes, *, address: str = "", length: int = 0) -> None:
         """Append a note. Endings count as events, so that the last one is found without reading those before."""
+        self._ended = None  # an end that is not the last note is none
         at = self.store.end_of(self._run_id)
         self.store.append(self._run_id, (Record(at, length, address, kind, wall_time(), self.elapsed(), payload),))
 
@@ -160,7 +170,6 @@ class StoreRecorder:
             return
         if self._ended is not None:
             self.note("alive", b"{}", length=1)  # what was at an end goes on again
-            self._ended = None
         known = self._all
         if known is not None:  # before it is known to be kept: who looks for it then asks the store
             known.add(address)
@@ -186,13 +195,32 @@ def _start_note(seed: int, definition: Mapping[str, Any]) -> bytes:
 
 def ending_of(store: Store, run_id: str) -> str | None:
     """How a run ended that is no sweep: ``done``, ``failed`` or ``cancelled``; None where it goes on, or was broken off."""
+    payload = _note_of_end(store, run_id)
+    if payload is None:
+        return None
+    found = _ENDING.match(payload)
+    return "done" if found is None else found[1].decode()
+
+
+def why_of(store: Store, run_id: str) -> str | None:
+    """With which error a run that is no sweep failed: its class and what it says; None where that is not known."""
+    from pydantic_core import from_json
+
+    payload = _note_of_end(store, run_id)
+    if payload is None or _ENDING.match(payload) is None:
+        return None
+    try:
+        why = from_json(payload).get("why")
+    except ValueError:  # it has been noted that it ended: what else a damaged note says is not known
+        return None
+    return why if isinstance(why, str) else None
+
+
+def _note_of_end(store: Store, run_id: str) -> bytes | None:
     last: Record | None = None
     for last in store.records(run_id, max(0, store.end_of(run_id) - 1)):  # noqa: B007  # the last one
         pass
-    if last is None or last.kind != "end":
-        return None
-    found = _ENDING.match(last.payload)
-    return "done" if found is None else found[1].decode()
+    return None if last is None or last.kind != "end" else last.payload
 
 
 def read_note(run_id: str, record: Record, read: Callable[[Any], T], remedy: str) -> T:
