@@ -1,4 +1,4 @@
-"""How many seconds what runs gets when it is to end."""
+"""How many seconds what runs gets when it is to end, and how often its journal is told that it goes on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from typing import Final
 
 from metta_sweep.core.budget import Budget
 
-__all__ = ["CHILDS_SHARE", "grace_for"]
+__all__ = ["CHILDS_SHARE", "beat_for", "grace_for"]
 
 MAX_GRACE: Final = 10.0
 GRACE_SHARE: Final = 0.1
 CHILDS_SHARE: Final = 0.8
 """Of the grace of a run, what experiments inside it get: they end before their parents' trials are cut."""
+
+MIN_BEAT: Final = 1.0
+MAX_BEAT: Final = 10.0
+BEAT_SHARE: Final = 0.01
 
 
 def grace_for(given: float | None, budget: Budget) -> float:
@@ -19,3 +23,8 @@ def grace_for(given: float | None, budget: Budget) -> float:
     if given is not None:
         return given
     return MAX_GRACE if budget.seconds is None else min(MAX_GRACE, GRACE_SHARE * budget.seconds)
+
+
+def beat_for(seconds: float) -> float:
+    """After how many seconds the journal is told that a run goes on which may take so many, so that a kill loses few of them."""
+    return min(MAX_BEAT, max(MIN_BEAT, BEAT_SHARE * seconds))

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from metta_sweep.core.budget import Budget, Spend
 from metta_sweep.core.events import Dispatch, Draw, Error, Event
@@ -19,7 +19,7 @@ from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.devices import GpuQueue
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.goal_fit import GoalFit
-from metta_sweep.experiments.grace import CHILDS_SHARE, grace_for
+from metta_sweep.experiments.grace import CHILDS_SHARE, beat_for, grace_for
 from metta_sweep.experiments.judging import next_judged_of
 from metta_sweep.experiments.outputs import FannedOut, Happened, Picked, Scored
 from metta_sweep.experiments.recorder import SweepRecorder
@@ -34,10 +34,6 @@ from metta_sweep.records import Store
 from metta_sweep.schedulers.scheduler import Scheduler
 
 __all__ = ["Follower", "SweepRun"]
-
-MIN_BEAT: Final = 1.0
-MAX_BEAT: Final = 10.0
-BEAT_SHARE: Final = 0.01
 
 
 class Follower(Protocol):
@@ -313,7 +309,7 @@ class SweepRun:
         seconds = self.budget.seconds
         if seconds is None or self.own_time:
             return None
-        return self._began + self.recorder.noted + min(MAX_BEAT, max(MIN_BEAT, BEAT_SHARE * seconds))
+        return self._began + self.recorder.noted + beat_for(seconds)
 
     def _after_record(self, output: Any) -> None:
         kind = type(output)

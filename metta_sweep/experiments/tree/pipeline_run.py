@@ -8,7 +8,7 @@ from typing import Any
 
 from metta_sweep.core.budget import Budget, Spend, StopReason
 from metta_sweep.errors import Interrupted
-from metta_sweep.experiments.grace import CHILDS_SHARE, grace_for
+from metta_sweep.experiments.grace import CHILDS_SHARE, beat_for, grace_for
 from metta_sweep.experiments.tree.node import Node
 from metta_sweep.experiments.tree.spent import read_spent, spent_payload
 from metta_sweep.pipeline.keeping.recording import StoreRecorder
@@ -89,10 +89,12 @@ class PipelineRun:
         Raises:
             Interrupted: its seconds were over before its end.
         """
-        if self.deadline is None:
+        seconds = self._budget.seconds
+        if self.deadline is None or seconds is None:
             return await main
-        why = f"the {self._budget.seconds:g} s of {self._node.shown} are over"
+        why = f"the {seconds:g} s of {self._node.shown} are over"
         timer = asyncio.get_running_loop().call_at(self.deadline, self.end_early, why, self._grace)
+        beats = None if self._kept is None else asyncio.create_task(self._beats(self._kept, beat_for(seconds)))
         remedy = (
             "A larger budget goes on there." if self._kept is not None else "Give it a name, and a larger budget goes on there."
         )
@@ -109,3 +111,11 @@ class PipelineRun:
             raise
         finally:
             timer.cancel()
+            if beats is not None:
+                beats.cancel()
+
+    async def _beats(self, kept: StoreRecorder, pause: float) -> None:
+        """Keep how long it has run: a stage may take hours, and a kill is to lose few of its seconds."""
+        while True:
+            await asyncio.sleep(pause)
+            kept.note("alive", b"{}")
