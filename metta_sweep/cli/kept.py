@@ -13,6 +13,7 @@ from metta_sweep.core.budget import Spend
 from metta_sweep.core.events import Stop
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.pareto import Front
+from metta_sweep.core.values import encodable
 from metta_sweep.errors import DamagedPayload, StoreError
 from metta_sweep.experiments.forking import begun_fork
 from metta_sweep.experiments.start_note import StartNote, read_start
@@ -156,7 +157,7 @@ def _why(record: Record) -> str | None:
         why = json.loads(record.payload)["why"]
     except (ValueError, TypeError, LookupError):
         return None
-    return why if isinstance(why, str) and why != "cancelled" else None
+    return encodable(why) if isinstance(why, str) and why != "cancelled" else None
 
 
 def spend_of(reader: SqliteReader, row: RunRow, outline: Outline) -> Spend:

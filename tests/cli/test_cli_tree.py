@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from cli_kit import Cli
-from nested_kit import fill, leaf
+from nested_kit import GOAL, fill, leaf
 
-from metta_sweep import Experiment, Pipeline, SweepExperiment, TrialContext, Uniform
+from metta_sweep import Experiment, Optimizer, Pipeline, SweepExperiment, TrialContext, Uniform
 from metta_sweep.records import RunRow
 from metta_sweep.store import SqliteReader, SqliteStore
 
@@ -282,7 +282,7 @@ def test_a_pipeline_that_failed_says_why(cli: Cli) -> None:
             return Pipeline().stage("fit", self.fit).through(x=float)
 
         async def fit(self) -> float:
-            raise ValueError("no data\nat all")
+            raise ValueError("no data\ud800\nat all")
 
     async def trial(x: float) -> float:
         return (await Fails(name="inner").run()).x
@@ -291,9 +291,26 @@ def test_a_pipeline_that_failed_says_why(cli: Cli) -> None:
     asyncio.run(outer.arun(budget=1))
     with pytest.raises(ValueError, match="no data"):
         asyncio.run(Fails(name="alone", store="kept.db").arun())
-    assert re.search(r"inner \(Fails\) +failed .*  ValueError: no data$", cli("tree", "it").lines[2])
-    assert re.search(r"alone \(Fails\) +failed .*  ValueError: no data$", cli("tree", "alone").lines[1])
-    assert "status  failed: ValueError: no data; run it again to go on" in cli("show", "alone").lines
+    assert re.search(r"inner \(Fails\) +failed .*  ValueError: no data\\ud800$", cli("tree", "it").lines[2])
+    assert re.search(r"alone \(Fails\) +failed .*  ValueError: no data\\ud800$", cli("tree", "alone").lines[1])
+    assert "status  failed: ValueError: no data\\ud800; run it again to go on" in cli("show", "alone").lines
+    assert json.loads(cli("tree", "alone", "--json").out)["why"] == "ValueError: no data\\ud800\nat all"
+
+
+def test_a_sweep_that_failed_says_why(cli: Cli) -> None:
+    """Whatever its error says: what no terminal can hold is spelled out."""
+
+    class Fails(Optimizer):
+        def suggest(self, n: int) -> list[dict[str, float]]:
+            raise OSError("no file caf\udce9")
+
+    sweep = SweepExperiment(
+        name="it", objective=leaf, search_space={"x": Uniform(0, 1)}, goal=GOAL, optimizer=Fails(), slots=1, store="kept.db"
+    )
+    with pytest.raises(Exception, match="no file"):
+        asyncio.run(sweep.arun(budget=1))
+    assert "no file caf\\udce9" in cli("tree", "it").lines[1]
+    assert "no file caf\\udce9" in json.loads(cli("tree", "it", "--json").out)["why"]
 
 
 @pytest.mark.parametrize("columns", ["84", "77"])

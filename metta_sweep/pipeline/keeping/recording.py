@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from metta_sweep.clock import wall_time
+from metta_sweep.core.values import encodable
 from metta_sweep.errors import DefinitionChanged, StoreError, a_kind, message_of
 from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
@@ -204,16 +205,14 @@ def ending_of(store: Store, run_id: str) -> str | None:
 
 def why_of(store: Store, run_id: str) -> str | None:
     """With which error a run that is no sweep failed: its class and what it says; None where that is not known."""
-    from pydantic_core import from_json
-
     payload = _note_of_end(store, run_id)
     if payload is None or _ENDING.match(payload) is None:
         return None
     try:
-        why = from_json(payload).get("why")
+        why = json.loads(payload).get("why")
     except ValueError:  # it has been noted that it ended: what else a damaged note says is not known
         return None
-    return why if isinstance(why, str) else None
+    return encodable(why) if isinstance(why, str) else None
 
 
 def _note_of_end(store: Store, run_id: str) -> bytes | None:
