@@ -122,6 +122,7 @@ class MetaExperiment(SweepExperiment):
         self._template = Template(self._origin, space, self.base_budget, example)
         self.score = own("score", score)
         scored = Score(self.score, example)
+        self._template.check_stages(scored.check)
         goal = own("goal", goal)
         others: dict[str, Any] = {**options}
         self.steps = own("steps", steps)

@@ -49,9 +49,8 @@ class Score:
 
     def __init__(self, given: Any, example: Experiment) -> None:
         self.given: str | Callable[[Any], Any] = given
-        if isinstance(given, str):
-            _check_name(given, example)
-        elif not callable(given):
+        self.check(example)
+        if not isinstance(given, str) and not callable(given):
             raise ObjectiveError(
                 "MetaExperiment(score=)",
                 "it is no score",
@@ -59,6 +58,11 @@ class Score:
                 expected="the name of an attribute of the result, or a function of the result",
                 remedy="Write score='best_score', or score=lambda result: ...",
             )
+
+    def check(self, example: Experiment) -> None:
+        """Refuse a name that no result of such an experiment has. Raises ``ObjectiveError`` or ``GoalError``."""
+        if isinstance(self.given, str):
+            _check_name(self.given, example)
 
     def default_goal(self, example: Experiment) -> str:
         """The direction of a goal that nobody gave: for the best score that of the experiment itself, where it has one."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.distributions import Variants
 from metta_sweep.core.given import remade
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.errors import InvalidInput
+from metta_sweep.errors import InvalidInput, SearchSpaceError
 from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.meta.changing import Path, apart, changed, part_of, parts_of, with_parts
 from metta_sweep.experiments.meta.origin import Origin
@@ -107,6 +107,26 @@ class Template:
         keywords = {name: apart(value) for name, value in keywords.items()}
         made = self.example if self.origin.is_template else self.origin.made(keywords)
         return self._set(made, {name: value for name, value in params.items() if name not in keywords}, settings)
+
+    def check_stages(self, check: Callable[[Experiment], None]) -> None:
+        """Have copies checked in which one stage is another one, or left out.
+
+        Raises:
+            SearchSpaceError: one of them is refused.
+        """
+        for name, target in self._targets.items():
+            for option in self._variants[name].options if target.route is Route.STAGE and name in self._variants else ():
+                copy = self._tried({name: option})
+                try:
+                    check(copy.experiment)
+                except InvalidInput as error:
+                    raise SearchSpaceError(
+                        f"MetaExperiment(search_space={{{name!r}: ...}})",
+                        f"with {option!r} there is no score: {error}".rstrip("."),
+                        found=self._variants[name],
+                        expected="stages that leave the score there",
+                        remedy="Leave that one out, or score something else",
+                    ) from error
 
     def _tried(self, params: Mapping[str, Any]) -> Copy:
         """A copy with these parameters, made without calling a function of the user."""

@@ -238,6 +238,24 @@ def test_the_allocation_of_resources() -> None:
     assert len({trial.score for trial in result.trials}) > 1
 
 
+def test_more_slots_end_sooner() -> None:
+    """Of a grid of allocations, one after the other, the one with a slot for each trial is found."""
+    base_ = SweepExperiment(objective=epochs, search_space=SPACE, metric="score")
+    made = meta(
+        base=base_,
+        search_space={"slots": Choice([1, 2, 4])},
+        optimizer=GridOptimizer(),
+        scheduler=SynchronousBatchScheduler(batch_size=1),
+        base_budget=4,
+        score="spend.seconds",
+        goal="minimize",
+        slots=4,
+    )
+    result = run(made)
+    assert [(trial.params["slots"], trial.score) for trial in result.trials] == [(1, 16.0), (2, 8.0), (4, 4.0)]
+    assert result.best_params == {"slots": 4}
+
+
 def test_wishes_of_schedulers_come_back_when_they_are_changed() -> None:
     """What follows from a setting that is changed is derived anew: here the slots."""
     space = {"scheduler": Variants(two=SynchronousBatchScheduler(batch_size=2), four=SynchronousBatchScheduler(batch_size=4))}
@@ -278,6 +296,12 @@ def test_the_pipeline_structure() -> None:
         ("tiny", "no"): 3.0,
     }
     assert "pipeline" not in vars(original)
+
+
+def test_a_stage_without_which_there_is_no_score_cannot_be_left_out() -> None:
+    """Told when it is made, and not by each trial that draws it."""
+    with pytest.raises(SearchSpaceError, match=r"with 'no' there is no score.*have no 'accuracy'.*Leave that one out"):
+        training(search_space={"size": Choice([1]), "pipeline.evaluate": Variants(yes=Training.evaluate, no=None)})
 
 
 def test_methods_are_those_of_the_copy() -> None:
