@@ -35,6 +35,16 @@ class Place(NamedTuple):
     """Those of the trial, where it is one that is kept."""
 
 
+class Taken(NamedTuple):
+    """A checkpoint of another trial that a trial went on from."""
+
+    trial: str
+    step: int
+    """After which it was made."""
+    params: dict[str, Any] | None
+    """Those that it went on with, where they are others than before: a member of a population, say, changes them then."""
+
+
 class Lineage(NamedTuple):
     """Where the suggestion of a trial comes from."""
 
@@ -45,8 +55,8 @@ class Lineage(NamedTuple):
     branch: str | None
     follows: list[str]
     """The trials that it follows up: its parent, the parent of that, and so on."""
-    takes_from: list[tuple[str, int]]
-    """The trials whose checkpoints it went on from, and the steps after which they were made."""
+    takes_from: list[Taken]
+    """The checkpoints of other trials that it went on from."""
     warm_start: list[str]
     """The runs whose trials the optimizer began with."""
     copied_from: str | None
@@ -58,7 +68,7 @@ class Lineage(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        taken = [{"trial": trial, "step": step} for trial, step in self.takes_from]
+        taken = [one._asdict() for one in self.takes_from]
         return {**self._asdict(), "takes_from": taken, "within": [place._asdict() for place in self.within]}
 
 
@@ -88,7 +98,11 @@ def lineage_of(reader: SqliteReader, row: RunRow, trial: Trial, events: Sequence
         suggestion=trial.index,
         branch=trial.branch,
         follows=list(_followed(reader, row, trial)),
-        takes_from=[(event.source, event.step) for event in events if isinstance(event, Resume) and event.source is not None],
+        takes_from=[
+            Taken(event.source, event.step, event.params)
+            for event in events
+            if isinstance(event, Resume) and event.source is not None
+        ],
         warm_start=_warm_start(reader, row),
         copied_from=None if pick is None else _copied_from(reader, row, pick),
         within=list(_around(reader, row)),
@@ -102,8 +116,9 @@ def lineage_lines(reader: SqliteReader, row: RunRow, trial: Trial, events: Seque
     yield "origin", f"{it.origin or 'unknown'}, suggestion {it.suggestion}" + (f" of {it.branch}" if it.branch is not None else "")
     if it.follows:
         yield "follows", ", which follows ".join(f"trial[{one}]" for one in it.follows)
-    for source, step in it.takes_from:
-        yield "went on", f"from the checkpoint of trial[{source}] after step {step}"
+    for taken in it.takes_from:
+        changed = f", with {params_text(taken.params)}" if taken.params else ""
+        yield "went on", f"from the checkpoint of trial[{taken.trial}] after step {taken.step}{changed}"
     for source in it.warm_start:
         yield "learned", f"the optimizer began with {source}"
     if it.copied_from is not None:

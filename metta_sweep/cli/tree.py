@@ -75,7 +75,7 @@ def show_tree(name: str, address: str | None, store: str | None, options: TreeOp
             raise UsageError(
                 f"tree {name}",
                 f"{found.address!r} is in no experiment inside {found.name!r}, and has no tree",
-                found=address,
+                found=found.address,
                 expected="the address of an experiment, such as 'trial[3]>inner'",
                 remedy=f"Look at it: metta-sweep show {shlex.quote(found.name)} {shlex.quote(found.address)}",
             )

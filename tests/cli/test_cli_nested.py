@@ -167,7 +167,10 @@ def test_a_checkpoint_that_was_taken_over_is_told(cli: Cli) -> None:
     taken = [json.loads(line) for line in cli("trace", "population", "--kind", "resume", "--json").lines]
     event = next(event for event in taken if event["source"] is not None)
     said = cli("show", "population", f"trial[{event['trial_id']}]")
-    assert f"went on  from the checkpoint of trial[{event['source']}] after step {event['step']}" in said.lines
+    told = f"went on  from the checkpoint of trial[{event['source']}] after step {event['step']}, with x={event['params']['x']:.4g}"
+    assert told in said.lines
+    lineage = json.loads(cli("show", "population", f"trial[{event['trial_id']}]", "--json").out)["lineage"]
+    assert {"trial": event["source"], "step": event["step"], "params": event["params"]} in lineage["takes_from"]
 
 
 def test_a_stage_shows_what_ran_inside_it(ran: Cli) -> None:

@@ -49,6 +49,7 @@ async def test_why_it_failed() -> None:
         assert why_of(store, row.run_id) == f"ValueError: no \\ud800 {n}"
     assert told(store) == ("failed", ["start", "end", "end"])
     await PLAN.run(name="it", store=store, n=1)
+    [row] = store.runs()
     assert why_of(store, row.run_id) is None
 
 
