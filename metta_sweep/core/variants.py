@@ -35,7 +35,7 @@ class Variants(Choice):
     __slots__ = ("_objects",)
     _objects: Mapping[str, Any]
 
-    def __new__(cls, *_args: object, **_named: object) -> Self:
+    def __new__(cls, /, *_args: object, **_named: object) -> Self:
         """Every keyword is a name."""
         return object.__new__(cls)
 

@@ -151,3 +151,9 @@ def test_a_field_of_a_model_carries_it() -> None:
 
     space = SearchSpace.of(Plan)
     assert {space.sample_at(0, index)["who"] for index in range(20)} == {"a", "b"}
+
+
+def test_every_keyword_is_a_name() -> None:
+    """Those that Python's own methods have as parameters, too."""
+    made = Variants(self=1, cls=2, named=3, name=4)
+    assert dict(made.objects) == {"self": 1, "cls": 2, "named": 3, "name": 4}
