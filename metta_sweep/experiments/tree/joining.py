@@ -104,14 +104,20 @@ async def leftovers_ended(node: Node) -> None:
 
 
 async def earlier_attempts_ended(node: Node) -> None:
-    """End what attempts before this one left running in its trial or stage: it has the addresses of what runs there now."""
+    """End what attempts before this one left running in its trial: it has the addresses of what runs there now.
+
+    The attempts of a stage may share one task, so that only what ends there already is waited for.
+    """
     parent = node.parent
     if parent is None:
         return
     left = [child.task for child in parent.children if child.at == node.at and child.attempt < node.attempt]
-    tasks = [task for task in left if task is not None and task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
+    in_trial = isinstance(node.place, TrialContext)
+    current = asyncio.current_task()
+    tasks = [task for task in left if task is not None and task is not current and (in_trial or task.cancelling())]
+    if in_trial:
+        for task in tasks:
+            task.cancel()
     if tasks:
         await asyncio.wait(tasks)
 

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from metta_sweep import FailurePolicy, LocalExecutor, MemoryStore, Resources, SweepExperiment, TrialContext, Uniform
+from metta_sweep import (
+    Experiment,
+    FailurePolicy,
+    LocalExecutor,
+    MemoryStore,
+    Pipeline,
+    Resources,
+    SweepExperiment,
+    TrialContext,
+    Uniform,
+)
+from metta_sweep.errors import RunInUse
 from metta_sweep.testing.virtual import run_virtual
 
 SPACE = {"x": Uniform(0.0, 1.0)}
@@ -84,16 +95,18 @@ async def slow(x: float) -> float:
     return x
 
 
+async def brief(x: float) -> float:
+    """Takes a moment, and another one to end when it is cancelled."""
+    try:
+        await asyncio.sleep(0.02)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0.02)
+        raise
+    return x
+
+
 async def test_an_attempt_waits_for_what_the_one_before_left_running() -> None:
     """A thread is given up at its time limit while the experiment inside it ends: the next attempt takes that one up afterwards."""
-
-    async def brief(x: float) -> float:
-        try:
-            await asyncio.sleep(0.02)
-        except asyncio.CancelledError:
-            await asyncio.sleep(0.02)
-            raise
-        return x
 
     def outer(trial: TrialContext) -> float:
         return sweep(brief, name="inner", slots=1).run(budget=8).best_score or 0.0
@@ -123,3 +136,41 @@ def test_what_an_attempt_left_behind_is_ended_before_the_next_one_runs_it_again(
     experiment = sweep(outer, name="root", store=store, failures=FailurePolicy(retries=1), slots=1)
     assert run_virtual(experiment.arun(budget=1)).best_score == 4.0
     assert left[0].cancelled()
+
+
+def test_a_stage_that_keeps_a_stream_open_is_refused_and_not_cancelled() -> None:
+    """Its attempts share a task: the second one is told that the run is in use, and the whole run is not ended for it."""
+    kept: list[Any] = []
+
+    class Keeps(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline().stage("search", self.search).through(found=int, retry=1)
+
+        async def search(self) -> int:
+            if not kept:
+                kept.append(sweep(flaky, name="inner", slots=1).stream(budget=3))
+                await anext(kept[0])
+                raise RuntimeError("left it open")
+            return len((await sweep(flaky, name="inner", slots=1).run(budget=3)).trials)
+
+    async def main() -> None:
+        try:
+            await Keeps(name="it", store=MemoryStore()).arun()
+        finally:
+            await kept[0].aclose()
+
+    with pytest.raises(RunInUse, match="it/search>inner"):
+        run_virtual(main())
+
+
+def test_a_stage_waits_for_what_its_last_attempt_still_ends() -> None:
+    """Its thread was given up at its time limit; the experiment inside is being cancelled when the next attempt runs it."""
+
+    class Limited(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline().stage("search", self.search).through(found=int, timeout=0.2, retry=50)
+
+        def search(self) -> int:
+            return len(sweep(brief, name="inner", slots=1).run(budget=8).trials)
+
+    assert Limited(name="it", store=MemoryStore()).run()["found"] == 8
