@@ -51,12 +51,15 @@ def score_of(result: Any, score: Score) -> Any:
         try:
             value = reduce(getattr, score.split("."), result)
         except AttributeError as missing:
+            names = list(result.outputs) if isinstance(result, ExperimentResult) else []
             raise InvalidInput(
                 "compare(score=)",
                 f"{a_kind(result)} has no {score!r}",
                 found=score,
-                expected="an attribute of the result",
-                remedy="Write a function of it: score=lambda result: result.output.best_score, say",
+                expected="an attribute of the result" + (f", such as its outputs {', '.join(map(repr, names))}" if names else ""),
+                remedy=f"Write score={names[-1]!r}, say, or a function of the result"
+                if names
+                else "Write a function of the result",
             ) from missing
     if value is None:
         raise NoScore(_why_none(result))

@@ -85,7 +85,8 @@ def _undecided(comparison: Comparison, pair: Pair) -> str:
 
 def _difference(pair: Pair) -> str:
     low, high = pair.interval
-    return f"median difference {_number(pair.difference)} [{_number(low)}, {_number(high)}]"
+    # a run without a score is infinitely worse: to which side matters here
+    return f"median difference {pair.difference:.4g} [{low:.4g}, {high:.4g}]"
 
 
 def _alone(pair: Pair) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from comparison_kit import SPACE, comparison, identity, side, template, two
 
-from metta_sweep import Experiment, MemoryStore, SweepExperiment, Uniform, compare
+from metta_sweep import Experiment, MemoryStore, Pipeline, SweepExperiment, Uniform, compare
 from metta_sweep.errors import (
     BudgetError,
     FailureRateExceeded,
@@ -128,6 +128,17 @@ def test_a_score_that_results_do_not_have_is_told() -> None:
     """An attribute that no result has ends the comparison with what was asked for."""
     with pytest.raises(FailureRateExceeded, match=r"a SweepResult has no 'best_scor'"):
         comparison(score="best_scor")
+
+
+def test_a_score_that_pipelines_do_not_have_is_answered_with_their_outputs() -> None:
+    """A pipeline has no best score by itself: what it gives is named."""
+
+    class Fits(Experiment):
+        def pipeline(self) -> Pipeline:
+            return Pipeline().stage("fit", lambda: 1.0).through(gain=float)
+
+    with pytest.raises(FailureRateExceeded, match=r"an ExperimentResult has no 'best_score'.*its outputs 'gain'.*score='gain'"):
+        comparison({"a": Fits, "b": Fits}, budget=None)
 
 
 def test_frames_need_a_library(monkeypatch: pytest.MonkeyPatch) -> None:

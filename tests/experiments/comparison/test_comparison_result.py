@@ -47,6 +47,7 @@ def test_the_summary_tells_of_failed_runs() -> None:
     assert "median best score 0.8" in text
     assert "against none" in text
     assert "nan" not in text
+    assert "median difference inf [inf, inf]" in text
 
 
 def test_several_problems_are_told_apart() -> None:
