@@ -460,7 +460,8 @@ def test_a_scheduler_that_judges_reports_warns_once_of_trials_without_any(caplog
 
     assert results.best_score == 10.0
     (record,) = caplog.records
-    assert record.getMessage().startswith("trial '0' completed without a report, and Judges judges reports")
+    # they run in threads: any of them may be the first to end
+    assert "completed without a report, and Judges judges reports" in record.getMessage()
 
 
 def test_an_executor_of_so_many_slots_has_them_used() -> None:
