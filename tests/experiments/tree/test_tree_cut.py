@@ -149,7 +149,9 @@ def test_stages_that_went_on_with_less_run_again_when_there_is_more(depth: int, 
     kind = Counted if depth == 1 else Around
     found = []
     for most in (4, 4, 13, 50, 50):
-        results = run_virtual(kind(name="it", store=store, seed=0).arun(budget=Budget(**{cap: most})))
+        results = run_virtual(
+            kind(name="it", store=store, seed=0).arun(budget=Budget(trials=most) if cap == "trials" else Budget(cost=most))
+        )
         found.append((results["first"], results["second"], results["both"], results.stop_reason is not None))
     assert found == [(4, 0, 4, True), (4, 0, 4, True), (10, 3, 13, True), (10, 10, 20, False), (10, 10, 20, False)]
     again = run_virtual(kind(name="it", store=store, seed=0).arun())
