@@ -18,7 +18,7 @@ from metta_sweep.core.search_space import SearchSpace
 from metta_sweep.core.setup import Setup
 from metta_sweep.core.suggestions import check_suggestion
 from metta_sweep.core.trial import Suggestion, Trial, TrialState
-from metta_sweep.errors import BudgetError, OptimizerError, did_you_mean, refuse_unknown
+from metta_sweep.errors import BudgetError, InvalidName, OptimizerError, did_you_mean, refuse_unknown
 from metta_sweep.experiments.experiment import refuse_positional
 from metta_sweep.experiments.one_objective import OneObjective
 from metta_sweep.optimizers import BayesianOptimizer
@@ -48,6 +48,7 @@ _OPTIONS: Final = (
 _SHORT: Final[Mapping[str, str]] = {"acquisition_fn": "acquisition", "exploration_rate": "exploration"}
 """What ``create_optimizer`` calls these fields of a configuration; others keep their names."""
 _METRIC: Final = "performance"
+_TAKEN: Final = ("meta_seed", "history", "config", _METRIC)
 _MANY: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -136,6 +137,7 @@ class OptimizerOptimizer(OneObjective):
         self._set_problem(objective, search_space, goal, metric, slots)
         configs = self._own("config_space", config_space)
         self.config_space = SearchSpace.of(_documented() if configs is None else configs)
+        _check_names(self.config_space.names, f"{kind}(config_space=)")
         self.rounds = check_int(self._own("rounds", rounds), f"{kind}(rounds=)", BudgetError, at_least=1, remedy="Write rounds=10")
         self.repeats = check_int(
             self._own("repeats", repeats), f"{kind}(repeats=)", BudgetError, at_least=1, remedy="Write repeats=1"
@@ -285,6 +287,19 @@ class OptimizerOptimizer(OneObjective):
             )
         middle = [0.5] * len(self.config_space.names)
         self.create_sweep(**self.settings_of(self.config_space.sample(middle)))
+
+
+def _check_names(names: Sequence[str], where: str) -> None:
+    """Refuse names of fields that the loop itself has, and two that ``create_optimizer`` gets under one name."""
+    called: dict[str, str] = {}
+    for name in names:
+        if name in _TAKEN:
+            what, expected = f"the loop has a field {name!r} of its own", f"none of {', '.join(_TAKEN)}"
+            raise InvalidName(where, what, found=name, expected=expected, remedy=f"Call it optimizer_{name}, say")
+        first = called.setdefault(_SHORT.get(name, name), name)
+        if first != name:
+            what = f"create_optimizer gets {first!r} and {name!r} as one, {_SHORT.get(name, name)!r}"
+            raise InvalidName(where, what, found=name, expected="one of them", remedy="Leave one out")
 
 
 def _takes(optimizer: Optimizer) -> frozenset[str]:

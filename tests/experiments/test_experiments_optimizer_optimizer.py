@@ -241,6 +241,19 @@ def test_more_rounds_go_on_where_the_run_was() -> None:
     assert len(kept_runs(store, "o")) == 5
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["meta_seed"], "the loop has a field 'meta_seed' of its own.*Call it optimizer_meta_seed"),
+        (["exploration", "exploration_rate"], "create_optimizer gets 'exploration' and 'exploration_rate' as one"),
+    ],
+)
+def test_names_of_a_configuration_that_would_be_mixed_up(names: list[str], says: str) -> None:
+    """Refused when it is made, and not lost in silence."""
+    with pytest.raises(InvalidName, match=says):
+        evolving(OptimizerOptimizer, config_space={name: Uniform(0.1, 1.0) for name in names})
+
+
 def test_a_meta_optimizer_that_runs_out() -> None:
     """One with an end is refused when it has too few configurations."""
     configs = [{"mutation_scale": 0.1, "population_size": 2}] * 2
