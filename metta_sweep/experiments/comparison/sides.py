@@ -91,15 +91,21 @@ class Side:
         return {part: value for part, value in definition.items() if part not in _ITSELF}
 
     def check_seeds(self, experiment: Experiment) -> None:
-        """Refuse strategies with seeds of their own: each repeat would be the same again, not another one."""
+        """Refuse strategies, and bases, with seeds of their own: each repeat would be the same again, not another one."""
         if not isinstance(experiment, SweepExperiment):
             return
-        for part, member in (("optimizer", experiment.optimizer), ("scheduler", experiment.scheduler)):
-            found = next(_seeds(member.describe()), None)
+        base = experiment._blueprint().definition.get("base")  # noqa: SLF001  # sweeps are this room's own
+        parts = [
+            (f"optimizer {type(experiment.optimizer).__name__}", experiment.optimizer.describe()),
+            (f"scheduler {type(experiment.scheduler).__name__}", experiment.scheduler.describe()),
+            (f"base {base.get('class')}" if isinstance(base, Mapping) else "base", base),
+        ]
+        for part, described in parts:
+            found = next(_seeds(described), None)
             if found is not None:
                 raise OptimizerError(
                     self.where,
-                    f"the {part} {type(member).__name__} has a seed of its own, so that all repeats would draw the same",
+                    f"the {part} has a seed of its own, so that all repeats would draw the same",
                     found=found,
                     expected="no seed: each run gets one of its own",
                     remedy="Leave its seed out; compare(seed=...) makes all that is random repeatable",
@@ -225,7 +231,7 @@ def goal_of(experiments: Mapping[str, Experiment], score: str | Callable[[Any], 
 
 
 def _seeds(described: Any) -> Iterator[int]:
-    """The seeds that a strategy, or one within it, was given."""
+    """The seeds that a strategy or base, or one within it, was given."""
     if isinstance(described, Mapping):
         for key, value in described.items():
             if key == "seed" and isinstance(value, int):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from comparison_kit import SPACE, comparison, identity, side, template, two
 
-from metta_sweep import Experiment, MemoryStore, Pipeline, SweepExperiment, Uniform, compare
+from metta_sweep import Choice, Experiment, MemoryStore, MetaExperiment, Pipeline, SweepExperiment, Uniform, compare
 from metta_sweep.errors import (
     BudgetError,
     FailureRateExceeded,
@@ -139,6 +139,14 @@ def test_a_score_that_pipelines_do_not_have_is_answered_with_their_outputs() -> 
 
     with pytest.raises(FailureRateExceeded, match=r"an ExperimentResult has no 'best_score'.*its outputs 'gain'.*score='gain'"):
         comparison({"a": Fits, "b": Fits}, budget=None)
+
+
+@pytest.mark.parametrize("base", [side(seed=5), side(RandomOptimizer(seed=5))])
+def test_seeds_of_what_runs_inside_a_side_are_refused(base: SweepExperiment) -> None:
+    """The base of a meta-experiment would be run with the same chance in each repeat."""
+    meta = MetaExperiment(base=base, search_space={"slots": Choice([1])}, base_budget=2, slots=1)
+    with pytest.raises(OptimizerError, match=r"the base SweepExperiment has a seed of its own.*found 5"):
+        comparison({"a": meta, "b": side()})
 
 
 def test_frames_need_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
