@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from metta_sweep.experiments.tree.node import enclosing
-from metta_sweep.threads import parent_loop
+from metta_sweep.threads import parent_loop, run_on_parent_loop
 
-__all__ = ["end_task", "in_event_loop", "on_parent_loop"]
+__all__ = ["at_home", "end_task", "in_event_loop", "on_parent_loop", "run_on_parents"]
+
+T = TypeVar("T")
 
 logger: Final = logging.getLogger("metta_sweep")
 
@@ -24,8 +27,25 @@ def in_event_loop(loop: asyncio.AbstractEventLoop | None = None) -> bool:
 
 
 def on_parent_loop() -> bool:
-    """Whether this is a worker thread of a trial or stage of an experiment: what it runs, the event loop of that one drives."""
-    return parent_loop() is not None and enclosing() is not None
+    """Whether this thread, which runs no event loop, works for a trial or stage, whose loop drives what it runs."""
+    node = enclosing()
+    return node is not None and node.loop.is_running()
+
+
+def run_on_parents(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the event loop of the experiment inside which this thread works, and wait for it."""
+    node = enclosing()
+    if node is None or parent_loop() is node.loop:
+        return run_on_parent_loop(coroutine)
+    return asyncio.run_coroutine_threadsafe(coroutine, node.loop).result()
+
+
+async def at_home(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run it on the event loop that drives the experiment inside which the caller is: trees of experiments have one."""
+    node = enclosing()
+    if node is None or node.loop is asyncio.get_running_loop():
+        return await main()
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(main(), node.loop))
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:

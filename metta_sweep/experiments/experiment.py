@@ -17,6 +17,7 @@ from metta_sweep.errors import BudgetError, InvalidInput, RunInUse, UnknownOptio
 from metta_sweep.experiments.as_stage import guest_of
 from metta_sweep.experiments.class_as_stage import guest_of_class
 from metta_sweep.experiments.definition import check_name_is_free
+from metta_sweep.experiments.event_loops import at_home
 from metta_sweep.experiments.experiment_result import ExperimentResult
 from metta_sweep.experiments.pending import run_either_way
 from metta_sweep.experiments.stores import reader_of, resolve_store
@@ -249,7 +250,7 @@ class Experiment(Remembers):
             rest,
         )
         with self._not_within_itself():
-            return await run_in_tree(asked)
+            return await at_home(lambda: run_in_tree(asked))
 
     @contextmanager
     def _not_within_itself(self) -> Iterator[None]:

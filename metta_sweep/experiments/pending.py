@@ -8,9 +8,8 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from metta_sweep.errors import NotAwaited
-from metta_sweep.experiments.event_loops import end_task, in_event_loop, on_parent_loop
+from metta_sweep.experiments.event_loops import end_task, in_event_loop, on_parent_loop, run_on_parents
 from metta_sweep.experiments.signals import run_blocking
-from metta_sweep.threads import run_on_parent_loop
 
 __all__ = ["PendingResult", "run_either_way"]
 
@@ -36,7 +35,7 @@ def run_either_way(
     if in_event_loop():
         return cast("T", PendingResult(start, spelled))
     if on_parent_loop():
-        return run_on_parent_loop(start())
+        return run_on_parents(start())
     return run_blocking(start, graceful=graceful, kept_as=kept_as, resume=resume)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Self
 from metta_sweep.core.budget import StopReason
 from metta_sweep.core.trial import TERMINAL_STATES, Trial
 from metta_sweep.errors import NotAwaited
-from metta_sweep.experiments.event_loops import end_task, in_event_loop, on_parent_loop
+from metta_sweep.experiments.event_loops import end_task, in_event_loop, on_parent_loop, run_on_parents
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.result import SweepResult
 from metta_sweep.experiments.signals import Signals
@@ -18,7 +18,6 @@ from metta_sweep.experiments.sweep_run import SweepRun
 from metta_sweep.experiments.tree.joining import tell_parent
 from metta_sweep.experiments.tree.node import inside
 from metta_sweep.pipeline import Plan
-from metta_sweep.threads import run_on_parent_loop
 
 __all__ = ["SweepUpdate", "Updates", "drive", "follow", "left_runs_ended"]
 
@@ -136,10 +135,10 @@ def _on_parent_loop(start: Callable[[], AsyncGenerator[SweepUpdate, None]]) -> G
     """In a worker thread of a trial or stage: the run is driven by the event loop of that one."""
     updates = start()
     try:
-        while (update := run_on_parent_loop(_next(updates))) is not None:
+        while (update := run_on_parents(_next(updates))) is not None:
             yield update
     finally:
-        run_on_parent_loop(_close(updates))
+        run_on_parents(_close(updates))
 
 
 async def drive(run: SweepRun, plan: Plan) -> SweepResult:

@@ -21,6 +21,7 @@ from metta_sweep.experiments.as_objective import trial_function
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import SWEEP, as_kept
 from metta_sweep.experiments.devices import slots_with_gpus
+from metta_sweep.experiments.event_loops import at_home
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
 from metta_sweep.experiments.fold import SweepState
 from metta_sweep.experiments.members import members_of
@@ -282,6 +283,9 @@ class SweepExperiment(Experiment):
         return open_run(self._blueprint(), self._store, given, more, fresh=fresh)
 
     async def _run(self, budget: Budget | None, more: int | None, *, fresh: bool) -> SweepResult:
+        return await at_home(lambda: self._driven(budget, more, fresh=fresh))
+
+    async def _driven(self, budget: Budget | None, more: int | None, *, fresh: bool) -> SweepResult:
         plan = self.build()
         with self._not_within_itself():
             async with open_run(self._blueprint(), self._store, budget, more, fresh=fresh) as run:

@@ -11,7 +11,7 @@ from typing import Final
 
 from metta_sweep.core.budget import Budget
 from metta_sweep.core.seeds import derive_seed
-from metta_sweep.errors import Interrupted
+from metta_sweep.errors import Interrupted, NestingError
 from metta_sweep.executors import TrialContext
 from metta_sweep.experiments.tree.anew import count_aside
 from metta_sweep.experiments.tree.node import Node, Runs, check_depth, enclosing
@@ -47,6 +47,13 @@ def joined(
     kind = type(owner).__name__
     parent, place = enclosing(), here.get()
     check_depth(parent, kind)
+    if parent is not None and parent.loop is not asyncio.get_running_loop():
+        raise NestingError(
+            f"{kind}.stream() or open() inside {parent.shown}",
+            "this event loop is not the one that drives the tree of experiments",
+            expected="run(), from any thread and loop; or stream() without async, in the thread of a trial",
+            remedy=f"Write {kind}(...).run()",
+        )
     if parent is None:
         place = None
     elif not parent.root:
@@ -65,6 +72,7 @@ def joined(
         try:
             yield node
         finally:
+            node.over = True
             node.slots.close()
         return
     try:
@@ -73,6 +81,7 @@ def joined(
             logger.warning("%s runs inside %s, and is kept where that is: its own store= is not used", node.address, parent.shown)
         yield node
     finally:
+        node.over = True
         node.slots.close()
         parent.left(node)
 

@@ -99,6 +99,10 @@ class Node:
         self.budget = Budget()
         self.run: Runs | None = None
         """Its run, once it is open."""
+        self.loop = asyncio.get_running_loop()
+        """The event loop that drives the whole tree."""
+        self.over = False
+        """Whether its run has been left: nothing runs inside it any more."""
         self.task = asyncio.current_task()
         """The task that drives it."""
         self.children: set[Node] = set()
@@ -256,7 +260,8 @@ class Node:
 
 def enclosing() -> Node | None:
     """The experiment inside which the caller runs; None outside of all."""
-    return _node.get()
+    node = _node.get()
+    return None if node is None or node.over else node
 
 
 @contextmanager

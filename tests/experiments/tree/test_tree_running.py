@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -307,3 +308,52 @@ def test_an_interrupted_tree_goes_on_where_each_level_was() -> None:
     assert len(ran) == 8 == len(set(ran))
     whole = run_virtual(sweep(outer, name="root", seed=2, slots=1).arun(budget=2))
     assert [trial.score for trial in second.trials] == [trial.score for trial in whole.trials]
+
+
+@pytest.mark.parametrize("spelled", ["run in a thread of asyncio", "asyncio.run", "arun in a loop of its own"])
+def test_a_tree_has_one_event_loop(spelled: str) -> None:
+    """Whatever thread or loop an experiment inside a trial is run from, the loop of the tree drives it."""
+    loops: set[int] = set()
+
+    async def quick(x: float) -> float:
+        loops.add(id(asyncio.get_running_loop()))
+        return x
+
+    def inner() -> float:
+        return sweep(quick, name="inner").run(budget=2).best_score or 0.0
+
+    async def in_asyncios_thread(trial: TrialContext) -> float:
+        return await asyncio.to_thread(inner)
+
+    def in_a_loop(trial: TrialContext) -> float:
+        async def main() -> float:
+            inside = sweep(quick, name="inner")
+            results = await (inside.arun(budget=2) if spelled.startswith("arun") else inside.run(budget=2))
+            return results.best_score or 0.0
+
+        return asyncio.run(main())
+
+    store = MemoryStore()
+    objective = in_asyncios_thread if spelled.startswith("run") else in_a_loop
+    results = sweep(objective, name="root", store=store).run(budget=2)
+    assert results.states == {"completed": 2}
+    assert names(store) == ["root", "root/trial[0]>inner", "root/trial[1]>inner"]
+    assert len(loops) == 1
+
+
+def test_what_outlives_its_experiment_is_a_root() -> None:
+    """A thread that a trial left behind runs experiments of its own once the tree is over."""
+    kept: list[contextvars.Context] = []
+
+    async def outer(trial: TrialContext) -> float:
+        kept.append(contextvars.copy_context())
+        return 1.0
+
+    async def quick(x: float) -> float:
+        return x
+
+    store = MemoryStore()
+    sweep(outer, name="root", store=store).run(budget=1)
+    other = MemoryStore()
+    kept[0].run(lambda: sweep(quick, name="later", store=other).run(budget=1))
+    assert names(other) == ["later"]
