@@ -11,7 +11,7 @@ from metta_sweep.core.distributions import Distribution
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.numbers import check_flag
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.errors import InvalidInput, ObjectiveError
+from metta_sweep.errors import BudgetError, InvalidInput, ObjectiveError
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import as_kept
 from metta_sweep.experiments.experiment import Experiment, refuse_positional
@@ -118,6 +118,9 @@ class MetaExperiment(SweepExperiment):
         example, space = self._looked_at(given)
         budget = own("base_budget", base_budget)
         self.base_budget = None if budget is None else Budget.of(budget)
+        if self.base_budget is not None and self.base_budget.trials == 0:
+            what = "copies that run nothing have no score"
+            raise BudgetError(f"{kind}(base_budget=)", what, found=budget, expected="at least one trial", remedy="Write 10, say")
         self.paired = check_flag(own("paired", paired), f"{kind}(paired=)", InvalidInput, remedy="Leave it out")
         self._template = Template(self._origin, space, self.base_budget, example)
         self.score = own("score", score)

@@ -102,7 +102,8 @@ class Score:
 def _check_name(name: str, example: Experiment) -> None:
     first = name.split(".", maxsplit=1)[0]
     there = list(RESULT_NAMES) if isinstance(example, SweepExperiment) else _fields_of(example)
-    if first not in there and not (isinstance(example, SweepExperiment) and hasattr(SweepResult, first)):
+    known = isinstance(example, SweepExperiment) and hasattr(SweepResult, first) and not callable(getattr(SweepResult, first))
+    if first not in there and not known:
         guess = did_you_mean(name, there)
         makes = "a number of the result"
         raise ObjectiveError(

@@ -30,7 +30,7 @@ from metta_sweep import (
     Uniform,
     Variants,
 )
-from metta_sweep.errors import DefinitionChanged, ObjectiveError
+from metta_sweep.errors import BudgetError, DefinitionChanged, ObjectiveError
 from metta_sweep.experiments.codec import decode_trial
 from metta_sweep.experiments.meta.origin import definition_of
 from metta_sweep.experiments.meta.scores import RESULT_NAMES
@@ -364,6 +364,14 @@ def test_pipelines_of_one_objective_have_a_goal_of_their_own() -> None:
     rounds = OptimizerOptimizer(**problem, rounds=1, budget=2)
     made = MetaExperiment(base=rounds, search_space={"repeats": Integer(1, 3)}, score="best_performance")
     assert made.goal.direction == "minimize"
+
+
+def test_what_can_give_no_score_is_refused_when_it_is_made() -> None:
+    """A method of results, and copies that run nothing."""
+    with pytest.raises(ObjectiveError, match="the results of SweepExperiment have no 'to_dict'"):
+        meta(search_space=C, score="to_dict")
+    with pytest.raises(BudgetError, match=r"base_budget=\): copies that run nothing have no score"):
+        meta(search_space=C, base_budget=0)
 
 
 def test_the_names_of_scores_are_those_of_results() -> None:
