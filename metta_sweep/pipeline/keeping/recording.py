@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from metta_sweep.clock import wall_time
-from metta_sweep.core.values import encodable
 from metta_sweep.errors import DefinitionChanged, StoreError, a_kind, message_of
 from metta_sweep.records import Checkpoint, LoopState, Record, RunRow, Store
 
@@ -212,7 +211,7 @@ def why_of(store: Store, run_id: str) -> str | None:
         why = json.loads(payload).get("why")
     except ValueError:  # it has been noted that it ended: what else a damaged note says is not known
         return None
-    return encodable(why) if isinstance(why, str) else None
+    return why.encode("utf-8", "backslashreplace").decode() if isinstance(why, str) else None
 
 
 def _note_of_end(store: Store, run_id: str) -> bytes | None:
