@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from metta_sweep.executors.context import TrialContext as TrialContext
     from metta_sweep.executors.local import LocalExecutor as LocalExecutor
     from metta_sweep.experiments.comparison.comparing import compare as compare
+    from metta_sweep.experiments.comparison.experiment import ComparisonExperiment as ComparisonExperiment
     from metta_sweep.experiments.curriculum import CurriculumExperiment as CurriculumExperiment
     from metta_sweep.experiments.experiment import Experiment as Experiment
     from metta_sweep.experiments.experiment_result import ExperimentResult as ExperimentResult
@@ -66,6 +67,7 @@ _HOMES = {
     "Budget": "core.budget",
     "Cache": "pipeline",
     "Choice": "core.distributions",
+    "ComparisonExperiment": "experiments.comparison.experiment",
     "Constant": "core.distributions",
     "Context": "pipeline",
     "CurriculumExperiment": "experiments.curriculum",

@@ -38,7 +38,10 @@ def as_metrics(value: Any, where: str) -> dict[str, Metric]:
             raise MetricError(f"{where}: the mapping of metrics is empty. Return at least one, such as {{'accuracy': 0.9}}.")
         return {_name(name, where): _metric(metric, where, name) for name, metric in value.items()}
     if value is None:
-        raise MetricError(f"{where}: it returned nothing (None): did you forget `return`? Expected {_ALLOWED}.")
+        raise MetricError(
+            f"{where}: it returned nothing (None): did you forget `return`? Expected {_ALLOWED}. "
+            "The best_score of a sweep is None, too, where no trial completed: results.trials[0].error tells why."
+        )
     worth = getattr(type(value), "__as_metrics__", None)
     if worth is not None:
         return as_metrics(worth(value, where), where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Never, Unpack
 
 from metta_sweep.core.budget import Budget
@@ -11,6 +11,7 @@ from metta_sweep.core.distributions import Distribution
 from metta_sweep.core.goal import Goal
 from metta_sweep.core.numbers import check_flag
 from metta_sweep.core.search_space import SearchSpace
+from metta_sweep.core.variants import Variants
 from metta_sweep.errors import BudgetError, InvalidInput, ObjectiveError
 from metta_sweep.experiments.blueprint import Blueprint
 from metta_sweep.experiments.definition import as_kept
@@ -27,6 +28,7 @@ from metta_sweep.experiments.settings import refuse_options
 from metta_sweep.experiments.sweep import SweepExperiment
 from metta_sweep.optimizers.optimizer import Optimizer
 from metta_sweep.pipeline.keeping.code_digest import code_digest
+from metta_sweep.records import digest
 from metta_sweep.schedulers.scheduler import Scheduler
 
 __all__ = ["MetaExperiment"]
@@ -170,8 +172,14 @@ class MetaExperiment(SweepExperiment):
         example = self._template.example
         runs = self._origin.objective or (example.objective if isinstance(example, SweepExperiment) else None)
         return plan._replace(
-            definition={**plan.definition, "objective": None, **as_kept(own)}, code=None if runs is None else code_digest(runs)
+            definition={**plan.definition, "objective": None, **as_kept(own)}, code=_code([runs, self.score, *self._variants()])
         )
+
+    def _variants(self) -> list[Any]:
+        """The objects that the search chooses between."""
+        space = self.search_space
+        levels = [] if space is None else [distribution for _, distribution in space.top]
+        return [thing for distribution in levels if isinstance(distribution, Variants) for thing in distribution.objects.values()]
 
     def _checked(self, *arguments: Any, **keywords: Any) -> Budget | None:
         if self.objective is None:
@@ -182,3 +190,9 @@ class MetaExperiment(SweepExperiment):
                 remedy=f"Give it one, base={kind}(objective=train, ...), or here: MetaExperiment(objective=train, ...)",
             )
         return super()._checked(*arguments, **keywords)
+
+
+def _code(things: Sequence[Any]) -> str | None:
+    """One digest of the code of all functions among these; None where there are none."""
+    found = [code_digest(thing) for thing in things if callable(thing) and not isinstance(thing, Optimizer | Scheduler)]
+    return digest("\n".join(found).encode()) if found else None

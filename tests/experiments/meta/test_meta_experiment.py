@@ -442,3 +442,26 @@ def test_budgets_of_copies_may_be_searched() -> None:
     made = meta(search_space={"budget.trials": Integer(1, 4)}, base_budget=Budget(seconds=60), score="spend.trials")
     result = run(made, 3)
     assert [trial.score for trial in result.trials] == [trial.params["budget.trials"] for trial in result.trials]
+
+
+def test_changed_code_of_a_score_or_variant_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Scores of two kinds are not compared in silence: whoever changes the function of the score is told."""
+    store = MemoryStore()
+
+    def made(score: Any) -> MetaExperiment:
+        base = SweepExperiment(objective=lambda x: x, search_space={"x": Uniform(0, 1)})
+        return MetaExperiment(base=base, search_space={"slots": Integer(1, 3)}, score=score, base_budget=2, name="m", store=store)
+
+    def one(result: Any) -> float:
+        return 1.0 + float(result.best_score)
+
+    first = one
+
+    def one(result: Any) -> float:  # type: ignore[no-redef]  # the same name, changed
+        return 100.0 + float(result.best_score)
+
+    made(first).run(budget=1)
+    made(first).run(budget=2)
+    assert "has changed" not in caplog.text
+    made(one).run(budget=3)
+    assert "has changed since it was last run" in caplog.text
