@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -41,11 +42,12 @@ def tree(shape: tuple[int, ...], options: Callable[[], dict[str, Any]]) -> Calla
     """A trial function that runs a tree of sweeps, of so many trials on each level below it."""
     if not shape:
         return leaf
-    within = tree(shape[1:], options)
-    own = options if len(shape) > 1 else dict
+    count, below = shape[0], shape[1:]
+    within = tree(below, options)
+    own = options if below else dict
 
     async def run(x: float) -> float:
-        return (await sweep(within, slots=SLOTS, **own()).run(budget=shape[0])).best_score or x
+        return (await sweep(within, slots=SLOTS, **own()).run(budget=count)).best_score or x
 
     return run
 
@@ -57,15 +59,13 @@ def one_at_a_time() -> dict[str, Any]:
 
 def measured(shape: tuple[int, ...], place: str, slots: int = SLOTS, options: Callable[[], dict[str, Any]] = dict) -> float:
     """Microseconds of processor time per leaf."""
-    leaves = 1
-    for count in shape:
-        leaves *= count
+    count, below, leaves = shape[0], shape[1:], math.prod(shape)
     with tempfile.TemporaryDirectory() as folder:
         store: Store = MemoryStore() if place == "memory" else SqliteStore(Path(folder) / "nesting.db")
-        own = options() if len(shape) > 1 else {}
-        root = sweep(tree(shape[1:], options), slots=slots, store=store, seed=1, **own)
+        own = options() if below else {}
+        root = sweep(tree(below, options), slots=slots, store=store, seed=1, **own)
         began = time.process_time()
-        asyncio.run(root.arun(budget=shape[0]))
+        asyncio.run(root.arun(budget=count))
         spent = time.process_time() - began
         store.close()
     return spent / leaves * 1e6

@@ -63,7 +63,7 @@ class CurriculumExperiment(Experiment):
         sweep: makes the sweep of a task: ``sweep(task)`` returns a ``SweepExperiment`` that has not been run. One that also takes
             ``task_round`` or ``earlier`` gets the number of the round, and the trials that it may begin with.
         mastered: the score at which a task is mastered (at most that, where scores are minimized), or a function of the
-            ``TaskResults`` and the task. None: a task is mastered when its sweep has ended.
+            ``TaskResults`` and the task. None: a task is mastered when a trial of its sweep has completed.
         budget_per_task: of each round: a number of trials, or a ``Budget``; None: what a sweep has by default.
         max_rounds: how many rounds a task gets.
         on_failure: after the last round without mastery: ``"advance"`` to the next task, or ``"stop"`` the curriculum.
@@ -220,7 +220,7 @@ class CurriculumExperiment(Experiment):
     def evaluate_progress(self, current_task: Any, task_results: TaskResults, mastered: Any) -> bool:
         """Whether the task is mastered."""
         if mastered is None:
-            return True
+            return any(trial.score is not None for trial in task_results.trials)
         if callable(mastered):
             answer: Any = plain_scalar(mastered(task_results, self.task_of(current_task)))
             return check_flag(answer, f"{type(self).__name__}(mastered=)(results, task)", InvalidInput, remedy="Return a bool")

@@ -121,6 +121,8 @@ class SweepExperiment(Experiment):
     """A ``SearchSpace``, once the sweep is made; None without one. A class may say anything that the constructor takes."""
     goal: Any = "maximize"
     """A ``Goal``, once the sweep is made."""
+    slots: int
+    """How many trials run at once, once the sweep is made."""
     hooks: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     tags: tuple[str, ...] = ()
     warm_start: Any = None

@@ -285,7 +285,7 @@ def test_a_pipeline_that_failed_says_why(cli: Cli) -> None:
             raise ValueError("no data\ud800\nat all")
 
     async def trial(x: float) -> float:
-        return (await Fails(name="inner").run()).x
+        return float((await Fails(name="inner").run()).x)
 
     outer = SweepExperiment(name="it", objective=trial, search_space={"x": Uniform(0, 1)}, slots=1, store="kept.db")
     asyncio.run(outer.arun(budget=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -78,7 +78,7 @@ class Constant(Optimizer):
 class Warm(Constant):
     """Takes trials of others as ``warm_start``."""
 
-    def warm_start(self, trials: Sequence[Trial]) -> None:
+    def warm_start(self, trials: Iterable[Trial]) -> None:
         """Note them."""
         self.told += [("warm", trial.id, trial.origin) for trial in trials]
 

@@ -98,8 +98,9 @@ class PipelineRun:
         remedy = (
             "A larger budget goes on there." if self._kept is not None else "Give it a name, and a larger budget goes on there."
         )
+        limit = asyncio.timeout_at(self.deadline + self._grace)
         try:
-            async with asyncio.timeout_at(self.deadline + self._grace) as limit:
+            async with limit:
                 return await main
         except TimeoutError as error:
             if not limit.expired():

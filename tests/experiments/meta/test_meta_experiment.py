@@ -448,20 +448,18 @@ def test_changed_code_of_a_score_or_variant_is_warned_of(caplog: pytest.LogCaptu
     """Scores of two kinds are not compared in silence: whoever changes the function of the score is told."""
     store = MemoryStore()
 
-    def made(score: Any) -> MetaExperiment:
+    def made(by: Any) -> MetaExperiment:
         base = SweepExperiment(objective=lambda x: x, search_space={"x": Uniform(0, 1)})
-        return MetaExperiment(base=base, search_space={"slots": Integer(1, 3)}, score=score, base_budget=2, name="m", store=store)
+        return MetaExperiment(base=base, search_space={"slots": Integer(1, 3)}, score=by, base_budget=2, name="m", store=store)
 
-    def one(result: Any) -> float:
-        return 1.0 + float(result.best_score)
+    def score(offset: float) -> Any:
+        def moved(result: Any) -> float:
+            return offset + float(result.best_score)
 
-    first = one
+        return moved
 
-    def one(result: Any) -> float:  # type: ignore[no-redef]  # the same name, changed
-        return 100.0 + float(result.best_score)
-
-    made(first).run(budget=1)
-    made(first).run(budget=2)
+    made(score(1.0)).run(budget=1)
+    made(score(1.0)).run(budget=2)
     assert "has changed" not in caplog.text
-    made(one).run(budget=3)
+    made(score(100.0)).run(budget=3)
     assert "has changed since it was last run" in caplog.text

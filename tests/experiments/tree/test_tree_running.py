@@ -337,7 +337,7 @@ def test_a_tree_has_one_event_loop(spelled: str) -> None:
     objective = in_asyncios_thread if spelled.startswith("run") else in_a_loop
     results = sweep(objective, name="root", store=store).run(budget=2)
     assert results.states == {"completed": 2}
-    assert sorted(names(store)) == ["root", "root/trial[0]>inner", "root/trial[1]>inner"]
+    assert sorted(map(str, names(store))) == ["root", "root/trial[0]>inner", "root/trial[1]>inner"]
     assert len(loops) == 1
 
 
