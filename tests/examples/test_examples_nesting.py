@@ -50,7 +50,9 @@ def test_optimizer_optimizer() -> None:
     reached = [float(row) for row in re.findall(r"^ +\d+  (?:EI|UCB) .* (\S+)$", text, flags=re.MULTILINE)]
     assert len(reached) == 10
     assert reached == sorted(reached, reverse=True)
-    assert f"with {reached[0]:.3f}" in text
+    first = re.search(r"^ +\d+  (EI|UCB) +(\S+) +(\d+) ", text, flags=re.MULTILINE)
+    assert first is not None
+    assert "best: {}, exploration {}, batches of {}".format(*first.groups()) in text
 
 
 def test_a_curriculum_that_is_killed_goes_on(tmp_path: Path) -> None:
