@@ -126,7 +126,7 @@ def die_twice_at(folder: Path, kind: str, slots: int, place: str) -> int:
 @pytest.mark.parametrize("kind", ["sweeps", "tasks"])
 def test_a_tree_that_is_killed_on_its_way_goes_on(tmp_path: Path, kind: str) -> None:
     """Killed in the middle of a leaf, at the end of a sweep of leaves and between two commits, with one slot."""
-    assert killed_after(process(tmp_path, kind, 1, delay=0.1), 4, 0.0)
+    assert killed_after(process(tmp_path, kind, 1, delay=0.03), 4, 0.0)
     for place in ("end.before:1", "commit.after:9"):
         assert ended(process(tmp_path, kind, 1, place))
     assert not ended(process(tmp_path, kind, 1))
@@ -135,7 +135,7 @@ def test_a_tree_that_is_killed_on_its_way_goes_on(tmp_path: Path, kind: str) -> 
 
 def test_a_tree_has_one_driver(tmp_path: Path) -> None:
     """A second process is refused at once, naming the first; after the death of that one a start succeeds at once."""
-    running = process(tmp_path, "sweeps", 1, delay=0.1)
+    running = process(tmp_path, "sweeps", 1, delay=0.03)
     assert running.stdout is not None
     for _ in range(3):
         running.stdout.readline()
@@ -156,7 +156,7 @@ def test_a_tree_has_one_driver(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sweeps", "tasks"])
 def test_a_tree_that_is_interrupted_goes_on(tmp_path: Path, kind: str) -> None:
     """Ctrl-C ends all levels in order; what was half done on any of them is not taken for whole."""
-    running = process(tmp_path, kind, 1, delay=0.1)
+    running = process(tmp_path, kind, 1, delay=0.03)
     assert running.stdout is not None
     for _ in range(8):
         running.stdout.readline()

@@ -45,6 +45,7 @@ def test_a_comparison_goes_on_after_a_death_at_any_moment() -> None:
         assert len(list(store.runs())) == 5
 
 
+@pytest.mark.slow
 def test_a_comparison_that_is_killed_goes_on(tmp_path: Path) -> None:
     """Killed with -9 in the middle of a run, it loses nothing, counts nothing twice, and finds what it would have found."""
     assert _killed_and_ended(tmp_path, (17,)) == found_in(MemoryStore())
