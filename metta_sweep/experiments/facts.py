@@ -16,6 +16,7 @@ from metta_sweep.executors.executor import Ended, ReportMade, TrialEvent, TrialT
 from metta_sweep.executors.failure import error_name
 from metta_sweep.experiments.live import LiveTrial
 from metta_sweep.experiments.sweep_run import SweepRun
+from metta_sweep.experiments.tree.taking import startable
 
 __all__ = ["MAX_LOST", "facts_of", "start_due"]
 
@@ -32,10 +33,7 @@ def start_due(sweep: SweepRun) -> list[Event]:
         return []
     facts: list[Event] = []
     sweep.gpu_queue.clear()
-    running = len(state.running) + sweep.executor.leaked_slots
-    free = sweep.slots - running
-    if sweep.node.slots.counts and sweep.node.takes_slots:
-        free = sweep.node.slots.hold(sweep.busy()) - running
+    free = startable(sweep)
     for live in state.to_start.values():
         if free < 1:
             break

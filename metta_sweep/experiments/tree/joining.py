@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from metta_sweep.core.budget import Budget
-from metta_sweep.core.seeds import derive_seed
+from metta_sweep.core.seeds import seed_of_32_bits
 from metta_sweep.errors import Interrupted, NestingError
 from metta_sweep.executors import TrialContext
 from metta_sweep.experiments.tree.anew import count_aside
@@ -68,22 +68,18 @@ def joined(
         takes_slots=takes_slots,
         counts_trials=counts_trials,
     )
-    if parent is None:
-        try:
-            yield node
-        finally:
-            node.over = True
-            node.slots.close()
-        return
     try:
-        parent.claim(node.address, owner, place)
-        if own_store is not None and not _is_at(parent.store, own_store):
-            logger.warning("%s runs inside %s, and is kept where that is: its own store= is not used", node.address, parent.shown)
+        if parent is not None:
+            parent.claim(node.address, owner, place)
+            if own_store is not None and not _is_at(parent.store, own_store):
+                told = "%s runs inside %s, and is kept where that is: its own store= is not used"
+                logger.warning(told, node.address, parent.shown)
         yield node
     finally:
         node.over = True
         node.slots.close()
-        parent.left(node)
+        if parent is not None:
+            parent.left(node)
 
 
 def _is_at(store: Store, place: object) -> bool:
@@ -100,7 +96,7 @@ def derived_seed(node: Node) -> int:
     if parent is None:
         raise ValueError("a root has no parent to take its seed from")
     within = node.address[len(parent.address) :].removeprefix("/")
-    return derive_seed(parent.seed, within) & 0xFFFFFFFF
+    return seed_of_32_bits(parent.seed, within)
 
 
 async def leftovers_ended(node: Node) -> None:

@@ -127,6 +127,11 @@ class Node:
         return f"{self.root}/{self.address}" if self.address else self.root
 
     @property
+    def shares_slots(self) -> bool:
+        """Whether its trials take tokens of the tree: there are others in it, and its trials are no simulated ones."""
+        return self.slots.counts and self.takes_slots
+
+    @property
     def shown(self) -> str:
         """What messages call it."""
         return self.address or self.root or self.kind

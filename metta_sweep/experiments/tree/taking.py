@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from metta_sweep.experiments.sweep_run import SweepRun
 
-__all__ = ["free_slots", "settle", "trials_left"]
+__all__ = ["free_slots", "settle", "startable", "trials_left"]
 
 
 def free_slots(run: SweepRun, busy: int, wished: int) -> int:
     """How many of the trials that it could start would have a slot in the tree now."""
-    slots = run.node.slots
-    if not slots.counts or not run.node.takes_slots:
-        return wished
-    room = slots.room()
+    room = run.node.slots.room() if run.node.shares_slots else None
     return wished if room is None else max(0, min(wished, room - busy))
+
+
+def startable(run: SweepRun) -> int:
+    """How many of the trials that are due may start now: they have a slot of its own, and one of the tree."""
+    running = len(run.state.running) + run.executor.leaked_slots
+    own = run.node.slots.hold(run.busy()) if run.node.shares_slots else run.slots
+    return own - running
 
 
 def settle(run: SweepRun, busy: int, picked: int, wished: int = 0) -> None:
@@ -28,9 +32,8 @@ def settle(run: SweepRun, busy: int, picked: int, wished: int = 0) -> None:
         picked: how many were picked now.
         wished: how many could have been, had there been slots: it is woken when there are.
     """
-    slots = run.node.slots
-    if slots.counts and run.node.takes_slots:
-        slots.hold(busy + picked, busy + max(picked, wished))
+    if run.node.shares_slots:
+        run.node.slots.hold(busy + picked, busy + max(picked, wished))
 
 
 def trials_left(run: SweepRun) -> int | None:
