@@ -106,9 +106,7 @@ class CurriculumExperiment(Experiment):
         refuse_unknown(kind, unknown, _OPTIONS)
         self._set_identity(name, store, seed)
         own = self._own
-        slots = own("slots", slots)
-        if slots is not None:
-            self.slots = check_int(slots, f"{kind}(slots=)", BudgetError, at_least=1, remedy="Leave it out for no cap")
+        self._set_slots(slots)
         self.tasks = own("tasks", tasks)
         self._labels, self._objects = self._named_tasks()
         if sweep is not None:

@@ -73,9 +73,7 @@ class Experiment(Remembers):
         refuse_positional(kind, positional, "name='first'")
         refuse_unknown(kind, unknown, ("name", "store", "seed", "slots"))
         self._set_identity(name, store, seed)
-        slots = self._own("slots", slots)
-        if slots is not None:
-            self.slots = check_int(slots, f"{kind}(slots=)", BudgetError, at_least=1, remedy="Leave it out for no cap")
+        self._set_slots(slots)
         self._made = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -99,6 +97,12 @@ class Experiment(Remembers):
             self.seed = _checked_seed(seed, f"{kind}(seed=)")
         self._given_store = self._own("store", store)
         self._store = resolve_store(self._given_store, f"{kind}(store=)")
+
+    def _set_slots(self, slots: int | None) -> None:
+        slots = self._own("slots", slots)
+        if slots is not None:
+            where = f"{type(self).__name__}(slots=)"
+            self.slots = check_int(slots, where, BudgetError, at_least=1, remedy="Leave it out for no cap")
 
     def _own(self, name: str, given: Any) -> Any:
         """What the constructor was given, else what the class says."""

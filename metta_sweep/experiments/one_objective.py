@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from metta_sweep.core.goal import Goal
-from metta_sweep.core.numbers import check_int
 from metta_sweep.core.search_space import SearchSpace
-from metta_sweep.errors import BudgetError, GoalError, ObjectiveError, SearchSpaceError
+from metta_sweep.errors import GoalError, ObjectiveError, SearchSpaceError
 from metta_sweep.experiments.definition import as_kept
 from metta_sweep.experiments.experiment import Experiment
 from metta_sweep.experiments.settings import describe_objective
@@ -86,6 +85,4 @@ class OneObjective(Experiment):
                 expected="a goal with one objective",
                 remedy=f"Write goal={{{self.goal.metric!r}: {self.goal.direction!r}}}, and leave the others out",
             )
-        slots = self._own("slots", slots)
-        if slots is not None:
-            self.slots = check_int(slots, f"{kind}(slots=)", BudgetError, at_least=1, remedy="Leave it out, or write slots=3")
+        self._set_slots(slots)
